@@ -1,0 +1,74 @@
+"""metagrad's engine: tensors, operations, and transforms that differentiate and batch them.
+
+    import autograd_core as ac
+    ac.grad(lambda x: ac.sum(ac.sin(x) ** 2))(ac.asarray([1.0, 2.0]))
+
+Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any order of derivative.
+"""
+
+from autograd_core import errors, ops, tree
+from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
+from autograd_core.debug import debug_nans
+from autograd_core.errors import (
+    AutogradError,
+    ConcreteValueError,
+    DtypeError,
+    EscapedTracerError,
+    NanError,
+    RuleError,
+    ShapeError,
+)
+from autograd_core.ops import *  # noqa: F403
+from autograd_core.ops import __all__ as _operations
+from autograd_core.reverse import no_grad
+from autograd_core.tensor import Tensor, asarray
+from autograd_core.transforms import (
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacrev,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+    vmap,
+)
+from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutogradError",
+    "ConcreteValueError",
+    "DtypeError",
+    "EscapedTracerError",
+    "NanError",
+    "RuleError",
+    "ShapeError",
+    "Tensor",
+    "asarray",
+    "checkpoint",
+    "custom_jvp",
+    "custom_vjp",
+    "debug_nans",
+    "errors",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "no_grad",
+    "ops",
+    "tree",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_unflatten",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+    *_operations,
+]

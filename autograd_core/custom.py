@@ -1,0 +1,468 @@
+"""Functions with rules of their own: `checkpoint`, `custom_vjp`, `custom_jvp`.
+
+Each is a *call*: a function from leaves to leaves that meets an interpreter as one operation instead
+of as the operations inside it, and says what it means to record, push forward, or batch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import update_wrapper
+from typing import Any
+
+from autograd_core import transforms
+from autograd_core.batching import Batching
+from autograd_core.errors import AutogradError, RuleError, ShapeError
+from autograd_core.forward import Forward
+from autograd_core.primitive import Interpreter, new_level
+from autograd_core.reverse import NO_PARAMS, ROOT, Node, Reverse
+from autograd_core.tensor import Tensor, asarray, aval_of, box
+from autograd_core.tree import tree_flatten, tree_unflatten
+
+Run = Callable[..., tuple]
+
+
+class Call:
+    """A function from leaves to a tuple of tensors, and its rules. Subclasses fill in the rules."""
+
+    def __init__(self, name: str, run: Run):
+        self.name = name
+        self.run = run
+
+    def reverse(self, args: tuple) -> tuple[tuple, Any]:
+        """The outputs, and residuals for `pull`."""
+        raise NotImplementedError
+
+    def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
+        """Cotangents of the arguments, None for zero, from those of the outputs."""
+        raise NotImplementedError
+
+    def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+        """The outputs and their tangents; None stands for a zero tangent."""
+        raise NotImplementedError
+
+    def batch(self, batched: tuple[bool, ...]) -> Call:
+        """The same call for all elements of an axis, axis 0 of the arguments where `batched`."""
+        raise NotImplementedError
+
+    keeps_args = True
+    """Whether `pull` reads the arguments."""
+
+
+def call(function: Call, args: Sequence[Any]) -> tuple:
+    """Apply a call: through the highest interpreter among its arguments, else by running it."""
+    traces = [x.trace for x in args if x.__class__ is Tensor and x.trace is not None]
+    if not traces:
+        return function.run(*args)
+    trace = max(traces, key=lambda t: t.level)
+    traced = tuple(x.__class__ is Tensor and x.trace is trace for x in args)
+    lowered = tuple(map(trace.lower, args))
+    if isinstance(trace, Reverse):
+        return _record(trace, function, args, lowered)
+    trace.check_live()
+    with _closed(trace, function):
+        if isinstance(trace, Forward):
+            tangents = tuple(x.mark if t else None for x, t in zip(args, traced, strict=True))
+            outs, pushed = function.forward(lowered, tangents)
+        else:
+            outs = call(function.batch(traced), lowered)
+    if isinstance(trace, Forward):
+        return tuple(map(trace.join, outs, pushed))
+    return tuple(box(x, trace) for x in outs)
+
+
+@contextmanager
+def _closed(trace: Interpreter, function: Call) -> Iterator[None]:
+    """While a call is processed, nothing may reach `trace` behind its back, by closure."""
+    trace.live = False
+    try:
+        yield
+    except AutogradError as error:
+        error.add_note(
+            f"inside {function.name}: if it closes over a value that is being differentiated or "
+            "mapped, pass that value as an argument instead"
+        )
+        raise
+    finally:
+        trace.live = True
+
+
+def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> tuple:
+    if not trace.live:
+        return tuple(trace.unrecorded(x) for x in call(function, lowered))
+    with _closed(trace, function):
+        outs, residuals = function.reverse(lowered)
+    parents = tuple(x.mark if x.__class__ is Tensor and x.trace is trace else None for x in args)
+    # The root tape may be asked to record its own backward pass, which starts from the arguments.
+    kept = lowered if function.keeps_args or trace is ROOT else (None,) * len(args)
+    params = {"residuals": residuals, "outs": tuple(map(aval_of, outs))}
+    return trace.outputs(Node(_Recorded(function), kept, params, None, parents), outs)
+
+
+class _Recorded:
+    """The pseudo-primitive of a node that a call made: one rule for all arguments."""
+
+    def __init__(self, function: Call):
+        self.function = function
+        self.name = function.name
+
+    def joint(self, node: Node, args: tuple, cts: tuple, retraced: bool) -> Sequence:
+        residuals = node.params["residuals"]
+        if retraced:
+            residuals = self.function.reverse(args)[1]
+        filled = tuple(
+            transforms.zeros_of(y) if ct is None else ct
+            for ct, y in zip(cts, node.params["outs"], strict=True)
+        )
+        return self.function.pull(args, residuals, filled)
+
+
+def _batched_run(run: Callable, batched: tuple[bool, ...]) -> Callable:
+    """`run` on all elements of an axis; results are lowered, and say which of them carry it."""
+
+    def everywhere(*args: Any) -> tuple[list, list[bool], Any]:
+        size = next(x.shape[0] for x, b in zip(args, batched, strict=True) if b)
+        with new_level(lambda level: Batching(level, size)) as trace:
+            inside = [box(x, trace) if b else x for x, b in zip(args, batched, strict=True)]
+            leaves, structure = tree_flatten(run(*inside))
+        carries = [x.__class__ is Tensor and x.trace is trace for x in leaves]
+        return list(map(trace.lower, leaves)), carries, structure
+
+    return everywhere
+
+
+def _all_batched(run: Run, batched: tuple[bool, ...]) -> Run:
+    """`run` on all elements of an axis, which every result carries."""
+
+    def everywhere(*args: Any) -> tuple:
+        return tuple(transforms.vmap(run, tuple(0 if b else None for b in batched))(*args))
+
+    return everywhere
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, float) or getattr(getattr(x, "dtype", None), "kind", "") == "f"
+
+
+def _on_floats(run: Callable, args: tuple) -> tuple[Callable, list[int]]:
+    """`run` as a function of its floating-point arguments alone, and which they are."""
+    places = [i for i, x in enumerate(args) if _is_float(x)]
+
+    def on_floats(*floats: Any) -> Any:
+        full = list(args)
+        for i, x in zip(places, floats, strict=True):
+            full[i] = x
+        return run(*full)
+
+    return on_floats, places
+
+
+def _spread(values: Sequence, places: list[int], count: int) -> list:
+    full: list = [None] * count
+    for i, x in zip(places, values, strict=True):
+        full[i] = x
+    return full
+
+
+# checkpoint -----------------------------------------------------------------------------------
+
+
+class Checkpoint(Call):
+    """Keeps its arguments, and runs again when the backward pass needs what was inside."""
+
+    def reverse(self, args: tuple) -> tuple[tuple, None]:
+        return self.run(*args), None
+
+    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+        on_floats, places = _on_floats(self.run, args)
+        _, pull = transforms.vjp(on_floats, *(args[i] for i in places))
+        return _spread(pull(cts), places, len(args))
+
+    def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+        on_floats, places = _on_floats(self.run, args)
+
+        def push(*both: Any) -> tuple:
+            n = len(both) // 2
+            outs, pushed = transforms.jvp(on_floats, both[:n], both[n:])
+            return (*outs, *pushed)
+
+        primals = [asarray(args[i]) for i in places]
+        ts = [transforms.zeros_of(args[i]) if tangents[i] is None else tangents[i] for i in places]
+        both = call(Checkpoint(self.name, push), (*primals, *ts))
+        return both[: len(both) // 2], both[len(both) // 2 :]
+
+    def batch(self, batched: tuple[bool, ...]) -> Call:
+        return Checkpoint(self.name, _all_batched(self.run, batched))
+
+
+def checkpoint(f: Callable) -> Callable:
+    """`f`, but its inside is computed again in the backward pass instead of being kept until then.
+
+    Memory for time (Griewank & Walther 2000): the tape keeps the arguments of `f` only. Transforms
+    of any order and mode go through. Values that are differentiated must come as arguments, not by
+    closure.
+
+    Args:
+        f: a function of pytrees to a pytree of tensors.
+    """
+    return _wrap(f, lambda run, _structure: Checkpoint(f"checkpoint({_name(f)})", run))
+
+
+def _name(f: Callable) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+class _Signature:
+    """How the leaves of one call are put together: those of its arguments, and of its output."""
+
+    def __init__(self, args: Any):
+        self.leaves, self.args = tree_flatten(args)
+        self.out: Any = None
+
+    def flatten_output(self, out: Any) -> tuple[Tensor, ...]:
+        leaves, self.out = tree_flatten(out)
+        return tuple(map(asarray, leaves))
+
+
+def _wrap(f: Callable, make: Callable[[Run, _Signature], Call]) -> Callable:
+    """A function of pytrees that applies the call that `make` makes of `f` on leaves."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        signature = _Signature((args, kwargs))
+
+        def run(*leaves: Any) -> tuple:
+            inner_args, inner_kwargs = tree_unflatten(signature.args, leaves)
+            return signature.flatten_output(f(*inner_args, **inner_kwargs))
+
+        outs = call(make(run, signature), signature.leaves)
+        return tree_unflatten(signature.out, outs)
+
+    return update_wrapper(wrapped, f)
+
+
+# custom_vjp -----------------------------------------------------------------------------------
+
+
+class CustomVjp(Call):
+    """A call whose reverse rule is given: `fwd(*args) -> (outs, residuals)` and
+    `bwd(residuals, cts) -> cotangents of the leaves`."""
+
+    keeps_args = False
+
+    def __init__(self, name: str, run: Run, fwd: Callable, bwd: Callable):
+        super().__init__(name, run)
+        self.fwd = fwd
+        self.bwd = bwd
+
+    def reverse(self, args: tuple) -> tuple[tuple, Any]:
+        return self.fwd(*args)
+
+    def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
+        return self.bwd(residuals, cts)
+
+    def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+        raise RuleError(
+            f"{self.name} has a reverse rule only (custom_vjp); use custom_jvp, which gives both "
+            "modes"
+        )
+
+    def batch(self, batched: tuple[bool, ...]) -> Call:
+        def fwd(*args: Any) -> tuple[tuple, Any]:
+            leaves, carries, structure = _batched_run(self.fwd, batched)(*args)
+            size = next(x.shape[0] for x, b in zip(args, batched, strict=True) if b)
+            n = structure.children()[0].num_leaves
+            outs = tuple(
+                x if c else _repeat(asarray(x), size)
+                for x, c in zip(leaves[:n], carries[:n], strict=True)
+            )
+            return outs, (leaves[n:], carries[n:], structure.children()[1])
+
+        def bwd(residuals: Any, cts: tuple) -> Sequence:
+            leaves, carries, structure = residuals
+
+            def one(*both: Any) -> list:
+                inner = tree_unflatten(structure, both[: len(leaves)])
+                found = self.bwd(inner, both[len(leaves) :])
+                return [0.0 if g is None else g for g in found]
+
+            flags = (*carries, *[True] * len(cts))
+            found, carried, _ = _batched_run(one, flags)(*leaves, *cts)
+            return [
+                _unbatched(g, c, b, cts[0].shape[0])
+                for g, c, b in zip(found, carried, batched, strict=True)
+            ]
+
+        return CustomVjp(self.name, _all_batched(self.run, batched), fwd, bwd)
+
+
+def _repeat(x: Tensor, size: int) -> Tensor:
+    from autograd_core.ops.structural import broadcast_to
+
+    return broadcast_to(x, (size, *x.shape))
+
+
+def _unbatched(g: Any, carries: bool, wanted: bool, size: int) -> Any:
+    """The cotangent of an argument: with the axis where the argument has it, else summed over it."""
+    if g.__class__ is not Tensor:
+        return None
+    if wanted:
+        return g if carries else _repeat(g, size)
+    return g.sum(0) if carries else g * size
+
+
+class custom_vjp:
+    """A function with a reverse rule of its own.
+
+        @custom_vjp
+        def f(x): ...
+        f.defvjp(fwd, bwd)
+
+    `fwd(*args)` returns `(f(*args), residuals)`; `bwd(residuals, ct)` returns a tuple with the
+    cotangent of each argument, None for zero. Both are written in this package's operations, so that
+    higher orders and `vmap` follow. Values that are differentiated must come as arguments.
+    """
+
+    def __init__(self, f: Callable):
+        self.f = f
+        self.fwd: Callable | None = None
+        self.bwd: Callable | None = None
+        update_wrapper(self, f)
+
+    def defvjp(self, fwd: Callable, bwd: Callable) -> None:
+        """Set the rule."""
+        self.fwd, self.bwd = fwd, bwd
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.fwd is None or self.bwd is None:
+            raise RuleError(f"{_name(self.f)}: custom_vjp without a rule; call .defvjp(fwd, bwd)")
+        return _wrap(self.f, self._make)(*args, **kwargs)
+
+    def _make(self, run: Run, signature: _Signature) -> Call:
+        name, fwd, bwd = _name(self.f), self.fwd, self.bwd
+        assert fwd is not None and bwd is not None
+
+        def flat_fwd(*leaves: Any) -> tuple[tuple, Any]:
+            args, kwargs = tree_unflatten(signature.args, leaves)
+            result = fwd(*args, **kwargs)
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise TypeError(f"{name}: fwd must return (output, residuals)")
+            return signature.flatten_output(result[0]), result[1]
+
+        def flat_bwd(residuals: Any, cts: tuple) -> Sequence:
+            found = bwd(residuals, tree_unflatten(signature.out, cts))
+            return _leaf_cotangents(name, signature.args, found)
+
+        return CustomVjp(name, run, flat_fwd, flat_bwd)
+
+
+def _leaf_cotangents(name: str, structure: Any, found: Any) -> list:
+    """The result of a `bwd` as one cotangent for each leaf of the arguments."""
+    args, kwargs = structure.children()
+    parts = args.children()
+    given = found if isinstance(found, tuple | list) else (found,)
+    if len(given) != len(parts):
+        raise ShapeError(
+            f"{name}: bwd must return a tuple with one cotangent for each of {len(parts)} "
+            f"arguments, got {len(given)}"
+        )
+    leaves: list = []
+    for i, (ct, part) in enumerate(zip(given, parts, strict=True)):
+        if ct is None:
+            leaves += [None] * part.num_leaves
+            continue
+        flat, got = tree_flatten(ct)
+        if got != part:
+            raise ShapeError(f"{name}: bwd's cotangent {i} has structure {got}, expected {part}")
+        leaves += map(asarray, flat)
+    return leaves + [None] * kwargs.num_leaves
+
+
+# custom_jvp -----------------------------------------------------------------------------------
+
+
+class CustomJvp(Call):
+    """A call whose forward rule is given, `push(args, tangents) -> (outs, tangents)`, linear in the
+    tangents; the reverse rule is its transpose."""
+
+    def __init__(self, name: str, run: Run, push: Callable):
+        super().__init__(name, run)
+        self.push = push
+
+    def reverse(self, args: tuple) -> tuple[tuple, None]:
+        return self.run(*args), None
+
+    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+        _, places = _on_floats(self.run, args)
+
+        def pushed(*tangents: Any) -> tuple:
+            return self.push(args, self._all_tangents(args, _spread(tangents, places, len(args))))[1]
+
+        _, pull = transforms.vjp(pushed, *(transforms.zeros_of(args[i]) for i in places))
+        return _spread(pull(cts), places, len(args))
+
+    def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+        return self.push(args, self._all_tangents(args, tangents))
+
+    @staticmethod
+    def _all_tangents(args: Sequence, tangents: Sequence) -> tuple:
+        return tuple(
+            transforms.zeros_of(x) if t is None else t for x, t in zip(args, tangents, strict=True)
+        )
+
+    def batch(self, batched: tuple[bool, ...]) -> Call:
+        n = len(batched)
+
+        def push(args: Sequence, tangents: Sequence) -> tuple[tuple, tuple]:
+            # A zero tangent was made in the shape of its argument; others carry the axis or not.
+            both = _all_batched(
+                lambda *xs: sum(self.push(xs[:n], xs[n:]), ()), (*batched, *batched)
+            )(*args, *tangents)
+            return both[: len(both) // 2], both[len(both) // 2 :]
+
+        return CustomJvp(self.name, _all_batched(self.run, batched), push)
+
+
+class custom_jvp:
+    """A function with a forward rule of its own, from which the reverse rule follows.
+
+        @custom_jvp
+        def f(x): ...
+        f.defjvp(rule)
+
+    `rule(primals, tangents)` returns `(f(*primals), tangent of the output)`, linear in the tangents
+    and written in this package's operations; tangents have the structure of the primals, with zeros
+    where there is none.
+    """
+
+    def __init__(self, f: Callable):
+        self.f = f
+        self.rule: Callable | None = None
+        update_wrapper(self, f)
+
+    def defjvp(self, rule: Callable) -> None:
+        """Set the rule."""
+        self.rule = rule
+
+    def __call__(self, *args: Any) -> Any:
+        if self.rule is None:
+            raise RuleError(f"{_name(self.f)}: custom_jvp without a rule; call .defjvp(rule)")
+        return _wrap(self.f, self._make)(*args)
+
+    def _make(self, run: Run, signature: _Signature) -> Call:
+        rule = self.rule
+        assert rule is not None
+
+        def push(args: Sequence, tangents: Sequence) -> tuple[tuple, tuple]:
+            primals, _ = tree_unflatten(signature.args, args)
+            directions, _ = tree_unflatten(signature.args, tangents)
+            out, tangent = rule(primals, directions)
+            outs, pushed = signature.flatten_output(out), tree_flatten(tangent)[0]
+            if len(outs) != len(pushed):
+                raise ShapeError(
+                    f"{_name(self.f)}: the rule returned {len(outs)} outputs but {len(pushed)} "
+                    "tangents"
+                )
+            return outs, tuple(map(asarray, pushed))
+
+        return CustomJvp(_name(self.f), run, push)

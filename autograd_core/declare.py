@@ -1,0 +1,351 @@
+"""Declare a primitive in a line or a few: these helpers derive the rules that follow from a fact.
+
+    sin    = elementwise("sin", np.sin, lambda _out, x: cos(x))   partial derivatives give all rules
+    equal  = piecewise_constant("equal", np.equal, 2)             no derivative flows
+    flip_p = linear("flip", ..., transpose=...)                   the jvp is the operation itself
+    matmul = bilinear("matmul", ..., left=..., right=...)         linear in each of two arguments
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from autograd_core.primitive import (
+    DROP,
+    Primitive,
+    Rule,
+    bind,
+    explain,
+    names_read,
+    no_rule,
+)
+from autograd_core.reverse import NUMBER, PYTHON_NUMBERS, pass_through
+from autograd_core.tensor import Array, Aval, Tensor, asarray, aval_of, box
+
+SAME = object()
+"""The partial derivative 1."""
+NEGATED = object()
+"""The partial derivative -1."""
+
+
+
+class by_rule:
+    """A rule given whole, `rule(g, out, *args)`, where a partial derivative would say less."""
+
+    def __init__(self, rule: Rule):
+        self.rule = rule
+
+
+Domain = Any  # an interval (low, high), a list of intervals, or domain(draw) -> (args, params)
+
+
+class Elementwise(Primitive):
+    """A primitive that works entry by entry on arguments broadcast against each other.
+
+    The `keep…` tuples say what the tape keeps of (out, *args) when both arguments, the left, or the
+    right one are traced.
+    """
+
+    apply: Callable[..., Tensor]
+
+    def __init__(self, name: str, kernel: Callable, arity: int, domain: Domain, **rules: Any):
+        super().__init__(
+            name,
+            kernel,
+            shape=self._shape,
+            batch=self._batch,
+            domain=_elementwise_domain(domain, arity),
+            **rules,
+        )
+        self.arity = arity
+        self.broadcasts = arity > 1
+        if self.differentiable:
+            self.keep_left, self.keep_right = self.vjp_reads[0], self.vjp_reads[-1]
+            self.keep_both = tuple(map(max, self.keep_left, self.keep_right))
+
+    def _shape(self, *avals: Any, **params: Any) -> Aval:
+        avals = tuple(map(aval_of, avals))
+        shape = np.broadcast_shapes(*(x.shape for x in avals))
+        return Aval(shape, self._dtype(*(x.dtype for x in avals), **params))
+
+    @lru_cache(maxsize=None)  # noqa: B019 - primitives live as long as the process
+    def _dtype(self, *dtypes: np.dtype, **params: Any) -> np.dtype:
+        with np.errstate(all="ignore"):
+            return self.kernel(*(np.ones((), d) for d in dtypes), **params).dtype
+
+    def _batch(self, _size: int, args: tuple, batched: tuple, **params: Any) -> Tensor:
+        """Broadcasting aligns axes from the right: batched arguments get theirs after the batch."""
+        ndim = max(_ndim(x) - b for x, b in zip(args, batched, strict=True))
+        aligned = [
+            _pad_rank(x, ndim + 1) if b and _ndim(x) < ndim + 1 else x
+            for x, b in zip(args, batched, strict=True)
+        ]
+        return bind(self, aligned, params)
+
+
+def _ndim(x: Any) -> int:
+    return 0 if x.__class__ in PYTHON_NUMBERS else x.ndim
+
+
+def _pad_rank(x: Tensor, ndim: int) -> Tensor:
+    """Insert axes of length 1 after axis 0 until `x` has `ndim` of them."""
+    from autograd_core.ops.structural import reshape
+
+    shape = x.shape
+    return reshape(x, (shape[0], *[1] * (ndim - len(shape)), *shape[1:]))
+
+
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    *partials: Any,
+    domain: Domain = (-3.0, 3.0),
+    doc: str = "",
+) -> Callable[..., Tensor]:
+    """Declare an elementwise primitive by its partial derivatives, and return its function.
+
+    Args:
+        name: the primitive's name, and the function's.
+        kernel: a ufunc, or a function of arrays and keyword parameters that acts like one.
+        partials: for each argument, `partial(out, *args, **params)`, or `SAME` for 1, or `NEGATED`
+            for -1, or a whole rule in `by_rule`. Parameters that start with an underscore are not kept on the tape.
+        domain: an interval `(low, high)`, a list of one for each argument, or `domain(draw)`; the
+            laws draw arguments from it.
+        doc: the function's docstring.
+    """
+    rules = [_rule_of(partial) for partial in partials]
+    primitive = Elementwise(
+        name,
+        kernel,
+        len(partials),
+        domain,
+        vjps=rules,
+        jvps=rules,
+        reads=[_reads_of(partial, len(partials)) for partial in partials],
+    )
+    return _elementwise_function(primitive, doc)
+
+
+def piecewise_constant(
+    name: str,
+    kernel: Callable[..., Array],
+    arity: int,
+    domain: Domain = (-3.0, 3.0),
+    doc: str = "",
+) -> Callable[..., Tensor]:
+    """Declare an elementwise primitive through which no derivative flows: it is zero, or none."""
+    primitive = Elementwise(name, kernel, arity, domain, differentiable=False)
+    return _elementwise_function(primitive, doc)
+
+
+def _reads_of(partial: Any, arity: int) -> list[int]:
+    if partial is SAME or partial is NEGATED or isinstance(partial, no_rule):
+        return [DROP] * (arity + 1)
+    return names_read(partial.rule, 1) if isinstance(partial, by_rule) else names_read(partial, 0)
+
+
+def _rule_of(partial: Any) -> Rule:
+    """The rule of an elementwise argument, in both modes: (co)tangent times partial derivative."""
+    if isinstance(partial, no_rule):
+        return partial
+    if isinstance(partial, by_rule):
+        return partial.rule
+    if partial is SAME:
+        return pass_through
+    if partial is NEGATED:
+        return lambda g, *_args, **_params: -g
+    return lambda g, out, *args, **params: g * partial(out, *args, **params)
+
+
+def _elementwise_function(primitive: Elementwise, doc: str) -> Callable[..., Tensor]:
+    fast = {1: _unary, 2: _binary} if primitive.differentiable else {}
+    function = fast.get(primitive.arity, _nary)(primitive)
+    function.__name__ = function.__qualname__ = primitive.name
+    function.__doc__ = doc or f"`{primitive.name}`, elementwise."
+    function.primitive = primitive  # type: ignore[attr-defined]
+    primitive.apply = function
+    return function
+
+
+# The functions below are `bind` for one and two arguments, without its loops.
+
+
+def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
+    def function(x: Any, /, **params: Any) -> Tensor:
+        if x.__class__ is not Tensor:
+            x = asarray(x)
+        if params:
+            return bind(primitive, (x,), params)
+        trace = x.trace
+        if trace is not None:
+            return trace.process1(primitive, x)
+        try:
+            return box(primitive.kernel(x.value))
+        except Exception as error:
+            raise explain(primitive, (x,), {}, error) from error
+
+    return function
+
+
+def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
+    def function(x: Any, y: Any, /) -> Tensor:
+        if x.__class__ is Tensor:
+            x_trace, a = x.trace, x.value
+        elif x.__class__ in PYTHON_NUMBERS and y.__class__ is Tensor:
+            x_trace, a = None, x
+        else:
+            return function(asarray(x), y)
+        if y.__class__ is Tensor:
+            y_trace, b = y.trace, y.value
+        elif y.__class__ in PYTHON_NUMBERS:
+            y_trace, b = None, y
+        else:
+            return function(x, asarray(y))
+        if x_trace is None:
+            if y_trace is not None:
+                return y_trace.process2(primitive, x if a is not x else number_like(x, y), y)
+            try:
+                return box(primitive.kernel(a, b))
+            except Exception as error:
+                raise explain(primitive, (x, y), {}, error) from error
+        if y_trace is None:
+            return x_trace.process2(primitive, x, y if b is not y else number_like(y, x))
+        if x_trace.level >= y_trace.level:
+            return x_trace.process2(primitive, x, y)
+        return y_trace.process2(primitive, x, y)
+
+    return function
+
+
+def number_like(number: Any, x: Tensor) -> Any:
+    """A Python number as a tensor of the dtype of x, so that rules can compute with it.
+
+    NumPy would do the same conversion, more slowly, each time a kernel meets the number.
+    """
+    dtype = x.dtype
+    if dtype.kind != "f":
+        return number
+    # 0.0 and -0.0 are the same key.
+    return _number(number, dtype) if number else box(np.array(number, dtype), None, NUMBER)
+
+
+@lru_cache(maxsize=4096)
+def _number(number: float, dtype: np.dtype) -> Tensor:
+    return box(np.array(number, dtype), None, NUMBER)
+
+
+def _nary(primitive: Elementwise) -> Callable[..., Tensor]:
+    def function(*args: Any, **params: Any) -> Tensor:
+        numbers = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in args]
+        return bind(primitive, numbers, params)
+
+    return function
+
+
+def linear(
+    name: str,
+    kernel: Callable[..., Array],
+    *,
+    transpose: Rule,
+    shape: Rule,
+    batch: Rule,
+    domain: Domain = None,
+    constants: int = 0,
+) -> Primitive:
+    """Declare a primitive that is linear in its first argument.
+
+    Args:
+        name, kernel, shape, batch, domain: see `Primitive`.
+        transpose: `transpose(g, x_like, *constants, **params)`, the transposed linear map.
+        constants: how many further arguments there are, such as indices, through which no
+            derivative flows.
+    """
+
+    def vjp(g: Tensor, _out: None, x_like: Aval, *rest: Any, **params: Any) -> Tensor:
+        return transpose(g, x_like, *rest, **params)
+
+    def jvp(t: Tensor, _out: None, _x: None, *rest: Any, **params: Any) -> Tensor:
+        return bind(primitive, (t, *rest), params)
+
+    none = no_rule("this argument has no derivative: it is an integer index")
+    primitive = Primitive(
+        name,
+        kernel,
+        shape=shape,
+        vjps=[vjp, *[none] * constants],
+        jvps=[jvp, *[none] * constants],
+        batch=batch,
+        domain=domain,
+    )
+    return primitive
+
+
+def bilinear(
+    name: str,
+    kernel: Callable[..., Array],
+    *,
+    left: Rule,
+    right: Rule,
+    shape: Rule,
+    batch: Rule,
+    domain: Domain = None,
+) -> Primitive:
+    """Declare a primitive that is linear in each of its two arguments.
+
+    Args:
+        name, kernel, shape, batch, domain: see `Primitive`.
+        left: `left(g, x_like, y, **params)`, the transpose in the first argument.
+        right: `right(g, x, y_like, **params)`, the transpose in the second.
+    """
+
+    def vjp_left(g: Tensor, _out: None, x_like: Aval, y: Tensor, **params: Any) -> Tensor:
+        return left(g, x_like, y, **params)
+
+    def vjp_right(g: Tensor, _out: None, x: Tensor, y_like: Aval, **params: Any) -> Tensor:
+        return right(g, x, y_like, **params)
+
+    def jvp_left(t: Tensor, _out: None, _x: None, y: Tensor, **params: Any) -> Tensor:
+        return bind(primitive, (t, y), params)
+
+    def jvp_right(t: Tensor, _out: None, x: Tensor, _y: None, **params: Any) -> Tensor:
+        return bind(primitive, (x, t), params)
+
+    primitive = Primitive(
+        name,
+        kernel,
+        shape=shape,
+        vjps=[vjp_left, vjp_right],
+        jvps=[jvp_left, jvp_right],
+        batch=batch,
+        domain=domain,
+    )
+    return primitive
+
+
+def nondifferentiable(
+    name: str,
+    kernel: Callable[..., Array],
+    *,
+    shape: Rule,
+    batch: Rule,
+    domain: Domain = None,
+) -> Primitive:
+    """Declare a primitive of any shape through which no derivative flows (`argmax`, say)."""
+    return Primitive(name, kernel, shape=shape, batch=batch, domain=domain, differentiable=False)
+
+
+def _elementwise_domain(domain: Domain, arity: int) -> Rule:
+    """Intervals become a drawing of broadcastable arrays with values in them."""
+    if callable(domain):
+        return domain
+    intervals: Sequence = domain if isinstance(domain, list) else [domain] * arity
+
+    def drawn(draw: Any) -> tuple[tuple, dict]:
+        shapes = draw.broadcastable_shapes(arity)
+        return tuple(draw.array(s, *i) for s, i in zip(shapes, intervals, strict=True)), {}
+
+    return drawn

@@ -1,0 +1,92 @@
+"""Tensors from scratch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_core.ops.structural import Shape, as_shape, broadcast_to, reshape
+from autograd_core.tensor import Tensor, asarray, box
+
+__all__ = [
+    "arange",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
+]
+
+
+def zeros(shape: Shape, dtype: Any = None) -> Tensor:
+    """Zeros; float64 by default."""
+    return box(np.zeros(as_shape(shape), dtype or np.float64))
+
+
+def ones(shape: Shape, dtype: Any = None) -> Tensor:
+    """Ones; float64 by default."""
+    return box(np.ones(as_shape(shape), dtype or np.float64))
+
+
+def full(shape: Shape, value: Any, dtype: Any = None) -> Tensor:
+    """`value` everywhere; derivatives flow through it."""
+    return broadcast_to(asarray(value, dtype), shape)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Zeros of the shape and dtype of x."""
+    x = asarray(x)
+    return zeros(x.shape, dtype or x.dtype)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Ones of the shape and dtype of x."""
+    x = asarray(x)
+    return ones(x.shape, dtype or x.dtype)
+
+
+def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
+    """`value` in the shape and dtype of x."""
+    x = asarray(x)
+    return full(x.shape, value, dtype or x.dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """start, start + step, … below stop; from 0 with one argument."""
+    first, last = (0, start) if stop is None else (start, stop)
+    return box(np.arange(first, last, step, dtype=dtype))
+
+
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Tensor:
+    """`num` evenly spaced numbers from start to stop; derivatives flow through both."""
+    steps = np.arange(num) / max(num - 1 if endpoint else num, 1)
+    start, stop = asarray(start), asarray(stop)
+    ramp = reshape(asarray(steps), (num,) + (1,) * max(start.ndim, stop.ndim))
+    return start + ramp * (stop - start)
+
+
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the k-th diagonal of an n × m matrix of zeros."""
+    return box(np.eye(n, m, k, dtype=dtype or np.float64))
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
+    """The coordinates of a grid with the given axes, one array of them for each axis."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: expected indexing 'xy' or 'ij', got {indexing!r}")
+    tensors = [asarray(x) for x in arrays]
+    order = list(range(len(tensors)))
+    if indexing == "xy" and len(tensors) > 1:
+        order[:2] = [1, 0]
+    lengths = {place: x.size for place, x in zip(order, tensors, strict=True)}
+    shape = tuple(lengths[i] for i in range(len(tensors)))
+    out = []
+    for place, x in zip(order, tensors, strict=True):
+        column = reshape(x, tuple(x.size if i == place else 1 for i in range(len(tensors))))
+        out.append(broadcast_to(column, shape))
+    return out

@@ -1,0 +1,154 @@
+"""Give `Tensor` its operators and methods: each is the function of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autograd_core import reverse
+from autograd_core.errors import AutogradError
+from autograd_core.ops import arithmetic, index, products, reduce, structural
+from autograd_core.tensor import Tensor
+
+
+def _reflected(function: Callable) -> Callable:
+    return lambda self, other: function(other, self)
+
+
+def _comparison(function: Callable) -> Callable:
+    def compare(self: Tensor, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else function(self, other)
+
+    return compare
+
+
+def _variadic(function: Callable) -> Callable:
+    """A method that takes a shape (or axes) as one argument or as several."""
+
+    def method(self: Tensor, *sizes: Any) -> Tensor:
+        if len(sizes) == 1 and not isinstance(sizes[0], int):
+            return function(self, sizes[0])
+        return function(self, sizes if sizes else None)
+
+    return method
+
+
+OPERATORS = {
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.remainder,
+    "pow": arithmetic.power,
+    "matmul": products.matmul,
+    "and": arithmetic.bitwise_and,
+    "or": arithmetic.bitwise_or,
+    "xor": arithmetic.bitwise_xor,
+}
+COMPARISONS = {
+    "eq": arithmetic.equal,
+    "ne": arithmetic.not_equal,
+    "lt": arithmetic.less,
+    "le": arithmetic.less_equal,
+    "gt": arithmetic.greater,
+    "ge": arithmetic.greater_equal,
+}
+METHODS = {
+    "abs": arithmetic.absolute,
+    "all": reduce.all,
+    "any": reduce.any,
+    "argmax": reduce.argmax,
+    "argmin": reduce.argmin,
+    "astype": structural.astype,
+    "clip": arithmetic.clip,
+    "cumprod": reduce.cumprod,
+    "cumsum": reduce.cumsum,
+    "detach": structural.stop_gradient,
+    "dot": products.dot,
+    "flatten": structural.ravel,
+    "max": reduce.max,
+    "mean": reduce.mean,
+    "min": reduce.min,
+    "prod": reduce.prod,
+    "ravel": structural.ravel,
+    "repeat": index.repeat,
+    "round": arithmetic.round,
+    "squeeze": structural.squeeze,
+    "std": reduce.std,
+    "sum": reduce.sum,
+    "swapaxes": structural.swapaxes,
+    "take": index.take,
+    "var": reduce.var,
+}
+
+
+def install() -> None:
+    for name, function in OPERATORS.items():
+        setattr(Tensor, f"__{name}__", function)
+        setattr(Tensor, f"__r{name}__", _reflected(function))
+        setattr(Tensor, f"__i{name}__", _in_place(function))
+    for name, function in COMPARISONS.items():
+        setattr(Tensor, f"__{name}__", _comparison(function))
+    for name, function in METHODS.items():
+        setattr(Tensor, name, function)
+    attributes = {
+        "__neg__": arithmetic.negative,
+        "__pos__": lambda self: self,
+        "__abs__": arithmetic.absolute,
+        "__invert__": arithmetic.bitwise_not,
+        "__getitem__": index.getitem,
+        "__setitem__": _setitem,
+        "reshape": _variadic(structural.reshape),
+        "transpose": _variadic(structural.transpose),
+        "T": property(structural.transpose),
+        "mT": property(structural.matrix_transpose),
+        "at": property(index.At),
+        "backward": reverse.backward_from,
+        "requires_grad": property(lambda self: self.trace is not None),
+        "grad": property(_get_grad, _set_grad),
+    }
+    for name, value in attributes.items():
+        setattr(Tensor, name, value)
+
+
+def _get_grad(self: Tensor) -> Tensor | None:
+    return self.mark.grad if isinstance(self.mark, reverse.Leaf) else None
+
+
+def _set_grad(self: Tensor, value: Tensor | None) -> None:
+    if not isinstance(self.mark, reverse.Leaf):
+        raise AutogradError(".grad can be set on tensors made with requires_grad=True only")
+    self.mark.grad = value
+
+
+def _setitem(self: Tensor, key: Any, value: Any) -> None:
+    """`x[key] = value`: x becomes a new value; what was computed from the old one is unaffected."""
+    _become(self, index.At(self)[key].set(value))
+
+
+def _in_place(function: Callable) -> Callable:
+    def update(self: Tensor, other: Any) -> Tensor:
+        new = function(self, other)
+        if new.shape != self.shape or new.dtype != self.dtype:
+            raise AutogradError(
+                f"{function.__name__} in place would change {self.dtype}{list(self.shape)} to "
+                f"{new.dtype}{list(new.shape)}; write x = x … y instead"
+            )
+        _become(self, new)
+        return self
+
+    return update
+
+
+def _become(tensor: Tensor, new: Tensor) -> None:
+    """Give a tensor another value and history. No array is written to, so the tape stays true."""
+    if tensor.trace is reverse.ROOT and isinstance(tensor.mark, reverse.Leaf):
+        if reverse.ROOT.live:
+            raise AutogradError(
+                "in-place change of a tensor that requires_grad while it is recorded; use "
+                "x.at[i].set(v), or change it under no_grad()"
+            )
+        tensor.value = structural.stop_gradient(new)
+        return
+    tensor.value, tensor.trace, tensor.mark = new.value, new.trace, new.mark

@@ -1,0 +1,389 @@
+"""Reductions and scans: sums, products, means, extremes, norms, cumulative operations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from autograd_core.declare import linear, nondifferentiable
+from autograd_core.ops.arithmetic import (
+    absolute,
+    divide,
+    equal,
+    greater,
+    logical_not,
+    multiply,
+    not_equal,
+    power,
+    select,
+    sqrt,
+    square,
+    where,
+)
+from autograd_core.ops.elementary import exp, log
+from autograd_core.ops.structural import (
+    Aval,
+    astype,
+    broadcast_p,
+    concatenate,
+    flip,
+    normalize_axes,
+    normalize_axis,
+    ravel,
+    reduction_domain,
+    reshape,
+    shifted,
+    slice_axis,
+    stop_gradient,
+    sum_axes,
+    without,
+)
+from autograd_core.primitive import Primitive
+from autograd_core.tensor import Tensor, asarray
+
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
+
+
+def _keep(x: Tensor, axes: tuple[int, ...], reduced: Tensor, keepdims: bool) -> Tensor:
+    if not keepdims:
+        return reduced
+    return reshape(reduced, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+def _back(reduced: Tensor, like: Any, axes: tuple[int, ...]) -> Tensor:
+    """A reduced tensor repeated along the axes it was reduced over."""
+    stay = tuple(i for i in range(like.ndim) if i not in axes)
+    return broadcast_p(reduced, shape=like.shape, axes=stay)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over one, several or all axes."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, sum_axes(x, axes), keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over one, several or all axes; integers give floats, an empty axis NaN."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, divide(sum_axes(x, axes), _count(x, axes)), keepdims)
+
+
+def _count(x: Tensor, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[a] for a in axes)
+
+
+def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """The variance: the mean of squared deviations, divided by (count - ddof)."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    deviations = x - mean(x, axes, keepdims=True)
+    total = sum_axes(square(deviations), axes)
+    return _keep(x, axes, divide(total, _count(x, axes) - ddof), keepdims)
+
+
+def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """The standard deviation, √var; its derivative is 0 where all entries are equal."""
+    return _safe_sqrt(var(x, axis, ddof, keepdims))
+
+
+def _safe_sqrt(x: Tensor) -> Tensor:
+    """√x with derivative 0 at 0, for sums of squares, whose root has the subgradient 0 there."""
+    zero = equal(x, 0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
+
+
+# Extremes -------------------------------------------------------------------------------------
+
+
+def _extreme(name: str, ufunc: Any) -> Primitive:
+    """A maximum or minimum over axes; ties share the derivative evenly."""
+
+    def shares(out: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        tied = astype(equal(x, _back(out, x, axes)), x.dtype)
+        return tied / _back(sum_axes(tied, axes), x, axes)
+
+    def vjp(g: Tensor, out: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+        return _back(g, x, axes) * shares(out, x, axes)
+
+    def jvp(t: Tensor, out: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+        return sum_axes(t * shares(out, x, axes), axes)
+
+    primitive = Primitive(
+        name,
+        lambda x, axes: ufunc.reduce(x, axis=axes),
+        shape=lambda x, axes: Aval(without(x.shape, axes), x.dtype),
+        vjps=[vjp],
+        jvps=[jvp],
+        batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
+        domain=reduction_domain,
+    )
+    return primitive
+
+
+max_p = _extreme("max", np.maximum)
+min_p = _extreme("min", np.minimum)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """The largest entry over one, several or all axes; NaN wins; ties share the derivative evenly.
+
+    Raises:
+        ShapeError: an axis is empty.
+    """
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, max_p(x, axes=axes), keepdims) if axes else x
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """The smallest entry over one, several or all axes; see `max`."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, min_p(x, axes=axes), keepdims) if axes else x
+
+
+amax, amin = max, min
+
+
+def _position(name: str, function: Any) -> Primitive:
+    """argmax or argmin along one axis: no derivative."""
+    primitive = nondifferentiable(
+        name,
+        lambda x, axis: function(x, axis=axis),
+        shape=lambda x, axis: Aval(without(x.shape, (axis,)), np.dtype(np.intp)),
+        batch=lambda _size, args, _batched, axis: primitive(args[0], axis=axis + 1),
+        domain=lambda draw: ((draw.array(draw.shape(min_rank=1)),), {"axis": 0}),
+    )
+    return primitive
+
+
+argmax_p = _position("argmax", np.argmax)
+argmin_p = _position("argmin", np.argmin)
+
+
+def _arg(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    x = asarray(x)
+    if axis is None:
+        place = primitive(ravel(x), axis=0)
+        return reshape(place, (1,) * x.ndim) if keepdims else place
+    axis = normalize_axis(axis, x.ndim)
+    return _keep(x, (axis,), primitive(x, axis=axis), keepdims)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the largest entry, the first one at ties (of flattened x without an axis)."""
+    return _arg(argmax_p, x, axis, keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the smallest entry, the first one at ties (of flattened x without an axis)."""
+    return _arg(argmin_p, x, axis, keepdims)
+
+
+def _quantifier(name: str, ufunc: Any) -> Primitive:
+    primitive = nondifferentiable(
+        name,
+        lambda x, axes: ufunc.reduce(x, axis=axes, dtype=bool),
+        shape=lambda x, axes: Aval(without(x.shape, axes), np.dtype(bool)),
+        batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
+        domain=reduction_domain,
+    )
+    return primitive
+
+
+all_p = _quantifier("all", np.logical_and)
+any_p = _quantifier("any", np.logical_or)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """Whether every entry over the axes is non-zero."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, all_p(x, axes=axes), keepdims)
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+    """Whether some entry over the axes is non-zero."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    return _keep(x, axes, any_p(x, axes=axes), keepdims)
+
+
+def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """How many entries over the axes are not zero."""
+    return sum(not_equal(x, 0), axis, keepdims)
+
+
+# Sums of exponentials, and norms --------------------------------------------------------------
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """log Σ exp(x) over the axes, without overflow; -inf where every entry is."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    top = stop_gradient(max(x, axes, keepdims=True))
+    top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
+    total = log(sum(exp(x - top), axes, keepdims=True)) + top
+    return total if keepdims else reshape(total, without(x.shape, axes))
+
+
+def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+    """A vector norm over the axes (all by default): (Σ|x|ᵖ)^(1/p), or the largest |x| for p = inf.
+
+    At x = 0 the derivative is 0, a subgradient. For matrices this is the norm of all their entries
+    (Frobenius for p = 2).
+
+    Args:
+        ord: p, any number above 0, `numpy.inf`, or 0 for the count of non-zeros.
+    """
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    if ord == 2:
+        return _safe_sqrt(sum(square(x), axes, keepdims))
+    if ord == 1:
+        return sum(absolute(x), axes, keepdims)
+    if ord == np.inf:
+        return max(absolute(x), axes, keepdims)
+    if ord == 0:
+        return astype(count_nonzero(x, axes, keepdims), x.dtype)
+    if not (isinstance(ord, int | float) and ord > 0):
+        raise ValueError(f"norm: expected ord > 0 (or inf, or 0), got {ord!r}")
+    total = sum(_safe_power(absolute(x), ord), axes, keepdims)
+    return _safe_power(total, 1.0 / ord)
+
+
+def _safe_power(x: Tensor, p: float) -> Tensor:
+    """xᵖ for x >= 0, with derivative 0 at 0."""
+    zero = equal(x, 0)
+    return where(zero, 0.0, power(where(zero, 1.0, x), p))
+
+
+# Scans and products ---------------------------------------------------------------------------
+
+
+def _along(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    return (draw.array(shape),), {"axis": draw.integer(0, len(shape) - 1)}
+
+
+cumsum_p = linear(
+    "cumsum",
+    lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+    transpose=lambda g, _x, axis: flip(cumsum_p(flip(g, axis), axis=axis), axis),
+    shape=lambda x, axis: x,  # noqa: ARG005
+    batch=lambda _size, args, _batched, axis: cumsum_p(args[0], axis=axis + 1),
+    domain=_along,
+)
+
+
+def cumsum(x: Any, axis: int | None = None) -> Tensor:
+    """Sums of the entries up to and including each, along an axis (of flattened x without one)."""
+    x = asarray(x)
+    if axis is None:
+        return cumsum(ravel(x), 0)
+    if x.dtype.kind == "b":
+        x = astype(x, np.int64)
+    return cumsum_p(x, axis=normalize_axis(axis, x.ndim))
+
+
+def _scan_products(x: Tensor, axis: int) -> Tensor:
+    """`cumprod` by doubling, in products alone, so that its derivatives are right at zeros too."""
+    n, step = x.shape[axis], 1
+    while step < n:
+        head = slice_axis(x, axis, 0, step)
+        tail = slice_axis(x, axis, step, n) * slice_axis(x, axis, 0, n - step)
+        x = concatenate([head, tail], axis)
+        step *= 2
+    return x
+
+
+def _fold_products(x: Tensor, axis: int) -> Tensor:
+    """`prod` by halving, in products alone, so that its derivatives are right at zeros too."""
+    if x.shape[axis] == 0:
+        return asarray(np.ones(without(x.shape, (axis,)), x.dtype))
+    while (n := x.shape[axis]) > 1:
+        half = n // 2
+        pairs = slice_axis(x, axis, 0, half) * slice_axis(x, axis, half, 2 * half)
+        x = concatenate([pairs, slice_axis(x, axis, 2 * half, n)], axis) if n % 2 else pairs
+    return reshape(x, without(x.shape, (axis,)))
+
+
+def by_composition(name: str, kernel: Any, composition: Any, *, shape: Any) -> Primitive:
+    """A primitive along one axis that has its own kernel, and the derivatives of a composition."""
+    from autograd_core import transforms
+
+    def vjp(g: Tensor, _out: None, x: Tensor, *, axis: int) -> Tensor:
+        return transforms.vjp(lambda x: composition(x, axis), x)[1](g)[0]
+
+    def jvp(t: Tensor, _out: None, x: Tensor, *, axis: int) -> Tensor:
+        return transforms.jvp(lambda x: composition(x, axis), (x,), (t,))[1]
+
+    primitive = Primitive(
+        name,
+        kernel,
+        shape=shape,
+        vjps=[vjp],
+        jvps=[jvp],
+        batch=lambda _size, args, _batched, axis: primitive(args[0], axis=axis + 1),
+        domain=_along,
+    )
+    return primitive
+
+
+prod_p = by_composition(
+    "prod",
+    lambda x, axis: np.multiply.reduce(x, axis=axis, dtype=x.dtype),
+    _fold_products,
+    shape=lambda x, axis: Aval(without(x.shape, (axis,)), x.dtype),
+)
+cumprod_p = by_composition(
+    "cumprod",
+    lambda x, axis: np.cumprod(x, axis=axis, dtype=x.dtype),
+    _scan_products,
+    shape=lambda x, axis: x,  # noqa: ARG005
+)
+
+
+def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The product over one, several or all axes; its derivatives are right at zeros too."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    if x.dtype.kind == "b":
+        x = astype(x, np.int64)
+    out = x
+    for a in sorted(axes, reverse=True):
+        out = prod_p(out, axis=a)
+    return _keep(x, axes, out, keepdims)
+
+
+def cumprod(x: Any, axis: int | None = None) -> Tensor:
+    """Products of the entries up to and including each, along an axis (of flattened x without)."""
+    x = asarray(x)
+    if axis is None:
+        return cumprod(ravel(x), 0)
+    if x.dtype.kind == "b":
+        x = astype(x, np.int64)
+    return cumprod_p(x, axis=normalize_axis(axis, x.ndim))

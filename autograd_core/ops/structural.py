@@ -1,0 +1,615 @@
+"""Shapes and dtypes: operations that move, repeat, cut and join entries without computing.
+
+The primitives are rank-explicit (every axis named, none negative); NumPy's conveniences live in the
+functions around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index as as_integer
+from typing import Any
+
+import numpy as np
+
+from autograd_core.declare import linear, nondifferentiable
+from autograd_core.errors import ShapeError
+from autograd_core.primitive import Primitive, bind
+from autograd_core.tensor import Aval, Tensor, asarray, aval_of
+
+__all__ = [
+    "astype",
+    "atleast_1d",
+    "atleast_2d",
+    "broadcast_arrays",
+    "broadcast_to",
+    "concatenate",
+    "expand_dims",
+    "flip",
+    "hstack",
+    "matrix_transpose",
+    "moveaxis",
+    "ravel",
+    "reshape",
+    "roll",
+    "rot90",
+    "split",
+    "squeeze",
+    "stack",
+    "stop_gradient",
+    "swapaxes",
+    "tile",
+    "transpose",
+    "vstack",
+]
+
+Shape = int | Sequence[int]
+
+
+# Axes and shapes ------------------------------------------------------------------------------
+
+
+def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
+    """An axis counted from the front.
+
+    Raises:
+        ShapeError: it is not an axis of an array of `ndim` axes.
+    """
+    axis = as_integer(axis)
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{name} {axis} is out of range for an array of {ndim} axes")
+    return axis % ndim
+
+
+def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """`None` (all), an integer or a sequence of them, as distinct axes counted from the front."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = [axis] if np.ndim(axis) == 0 else list(axis)
+    axes = [normalize_axis(a, ndim) for a in axes]
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"repeated axis in {axis!r} for an array of {ndim} axes")
+    return tuple(axes)
+
+
+def as_shape(shape: Shape) -> tuple[int, ...]:
+    return (as_integer(shape),) if np.ndim(shape) == 0 else tuple(map(as_integer, shape))  # type: ignore[arg-type]
+
+
+def shifted(axes: Sequence[int]) -> tuple[int, ...]:
+    """Axes of each element, as axes of the batch."""
+    return tuple(a + 1 for a in axes)
+
+
+# reshape, transpose, broadcast ----------------------------------------------------------------
+
+
+def _reshape_domain(draw: Any) -> tuple[tuple, dict]:
+    a, b, c = (draw.integer(1, 3) for _ in range(3))
+    shapes = [(a * b * c,), (a, b * c), (c, 1, b, a), (b, a * c)]
+    return (draw.array(draw.choice(shapes)),), {"shape": draw.choice(shapes)}
+
+
+reshape_p = linear(
+    "reshape",
+    lambda x, shape: np.reshape(x, shape),
+    transpose=lambda g, x_like, shape: reshape(g, x_like.shape),  # noqa: ARG005
+    shape=lambda x, shape: Aval(shape, x.dtype),
+    batch=lambda size, args, _batched, shape: reshape(args[0], (size, *shape)),
+    domain=_reshape_domain,
+)
+
+
+def reshape(x: Any, shape: Shape) -> Tensor:
+    """The entries of x in row-major order, in another shape; one length may be -1."""
+    x, shape = asarray(x), as_shape(shape)
+    if -1 in shape:
+        shape = _infer_length(x, shape)
+    return reshape_p(x, shape=shape)
+
+
+def _infer_length(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+    known = int(np.prod([n for n in shape if n != -1], dtype=np.int64))
+    if shape.count(-1) > 1 or known == 0 or x.size % known:
+        raise ShapeError(f"reshape: cannot make shape {shape} of an array of shape {x.shape}")
+    return tuple(x.size // known if n == -1 else n for n in shape)
+
+
+def ravel(x: Any) -> Tensor:
+    """x in one axis, in row-major order."""
+    return reshape(x, -1) if asarray(x).size else reshape(x, 0)
+
+
+def _transpose_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    return (draw.array(shape),), {"axes": draw.permutation(len(shape))}
+
+
+def _transpose_aval(x: Aval, axes: tuple[int, ...]) -> Aval:
+    return Aval(tuple(x.shape[a] for a in axes), x.dtype)
+
+
+transpose_p = linear(
+    "transpose",
+    lambda x, axes: np.transpose(x, axes),
+    transpose=lambda g, _x, axes: transpose_p(g, axes=tuple(int(a) for a in np.argsort(axes))),
+    shape=_transpose_aval,
+    batch=lambda _size, args, _batched, axes: transpose_p(args[0], axes=(0, *shifted(axes))),
+    domain=_transpose_domain,
+)
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """x with its axes in the order `axes`; reversed by default."""
+    x = asarray(x)
+    order = tuple(range(x.ndim))[::-1] if axes is None else normalize_axes(axes, x.ndim)
+    if len(order) != x.ndim:
+        raise ShapeError(f"transpose: axes {axes} do not name each of the {x.ndim} axes once")
+    return x if order == tuple(range(x.ndim)) else transpose_p(x, axes=order)
+
+
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """x with the axes `source` moved to the places `destination`."""
+    x = asarray(x)
+    from_, to = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
+    if len(from_) != len(to):
+        raise ShapeError(f"moveaxis: {len(from_)} source axes but {len(to)} destinations")
+    order = [a for a in range(x.ndim) if a not in from_]
+    for place, axis in sorted(zip(to, from_, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    """x with two axes exchanged."""
+    x = asarray(x)
+    i, j = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    order = list(range(x.ndim))
+    order[i], order[j] = order[j], order[i]
+    return transpose(x, order)
+
+
+def matrix_transpose(x: Any) -> Tensor:
+    """x with its last two axes exchanged."""
+    return swapaxes(x, -1, -2)
+
+
+def _broadcast_kernel(x: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    lengths = [1] * len(shape)
+    for n, axis in zip(np.shape(x), axes, strict=True):
+        lengths[axis] = n
+    return np.broadcast_to(np.reshape(x, lengths), shape)
+
+
+def _broadcast_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    axes = tuple(a for a in range(len(shape)) if draw.integer(0, 1))
+    return (draw.array(tuple(shape[a] for a in axes)),), {"shape": shape, "axes": axes}
+
+
+def _broadcast_batch(size: int, args: tuple, _batched: tuple, shape: tuple, axes: tuple) -> Tensor:
+    return broadcast_p(args[0], shape=(size, *shape), axes=(0, *shifted(axes)))
+
+
+broadcast_p = linear(
+    "broadcast",
+    _broadcast_kernel,
+    transpose=lambda g, _x, shape, axes: sum_axes(
+        g, tuple(a for a in range(len(shape)) if a not in axes)
+    ),
+    shape=lambda x, shape, axes: Aval(shape, x.dtype),  # noqa: ARG005
+    batch=_broadcast_batch,
+    domain=_broadcast_domain,
+)
+"""Axis i of x becomes axis axes[i] of an array of `shape`; the other axes repeat it."""
+
+
+def broadcast_to(x: Any, shape: Shape) -> Tensor:
+    """x repeated along new leading axes, and along axes of length 1, to fill `shape`."""
+    x, shape = asarray(x), as_shape(shape)
+    if x.shape == shape:
+        return x
+    offset = len(shape) - x.ndim
+    pairs = list(zip(x.shape, shape[max(offset, 0) :], strict=False))
+    if offset < 0 or any(n not in (1, m) for n, m in pairs):
+        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
+    stay = [i for i, (n, m) in enumerate(pairs) if n == m]
+    x = reshape(x, tuple(x.shape[i] for i in stay))
+    return broadcast_p(x, shape=shape, axes=tuple(i + offset for i in stay))
+
+
+def broadcast_arrays(*arrays: Any) -> list[Tensor]:
+    """The arrays, each broadcast to the shape that they have together."""
+    tensors = [asarray(x) for x in arrays]
+    shape = np.broadcast_shapes(*(x.shape for x in tensors))
+    return [broadcast_to(x, shape) for x in tensors]
+
+
+# sum lives here because it is the transpose of broadcast ---------------------------------------
+
+
+def _sum_kernel(x: Any, axes: tuple[int, ...]) -> Any:
+    return np.add.reduce(x, axis=axes, dtype=_sum_dtype(x.dtype))
+
+
+def _sum_dtype(dtype: np.dtype) -> np.dtype:
+    """NumPy's choice: booleans and short integers are summed as int64 or uint64."""
+    if dtype.kind == "b" or (dtype.kind == "i" and dtype.itemsize < 8):
+        return np.dtype(np.int64)
+    if dtype.kind == "u" and dtype.itemsize < 8:
+        return np.dtype(np.uint64)
+    return dtype
+
+
+def without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def reduction_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    axes = tuple(a for a in range(len(shape)) if draw.integer(0, 1))
+    return (draw.array(shape),), {"axes": axes or (0,)}
+
+
+sum_p = linear(
+    "sum",
+    _sum_kernel,
+    transpose=lambda g, x_like, axes: broadcast_p(
+        g, shape=x_like.shape, axes=tuple(i for i in range(x_like.ndim) if i not in axes)
+    ),
+    shape=lambda x, axes: Aval(without(x.shape, axes), _sum_dtype(x.dtype)),
+    batch=lambda _size, args, _batched, axes: sum_p(args[0], axes=shifted(axes)),
+    domain=reduction_domain,
+)
+
+
+def sum_axes(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return sum_p(x, axes=axes) if axes else x
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x summed to a shape that broadcasts to its own: the transpose of `broadcast_to`."""
+    offset = x.ndim - len(shape)
+    axes = tuple(
+        i for i in range(x.ndim) if i < offset or (shape[i - offset] == 1 and x.shape[i] != 1)
+    )
+    summed = sum_axes(x, axes)
+    return summed if summed.shape == shape else reshape(summed, shape)
+
+
+# dtypes ---------------------------------------------------------------------------------------
+
+astype_p = linear(
+    "astype",
+    lambda x, dtype: np.asarray(x).astype(dtype) if isinstance(x, np.generic) else x.astype(dtype),
+    transpose=lambda g, x_like, dtype: astype(g, x_like.dtype),  # noqa: ARG005
+    shape=lambda x, dtype: Aval(x.shape, dtype),
+    batch=lambda _size, args, _batched, dtype: astype_p(args[0], dtype=dtype),
+    domain=lambda draw: ((draw.array(draw.shape()),), {"dtype": np.dtype(np.float64)}),
+)
+truncate_p = nondifferentiable(
+    "astype_integer",
+    lambda x, dtype: np.asarray(x).astype(dtype),
+    shape=lambda x, dtype: Aval(x.shape, dtype),
+    batch=lambda _size, args, _batched, dtype: truncate_p(args[0], dtype=dtype),
+    domain=lambda draw: ((draw.array(draw.shape()),), {"dtype": np.dtype(np.int64)}),
+)
+
+
+def astype(x: Any, dtype: Any) -> Tensor:
+    """x converted to another dtype; derivatives flow between floating dtypes only."""
+    x, dtype = asarray(x), np.dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    primitive = astype_p if dtype.kind == "f" and x.dtype.kind == "f" else truncate_p
+    return primitive(x, dtype=dtype)
+
+
+stop_gradient_p = nondifferentiable(
+    "stop_gradient",
+    lambda x: x,
+    shape=lambda x: x,
+    batch=lambda _size, args, _batched: stop_gradient_p(args[0]),
+    domain=lambda draw: ((draw.array(draw.shape()),), {}),
+)
+
+# slices ---------------------------------------------------------------------------------------
+# A basic index is static and hashable here: a tuple with, for each axis of x, an integer or a
+# (start, stop, step) triple as `slice.indices` gives it.
+
+BasicIndex = tuple[int | tuple[int, int, int], ...]
+
+
+def as_slices(key: BasicIndex) -> tuple[Any, ...]:
+    return tuple(k if isinstance(k, int) else _as_slice(*k) for k in key)
+
+
+def _as_slice(start: int, stop: int, step: int) -> slice:
+    return slice(start, None if stop < 0 else stop, step)
+
+
+def _slice_shape(key: BasicIndex) -> tuple[int, ...]:
+    return tuple(len(range(*k)) for k in key if not isinstance(k, int))
+
+
+def _embed_kernel(x: Any, key: BasicIndex, shape: tuple[int, ...]) -> Any:
+    out = np.zeros_like(x, shape=shape)
+    out[as_slices(key)] = x
+    return out
+
+
+def basic_key(draw: Any, shape: tuple[int, ...]) -> BasicIndex:
+    """Draw a basic index of an array of `shape` that selects something."""
+    key: list[Any] = []
+    for n in shape:
+        start = draw.integer(0, n - 1)
+        step = draw.choice([1, 2, -1])
+        stop = -1 if step < 0 else draw.integer(start + 1, n)
+        key.append(start if draw.integer(0, 3) == 0 else (start, stop, step))
+    return tuple(key)
+
+
+def _slice_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    return (draw.array(shape),), {"key": basic_key(draw, shape)}
+
+
+def _embed_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1)
+    key = basic_key(draw, shape)
+    return (draw.array(_slice_shape(key)),), {"key": key, "shape": shape}
+
+
+def whole(n: int) -> tuple[int, int, int]:
+    return (0, n, 1)
+
+
+slice_p = linear(
+    "slice",
+    lambda x, key: x[as_slices(key)],
+    transpose=lambda g, x_like, key: embed_p(g, key=key, shape=x_like.shape),
+    shape=lambda x, key: Aval(_slice_shape(key), x.dtype),
+    batch=lambda size, args, _batched, key: slice_p(args[0], key=(whole(size), *key)),
+    domain=_slice_domain,
+)
+embed_p = linear(
+    "embed",
+    _embed_kernel,
+    transpose=lambda g, _x, key, shape: slice_p(g, key=key),  # noqa: ARG005
+    shape=lambda x, key, shape: Aval(shape, x.dtype),  # noqa: ARG005
+    batch=lambda size, args, _batched, key, shape: embed_p(
+        args[0], key=(whole(size), *key), shape=(size, *shape)
+    ),
+    domain=_embed_domain,
+)
+"""Zeros of `shape` with x written at `key`: the transpose of `slice`."""
+
+
+def slice_axis(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Tensor:
+    """x[..., start:stop:step, ...] along one axis, with bounds counted from the front."""
+    x = asarray(x)
+    axis = normalize_axis(axis, x.ndim)
+    key = tuple((start, stop, step) if i == axis else whole(n) for i, n in enumerate(x.shape))
+    return slice_p(x, key=key)
+
+
+def flip(x: Any, axis: Any = None) -> Tensor:
+    """x with the order of its entries reversed along one, several or all axes."""
+    x = asarray(x)
+    axes = normalize_axes(axis, x.ndim)
+    key = tuple((n - 1, -1, -1) if i in axes else whole(n) for i, n in enumerate(x.shape))
+    return slice_p(x, key=key)
+
+
+# concatenate ----------------------------------------------------------------------------------
+
+
+def _concatenate_vjp(i: int, g: Tensor, _out: None, *args_like: Aval, axis: int) -> Tensor:
+    start = sum(x.shape[axis] for x in args_like[:i])
+    return slice_axis(g, axis, start, start + args_like[i].shape[axis])
+
+
+def _concatenate_jvp(i: int, t: Tensor, _out: None, *args_like: Any, axis: int) -> Tensor:
+    start = sum(x.shape[axis] for x in args_like[:i])
+    shape = list(t.shape)
+    shape[axis] = sum(x.shape[axis] for x in args_like)
+    stop = start + t.shape[axis]
+    key = tuple((start, stop, 1) if k == axis else whole(n) for k, n in enumerate(t.shape))
+    return embed_p(t, key=key, shape=tuple(shape))
+
+
+def _concatenate_aval(*args: Aval, axis: int) -> Aval:
+    shape = list(args[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in args)
+    return Aval(tuple(shape), np.result_type(*(x.dtype for x in args)))
+
+
+def _concatenate_batch(size: int, args: tuple, batched: tuple, axis: int) -> Tensor:
+    everywhere = [with_batch(x, b, size) for x, b in zip(args, batched, strict=True)]
+    return bind(concatenate_p, everywhere, {"axis": axis + 1})
+
+
+def with_batch(x: Any, batched: bool, size: int) -> Tensor:
+    """x with the mapped axis first, repeated along it where it has none."""
+    x = asarray(x)
+    return x if batched else broadcast_to(x, (size, *x.shape))
+
+
+def _concatenate_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = list(draw.shape(min_rank=1))
+    axis = draw.integer(0, len(shape) - 1)
+    arrays = []
+    for _ in range(draw.integer(1, 3)):
+        shape[axis] = draw.integer(1, 3)
+        arrays.append(draw.array(tuple(shape)))
+    return tuple(arrays), {"axis": axis}
+
+
+concatenate_p = Primitive(
+    "concatenate",
+    lambda *arrays, axis: np.concatenate(arrays, axis=axis),
+    shape=_concatenate_aval,
+    vjps=[_concatenate_vjp],
+    jvps=[_concatenate_jvp],
+    batch=_concatenate_batch,
+    domain=_concatenate_domain,
+    variadic=True,
+)
+
+
+def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
+    """The arrays joined along an existing axis; flattened first where `axis` is None.
+
+    Raises:
+        ShapeError: there are none, or their other axes differ.
+    """
+    tensors = [asarray(x) for x in arrays]
+    if not tensors:
+        raise ShapeError("concatenate: expected at least one array, got none")
+    if axis is None:
+        tensors, axis = [ravel(x) for x in tensors], 0
+    axis = normalize_axis(axis, tensors[0].ndim)
+    dtype = np.result_type(*(x.dtype for x in tensors))
+    shapes = {without(x.shape, (axis,)) for x in tensors}
+    if len(shapes) > 1 or len({x.ndim for x in tensors}) > 1:
+        given = ", ".join(str(x.shape) for x in tensors)
+        raise ShapeError(f"concatenate: shapes {given} differ in an axis other than {axis}")
+    return bind(concatenate_p, [astype(x, dtype) for x in tensors], {"axis": axis})
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
+    """The arrays, all of one shape, joined along a new axis."""
+    tensors = [asarray(x) for x in arrays]
+    if len({x.shape for x in tensors}) != 1:
+        given = ", ".join(str(x.shape) for x in tensors)
+        raise ShapeError(f"stack: expected arrays of one shape, got {given or 'none'}")
+    return concatenate([expand_dims(x, axis) for x in tensors], axis)
+
+
+def hstack(arrays: Sequence[Any]) -> Tensor:
+    """The arrays joined along axis 1 (along axis 0 where they have one axis)."""
+    tensors = [atleast_1d(x) for x in arrays]
+    return concatenate(tensors, 0 if tensors[0].ndim == 1 else 1)
+
+
+def vstack(arrays: Sequence[Any]) -> Tensor:
+    """The arrays joined along axis 0, as rows where they have one axis."""
+    return concatenate([atleast_2d(x) for x in arrays], 0)
+
+
+def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """x cut along an axis into `sections` equal parts, or at the given places."""
+    x = asarray(x)
+    axis = normalize_axis(axis, x.ndim)
+    n = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or n % sections:
+            raise ShapeError(f"split: axis of length {n} has no {sections} equal parts")
+        cuts = list(range(n // sections, n, n // sections)) if n else []
+    else:
+        cuts = [min(max(as_integer(c) + (n if c < 0 else 0), 0), n) for c in sections]
+    edges = [0, *cuts, n]
+    return [
+        slice_axis(x, axis, a, max(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+# Compositions ---------------------------------------------------------------------------------
+
+
+def expand_dims(x: Any, axis: Any) -> Tensor:
+    """x with axes of length 1 inserted, so that they are at the places `axis` of the result."""
+    x = asarray(x)
+    count = 1 if np.ndim(axis) == 0 else len(axis)
+    axes = normalize_axes(axis, x.ndim + count)
+    lengths = iter(x.shape)
+    return reshape(x, tuple(1 if i in axes else next(lengths) for i in range(x.ndim + count)))
+
+
+def squeeze(x: Any, axis: Any = None) -> Tensor:
+    """x without axes of length 1: all of them, or those named."""
+    x = asarray(x)
+    ones = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    axes = ones if axis is None else normalize_axes(axis, x.ndim)
+    if not set(axes) <= set(ones):
+        raise ShapeError(f"squeeze: axis {axis} of shape {x.shape} is not of length 1")
+    return reshape(x, without(x.shape, axes))
+
+
+def atleast_1d(x: Any) -> Tensor:
+    """x, with one axis if it has none."""
+    x = asarray(x)
+    return x if x.ndim else reshape(x, (1,))
+
+
+def atleast_2d(x: Any) -> Tensor:
+    """x, as a row if it has fewer than two axes."""
+    x = asarray(x)
+    return x if x.ndim >= 2 else reshape(x, (1, x.size))
+
+
+def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
+    """x with its entries moved on by `shift` places along an axis, those past the end coming first.
+
+    Without an axis x is flattened for it. `shift` and `axis` may be sequences of one length.
+    """
+    x = asarray(x)
+    if axis is None:
+        return reshape(roll(ravel(x), shift, 0), x.shape)
+    axes = [axis] if np.ndim(axis) == 0 else list(axis)
+    for a, s in zip(axes, np.broadcast_to(shift, len(axes)).tolist(), strict=True):
+        a = normalize_axis(a, x.ndim)
+        n = x.shape[a]
+        cut = (-s) % n if n else 0
+        if cut:
+            x = concatenate([slice_axis(x, a, cut, n), slice_axis(x, a, 0, cut)], a)
+    return x
+
+
+def tile(x: Any, repetitions: Shape) -> Tensor:
+    """x laid out `repetitions` times along each axis."""
+    x, reps = asarray(x), as_shape(repetitions)
+    ndim = max(x.ndim, len(reps))
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    reps = (1,) * (ndim - len(reps)) + reps
+    wide = tuple(v for pair in zip(reps, shape, strict=True) for v in pair)
+    x = broadcast_to(reshape(x, tuple(v for n in shape for v in (1, n))), wide)
+    return reshape(x, tuple(r * n for r, n in zip(reps, shape, strict=True)))
+
+
+def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """x turned by k quarter turns in the plane of two axes, from the first towards the second."""
+    x = asarray(x)
+    first, second = normalize_axes(axes, x.ndim)
+    k %= 4
+    if k == 2:
+        return flip(x, (first, second))
+    if k:
+        x = swapaxes(flip(x, second if k == 1 else first), first, second)
+    return x
+
+
+def stop_gradient(x: Any) -> Any:
+    """x, through which no derivative flows, of any order or mode; pytrees are taken by leaf."""
+    from autograd_core.tree import tree_map
+
+    return tree_map(lambda leaf: stop_gradient_p(asarray(leaf)), x)
+
+
+
+
+def pad_constant(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """x with `widths[i]` = (before, after) entries of `value` around axis i."""
+    x = asarray(x)
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
+    key = tuple((a, a + n, 1) for n, (a, _) in zip(x.shape, widths, strict=True))
+    padded = embed_p(x, key=key, shape=shape)
+    if value == 0:
+        return padded
+    outside = np.ones(shape, bool)
+    outside[as_slices(key)] = False
+    from autograd_core.ops.arithmetic import where
+
+    return where(outside, value, padded)
+
+

@@ -1,0 +1,418 @@
+"""Reverse mode: record applications as tape nodes, then walk them backwards.
+
+A node is data: which primitive, what it was applied to (only what its rules will read), its output
+(likewise), and the nodes its traced arguments came from. Nodes point to older nodes only, so there
+is no reference cycle and no list of everything recorded: a history that nothing points to is freed
+at once, and walking the history of one value visits that history alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from autograd_core.errors import AutogradError, DtypeError, RuleError
+from autograd_core.primitive import KEEP, LIKE, Interpreter, Primitive, bind, live_interpreters, plus
+from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
+
+_next_order = count(0, -1).__next__  # newer nodes come first in a min-heap
+
+
+
+class Node:
+    """One application of a primitive on the tape.
+
+    `args` and `out` hold, one level down, what the rules of the traced arguments read, and None or
+    an `Aval` in the place of the rest. `parents[i]` is the node of argument `i`, None where it is a
+    constant. `likes[i]` is set where the cotangent of argument `i` has to be summed or cast back,
+    because the application broadcast or promoted it.
+    """
+
+    __slots__ = ("__weakref__", "args", "likes", "order", "out", "params", "parents", "primitive")
+
+    def __init__(self, primitive, args, params, out, parents, likes=None):
+        self.order = _next_order()
+        self.primitive = primitive
+        self.args = args
+        self.params = params
+        self.out = out
+        self.parents = parents
+        self.likes = likes
+
+
+class Leaf(Node):
+    """Where a derivative is asked for; `grad` is filled by `Tensor.backward` alone."""
+
+    __slots__ = ("grad",)
+
+    def __init__(self) -> None:
+        super().__init__(None, (), NO_PARAMS, None, ())
+        self.grad: Tensor | None = None
+
+
+NO_PARAMS: dict[str, Any] = {}
+
+
+class Reverse(Interpreter):
+    """Records what is computed from the leaves it was given."""
+
+    __slots__ = ("paused",)
+
+    def __init__(self, level: int):
+        super().__init__(level)
+        self.paused = False
+
+    def leaf(self, x: Tensor) -> Tensor:
+        return box(x, self, Leaf())
+
+    def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        lowered = []
+        parents: list[Node | None] = []
+        for x in args:
+            if x.__class__ is Tensor and x.trace is self:
+                lowered.append(x.value)
+                parents.append(x.mark)
+            else:
+                lowered.append(x)
+                parents.append(None)
+        out = bind(primitive, lowered, params)
+        if not self.live:
+            return self.unrecorded(out)
+        if not primitive.differentiable:
+            return out
+        keep_out, keep_args = self.what_to_keep(primitive, tuple(p is not None for p in parents))
+        likes = likes_of(lowered, parents, out) if primitive.broadcasts else None
+        node = Node(
+            primitive,
+            tuple(map(kept, lowered, keep_args)),
+            params,
+            kept(out, keep_out),
+            tuple(parents),
+            likes,
+        )
+        return self.outputs(node, out) if primitive.multiple else box(out, self, node)
+
+    # The next two are `process` for elementwise primitives of one and two arguments, without its
+    # loops: nearly half of the cost of a small gradient is spent in these lines.
+
+    def process1(self, primitive: Any, x: Tensor) -> Tensor:
+        a = x.value
+        out = primitive.apply(a)
+        if not self.live:
+            return self.unrecorded(out)
+        keep_out, keep_a = primitive.keep_left
+        node = Node(
+            primitive, (a if keep_a else None,), NO_PARAMS, out if keep_out else None, (x.mark,)
+        )
+        return box(out, self, node)
+
+    def process2(self, primitive: Any, x: Any, y: Any) -> Tensor:
+        a = x.value if x.trace is self else x
+        b = y.value if y.trace is self else y
+        out = primitive.apply(a, b)
+        if not self.live:
+            return self.unrecorded(out)
+        if b is y:
+            keep_out, keep_a, keep_b = primitive.keep_left
+            parents = (x.mark, None)
+        elif a is x:
+            keep_out, keep_a, keep_b = primitive.keep_right
+            parents = (None, y.mark)
+        else:
+            keep_out, keep_a, keep_b = primitive.keep_both
+            parents = (x.mark, y.mark)
+        likes = None
+        if a.mark is not NUMBER and b.mark is not NUMBER:
+            likes = broadcast_likes(a, b, parents, out)
+        args = (a if keep_a else None, b if keep_b else None)
+        node = Node(primitive, args, NO_PARAMS, out if keep_out else None, parents, likes)
+        return box(out, self, node)
+
+    def outputs(self, node: Node, outs: tuple) -> tuple[Tensor, ...]:
+        """The traced outputs of a node with several: each has a node that projects it out."""
+        n = len(outs)
+        return tuple(
+            box(out, self, Node(projection, (), {"index": i, "count": n}, None, (node,)))
+            for i, out in enumerate(outs)
+        )
+
+    def unrecorded(self, out: Any) -> Any:
+        if not self.paused:
+            self.check_live()
+        return out
+
+    def what_to_keep(self, primitive: Primitive, traced: tuple[bool, ...]):
+        return keep_plan(primitive.vjp_reads, traced)
+
+    def describe(self) -> str:
+        return "requires_grad" if self is ROOT else f"grad@{self.level}"
+
+
+class Linearizing(Reverse):
+    """A tape that keeps what forward rules read, to be replayed forwards by `push_forward`."""
+
+    __slots__ = ()
+
+    def what_to_keep(self, primitive: Primitive, traced: tuple[bool, ...]):
+        return keep_plan(primitive.jvp_reads, traced)
+
+    def process1(self, primitive: Any, x: Tensor) -> Tensor:
+        return self.process(primitive, (x,), NO_PARAMS)
+
+    def process2(self, primitive: Any, x: Any, y: Any) -> Tensor:
+        return self.process(primitive, (x, y), NO_PARAMS)
+
+
+PYTHON_NUMBERS = frozenset({float, int, bool})
+NUMBER = "number"
+"""The mark of a tensor that stands for a Python number: it has no axes and is not promoted to."""
+
+
+def pass_through(g: Any, *_args: Any, **_params: Any) -> Any:
+    """The rule of an argument whose partial derivative is 1."""
+    return g
+
+
+def kept(x: Any, how: int) -> Any:
+    if how == KEEP:
+        return x
+    return aval_of(x) if how == LIKE else None
+
+
+@lru_cache(maxsize=None)
+def keep_plan(reads: tuple[tuple[int, ...], ...], traced: tuple[bool, ...]):
+    """What the rules of the traced arguments read: a code for `out`, and one for each argument."""
+    n = len(traced) + 1
+    wanted = [reads[min(i, len(reads) - 1)] for i in range(n - 1) if traced[i]]
+    padded = [(*codes, *[codes[-1]] * (n - len(codes))) for codes in wanted]
+    codes = [max(column) for column in zip(*padded, strict=True)]
+    return codes[0], tuple(codes[1:])
+
+
+def broadcast_likes(a: Any, b: Any, parents: tuple, out: Any) -> tuple | None:
+    """What to sum or cast the cotangents of two arguments back to; None where there is nothing to.
+
+    Equal shapes and dtypes of both are those of the output too.
+    """
+    if a.shape == b.shape and a.dtype is b.dtype:
+        return None
+    return likes_of((a, b), parents, out)
+
+
+def likes_of(args: Sequence, parents: Sequence, out: Any) -> tuple | None:
+    aval = aval_of(out)
+    likes = tuple(
+        None if p is None else aval_of(x) for x, p in zip(args, parents, strict=True)
+    )
+    return likes if any(like not in (None, aval) for like in likes) else None
+
+
+class _Projection:
+    """The pseudo-primitive that picks one output of a node with several."""
+
+    name = "projection"
+    joint = None
+    vjps = (
+        lambda g, _out, *, index, count: (*[None] * index, g, *[None] * (count - index - 1)),
+    )
+    jvps = (lambda t, _out, *, index, count: t[index],)  # noqa: ARG005
+
+
+projection = _Projection()
+
+
+def backward(seeds: Iterable[tuple[Node, Any]], trace: Reverse | None = None) -> dict[Node, Any]:
+    """Pull cotangents back along the tape, and return those of the leaves reached.
+
+    Newer nodes first, so that a node is walked once, when all its cotangents are in. A node's
+    cotangent and the node itself are let go as soon as it has been walked.
+
+    Args:
+        seeds: pairs of a node and the cotangent of its output.
+        trace: where given, the rules' own work is recorded by it (`create_graph`).
+    """
+    pending: dict[Node, Any] = {}
+    heap: list[tuple[int, Node]] = []
+    leaves: dict[Node, Any] = {}
+    for node, g in seeds:
+        _accumulate(pending, heap, node, g)
+    del seeds
+    while heap:
+        node = heappop(heap)[1]
+        g = pending.pop(node)
+        primitive = node.primitive
+        if primitive is None:
+            leaves[node] = g
+            continue
+        out, args, parents, likes = node.out, node.args, node.parents, node.likes
+        if trace is not None:
+            out, args = _rebox(node, trace)
+        try:
+            if primitive.joint is not None:
+                cts = primitive.joint(node, args, g, trace is not None)
+                for parent, ct in zip(parents, cts, strict=True):
+                    if parent is not None and ct is not None:
+                        _accumulate(pending, heap, parent, ct)
+                continue
+            i = 0
+            for parent in parents:
+                if parent is not None:
+                    rule = primitive.vjps[i]
+                    ct = g if rule is pass_through else rule(g, out, *args, **node.params)
+                    if likes is not None:
+                        ct = restore(ct, likes[i])
+                    if parent in pending:
+                        pending[parent] = plus(pending[parent], ct)
+                    else:
+                        pending[parent] = ct
+                        heappush(heap, (parent.order, parent))
+                i += 1
+        except AutogradError as error:
+            raise note_backward(error, node) from None
+    return leaves
+
+
+def push_forward(tangents: dict[Node, Any], ends: Sequence[Node | None]) -> list[Any]:
+    """Push tangents of leaves along a tape made by `Linearizing`; those of the nodes `ends`.
+
+    A tangent is None where it is known to be zero.
+    """
+    tangents = dict(tangents)
+    for node in _oldest_first(ends):
+        if node.primitive is None:
+            continue
+        total = None
+        for i, parent in enumerate(node.parents):
+            t = tangents.get(parent) if parent is not None else None
+            if t is not None:
+                if node.primitive.joint is not None:
+                    raise RuleError(f"linearize: {node.primitive.name} has no forward rule")
+                t = node.primitive.jvps[i](t, node.out, *node.args, **node.params)
+                total = plus(total, t)
+        tangents[node] = total
+    return [None if node is None else tangents.get(node) for node in ends]
+
+
+def _oldest_first(ends: Sequence[Node | None]) -> list[Node]:
+    """The nodes that `ends` were computed from, in the order they were recorded."""
+    seen: set[Node] = set()
+    stack = [node for node in ends if node is not None]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(p for p in node.parents if p is not None)
+    return sorted(seen, key=lambda node: -node.order)
+
+
+def note_backward(error: Exception, node: Node) -> Exception:
+    where = forward_lines.get(node.order)
+    line = f", applied in the forward pass at {where}" if where else ""
+    error.add_note(f"in the backward pass of {getattr(node.primitive, 'name', '?')}{line}")
+    return error
+
+
+forward_lines: dict[int, str] = {}
+"""Under `debug_nans()`: where each node was recorded, by its order."""
+
+
+def _accumulate(pending: dict, heap: list, node: Node, ct: Any) -> None:
+    if node in pending:
+        pending[node] = plus(pending[node], ct)
+    else:
+        pending[node] = ct
+        heappush(heap, (node.order, node))
+
+
+def _rebox(node: Node, trace: Reverse) -> tuple[Any, tuple]:
+    """A node's output and arguments, traced again as they were when it was recorded."""
+
+    def again(x: Any, origin: Node | None) -> Any:
+        return box(x, trace, origin) if origin is not None and x.__class__ is Tensor else x
+
+    return again(node.out, node), tuple(map(again, node.args, node.parents))
+
+
+def restore(ct: Tensor, like: Aval) -> Tensor:
+    """Undo broadcasting and promotion: sum and cast a cotangent back to its argument's aval."""
+    from autograd_core.ops.structural import astype, sum_to
+
+    if ct.shape != like.shape:
+        ct = sum_to(ct, like.shape)
+    return ct if ct.dtype == like.dtype else astype(ct, like.dtype)
+
+
+ROOT = Reverse(0)
+"""The tape of `requires_grad` tensors: below every transform, and never left."""
+
+
+def require_gradient(tensor: Tensor) -> None:
+    """Turn a plain tensor into a leaf of the root tape, in place."""
+    if tensor.dtype.kind != "f":
+        raise DtypeError(
+            f"requires_grad=True on a tensor of dtype {tensor.dtype}: gradients exist for "
+            "floating-point tensors only; convert with x.astype(np.float32)"
+        )
+    plain = box(tensor.value, tensor.trace, tensor.mark)
+    tensor.value, tensor.trace, tensor.mark = plain, ROOT, Leaf()
+
+
+def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = False) -> None:
+    """`Tensor.backward`: add d(tensor)/d(leaf) to `.grad` of every leaf it was computed from.
+
+    Args:
+        tensor: a scalar, unless `gradient` is given.
+        gradient: cotangent of `tensor`, of its shape; 1 by default.
+        create_graph: record the backward pass too, so that the gradients can be differentiated.
+
+    Raises:
+        AutogradError: nothing was recorded for `tensor`, or it is not a scalar.
+    """
+    from autograd_core.ops.creation import ones_like
+
+    if tensor.trace is not ROOT:
+        raise AutogradError(
+            "backward() on a tensor that was not computed from one with requires_grad=True"
+            if tensor.trace is None
+            else "backward() inside a transform; differentiate with grad(f) there instead"
+        )
+    if gradient is None:
+        if tensor.shape != ():
+            raise AutogradError(
+                f"backward() needs a scalar, got shape {tensor.shape}; reduce it first "
+                "(x.sum().backward()) or pass its cotangent: x.backward(gradient)"
+            )
+        gradient = ones_like(tensor.value)
+    gradient = asarray(gradient, tensor.dtype)
+    if gradient.shape != tensor.shape:
+        raise AutogradError(
+            f"backward(gradient): expected the tensor's shape {tensor.shape}, "
+            f"got {gradient.shape}"
+        )
+    leaves = backward([(tensor.mark, gradient)], ROOT if create_graph else None)
+    for leaf, ct in leaves.items():
+        assert isinstance(leaf, Leaf)
+        leaf.grad = ct if leaf.grad is None else leaf.grad + ct
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing: results are as if no gradient had been asked for outside this block.
+
+    Transforms entered inside the block work as usual.
+    """
+    paused = [t for t in (ROOT, *live_interpreters()) if isinstance(t, Reverse) and t.live]
+    for trace in paused:
+        trace.live, trace.paused = False, True
+    try:
+        yield
+    finally:
+        for trace in paused:
+            trace.live, trace.paused = True, False
+
+
+Pullback = Callable[..., Any]

@@ -1,0 +1,250 @@
+"""`Tensor`: an array, or an array being traced by a transform.
+
+A tensor has three slots. A plain one holds a raw array in `value` and nothing else. A traced one
+holds in `trace` the interpreter that follows it, in `value` the tensor one level down, and in
+`mark` what that interpreter attached to it: a tape node (reverse), a tangent (forward), or nothing
+(batching, where axis 0 of `value` is the batch). Operators and methods are installed by
+`autograd_core.ops`, which knows the operations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from autograd_core.errors import ConcreteValueError, DtypeError
+
+if TYPE_CHECKING:
+    from autograd_core.primitive import Interpreter
+
+Array = Any  # numpy.ndarray, a NumPy scalar, or a device's array type
+
+
+class Aval(NamedTuple):
+    """An abstract value: what is known of an array without its numbers."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@final
+class Tensor:
+    """An n-dimensional array that transforms can follow.
+
+    Args:
+        data: anything `numpy.asarray` accepts, or another tensor. Arrays are copied, so that a
+            later write to them cannot falsify the tape (`asarray` shares them instead).
+        dtype: dtype to convert to; NumPy's choice where not given.
+        requires_grad: record what is computed from this tensor, so that `backward()` on a result
+            fills `.grad` here.
+
+    Raises:
+        DtypeError: `requires_grad` on a dtype that is not floating point, or data of no numeric
+            dtype.
+    """
+
+    __slots__ = ("__weakref__", "mark", "trace", "value")
+
+    value: Any
+    trace: Interpreter | None
+    mark: Any
+
+    # NumPy must leave `array * tensor` to Tensor.__rmul__.
+    __array_ufunc__ = None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
+        plain = asarray(data.copy() if isinstance(data, np.ndarray) else data, dtype)
+        self.value, self.trace, self.mark = plain.value, plain.trace, plain.mark
+        if requires_grad:
+            from autograd_core.reverse import require_gradient
+
+            require_gradient(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        trace = self.trace
+        return self.value.shape if trace is None else trace.shape_of(self)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def data(self) -> Array:
+        """The raw array, gradients forgotten. It is shared, not copied: do not write to it."""
+        return concrete(self, "`.data`")
+
+    def numpy(self) -> np.ndarray:
+        """A read-only NumPy view of the values of a tensor that is not being traced.
+
+        Raises:
+            ConcreteValueError: the tensor is traced; call `.detach()` first to drop its gradient.
+        """
+        if self.trace is not None:
+            raise ConcreteValueError(
+                "numpy() on a traced tensor would silently drop its gradient; "
+                "write x.detach().numpy() if that is meant, or use this package's functions"
+            )
+        view = np.asarray(self.value).view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def item(self) -> Any:
+        """The single element as a Python number; a gradient does not flow through it."""
+        return concrete(self, "`.item()`").item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return concrete(self, "`.tolist()`").tolist()
+
+    def __float__(self) -> float:
+        return float(concrete(self, "float()"))
+
+    def __int__(self) -> int:
+        return int(concrete(self, "int()"))
+
+    def __index__(self) -> int:
+        return concrete(self, "an index").__index__()
+
+    def __bool__(self) -> bool:
+        return bool(concrete(self, "bool()"))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        if self.trace is None:
+            body = np.array2string(np.asarray(self.value), separator=", ", prefix="Tensor(")
+            return f"Tensor({body}, dtype={self.dtype})"
+        return f"Tensor({self.trace.describe()}, shape={self.shape}, dtype={self.dtype})"
+
+    __hash__ = object.__hash__
+
+    if TYPE_CHECKING:  # installed by autograd_core.ops, which this module may not import
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, key: Any) -> Tensor: ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+
+
+_new = object.__new__
+
+
+def box(value: Any, trace: Interpreter | None = None, mark: Any = None) -> Tensor:
+    """Make a tensor from its three slots, unchecked: the engine's own constructor."""
+    tensor = _new(Tensor)
+    tensor.value = value
+    tensor.trace = trace
+    tensor.mark = mark
+    return tensor
+
+
+def asarray(data: Any, dtype: Any = None) -> Tensor:
+    """A tensor of `data`, without a copy where that is possible; tensors pass through.
+
+    Args:
+        data: a tensor, array, number, or nested sequence of numbers or tensors.
+        dtype: dtype to convert to (NumPy's default rules where not given).
+
+    Raises:
+        DtypeError: `data` has no boolean, integer or floating dtype.
+    """
+    if data.__class__ is not Tensor:
+        data = _from_foreign(data)
+    if dtype is not None and data.dtype != dtype:
+        from autograd_core.ops import astype
+
+        return astype(data, dtype)
+    return data
+
+
+def _from_foreign(data: Any) -> Tensor:
+    if isinstance(data, (list, tuple)) and _holds_tensor(data):
+        from autograd_core.ops import stack
+
+        return stack([asarray(item) for item in data])
+    array = data if hasattr(data, "__cuda_array_interface__") else np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"cannot make a tensor of dtype {array.dtype} (from {type(data).__name__}); "
+            "expected booleans, integers or floating-point numbers"
+        )
+    return box(array)
+
+
+def _holds_tensor(data: Any) -> bool:
+    if isinstance(data, (list, tuple)):
+        return any(_holds_tensor(item) for item in data)
+    return data.__class__ is Tensor
+
+
+def concrete(tensor: Tensor, wanted: str) -> Array:
+    """The raw array under every trace of `tensor`.
+
+    Raises:
+        ConcreteValueError: a transform (`vmap`) holds many values there, so that none is *the* one.
+    """
+    while tensor.trace is not None:
+        tensor.trace.check_concrete(tensor, wanted)
+        tensor = tensor.value
+    return tensor.value
+
+
+def aval_of(x: Any) -> Aval:
+    """The shape and dtype of a tensor, array or number."""
+    if x.__class__ is Tensor or hasattr(x, "dtype"):
+        return Aval(x.shape, x.dtype)
+    array = np.asarray(x)
+    return Aval(array.shape, array.dtype)

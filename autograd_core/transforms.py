@@ -1,0 +1,475 @@
+"""Transforms: functions of functions. Each enters an interpreter, runs, and reads the result off.
+
+All take and give pytrees, nest in any order, and can be taken to any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from autograd_core.batching import Batching
+from autograd_core.errors import AutogradError, DtypeError, ShapeError
+from autograd_core.forward import Forward
+from autograd_core.primitive import Interpreter, new_level
+from autograd_core.reverse import Linearizing, Node, Reverse, backward, push_forward
+from autograd_core.tensor import Tensor, asarray, aval_of, box
+from autograd_core.tree import (
+    tree_flatten,
+    tree_leaves,
+    tree_map,
+    tree_paths,
+    tree_structure,
+    tree_unflatten,
+)
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+
+# Reverse mode ---------------------------------------------------------------------------------
+
+
+def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """Evaluate `f`, and return how cotangents of its output pull back to its arguments.
+
+    Args:
+        f: a function of pytrees of floating-point tensors to a pytree of tensors; with `has_aux`
+            to a pair of that and anything else.
+        primals: its arguments.
+
+    Returns:
+        `(f(*primals), pull)`, and aux third with `has_aux`. `pull(ct)`, given a cotangent in the
+        structure and shapes of the output, is a tuple of cotangents, one for each argument. It may
+        be called any number of times.
+
+    Raises:
+        DtypeError: an argument is not floating point.
+    """
+    leaves, structure = tree_flatten(primals)
+    leaves = _differentiable_leaves(leaves, primals, "vjp")
+    out, aux, starts, record = _record(Reverse, f, leaves, structure, has_aux)
+    outs, out_structure = tree_flatten(out)
+
+    def pull(ct: Any) -> tuple:
+        cts = _matching(ct, outs, out_structure, "vjp: the cotangent")
+        seeds = [(node, g) for node, g in zip(record, cts, strict=True) if node is not None]
+        found = backward(seeds)
+        return tree_unflatten(structure, _gradients(starts, leaves, found))
+
+    return (out, pull, aux) if has_aux else (out, pull)
+
+
+def _record(
+    make: type[Reverse], f: Function, leaves: list[Tensor], structure: Any, has_aux: bool
+) -> tuple[Any, Any, list[Node], list[Node | None]]:
+    """Run `f` under a recording interpreter: its output and aux, lowered, the nodes of the inputs,
+    and those of the outputs (None where an output does not depend on the inputs)."""
+    with new_level(make) as trace:
+        traced = [trace.leaf(x) for x in leaves]
+        starts = [x.mark for x in traced]
+        out, aux = _split_aux(f(*tree_unflatten(structure, traced)), has_aux)
+        out = tree_map(asarray, out)
+        nodes = [y.mark if y.trace is trace else None for y in tree_leaves(out)]
+    return lower_tree(trace, out), lower_tree(trace, aux), starts, nodes
+
+
+def _split_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
+    if not has_aux:
+        return result, None
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise TypeError(
+            f"has_aux=True: expected the function to return (output, aux), got {type(result)}"
+        )
+    return result
+
+
+def lower_tree(trace: Interpreter, tree: Any) -> Any:
+    """A tree with what `trace` attached taken off again."""
+    return tree_map(trace.lower, tree)
+
+
+def _differentiable_leaves(leaves: list, tree: Any, transform: str) -> list[Tensor]:
+    tensors = []
+    for i, leaf in enumerate(leaves):
+        x = asarray(leaf)
+        if x.dtype.kind != "f":
+            path = tree_paths(tree)[i]
+            raise DtypeError(
+                f"{transform}: argument {path} has dtype {x.dtype}, but derivatives exist in "
+                "floating-point arguments only; convert it with astype(np.float32), or leave it "
+                "out by argnums"
+            )
+        tensors.append(x)
+    return tensors
+
+
+def _gradients(starts: list[Node], leaves: list[Tensor], found: dict) -> list[Tensor]:
+    return [
+        found[node] if node in found else zeros_of(x)
+        for node, x in zip(starts, leaves, strict=True)
+    ]
+
+
+def zeros_of(x: Any) -> Tensor:
+    """Zeros in the shape and dtype of a tensor, array, number or `Aval`."""
+    aval = x if hasattr(x, "dtype") else aval_of(x)
+    return box(np.zeros(aval.shape, aval.dtype))
+
+
+def _ones_like(x: Tensor) -> Tensor:
+    return box(np.ones(x.shape, x.dtype))
+
+
+def _matching(given: Any, likes: list[Tensor], structure: Any, what: str) -> list[Tensor]:
+    """The leaves of `given`, checked against what they go with, and cast to its dtype."""
+    leaves, found = tree_flatten(given)
+    if found != structure:
+        raise ShapeError(f"{what}: expected the tree structure {structure}, got {found}")
+    out = []
+    for x, like in zip(leaves, likes, strict=True):
+        x = asarray(x, like.dtype)
+        if x.shape != like.shape:
+            raise ShapeError(f"{what}: expected shape {like.shape}, got {x.shape}")
+        out.append(x)
+    return out
+
+
+def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """A function that returns `f`'s value together with its gradient.
+
+    Args:
+        f: returns a floating-point scalar; with `has_aux`, a pair of it and anything else.
+        argnums: which positional arguments to differentiate in: one, or several for a tuple of
+            gradients. They may be pytrees.
+        has_aux: see `f`; the value is then the pair.
+
+    Raises:
+        AutogradError: `f` returned something that is not a scalar.
+        DtypeError: an argument or the value is not floating point.
+    """
+    name = getattr(f, "__name__", "f")
+
+    @wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
+        leaves, structure = tree_flatten(chosen)
+        leaves = _differentiable_leaves(leaves, chosen, f"grad of {name}")
+        out, aux, starts, nodes = _record(Reverse, partial_f, leaves, structure, has_aux)
+        _check_scalar(out, name)
+        seeds = [(node, _ones_like(out)) for node in nodes if node is not None]
+        del nodes  # the walk lets go of what it has passed
+        grads = tree_unflatten(structure, _gradients(starts, leaves, backward(seeds)))
+        return ((out, aux) if has_aux else out), (
+            grads[0] if isinstance(argnums, int) else grads
+        )
+
+    return differentiated
+
+
+def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """A function that returns the gradient of `f`, and aux beside it with `has_aux`.
+
+    See `value_and_grad`.
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, g = both(*args, **kwargs)
+        return (g, value[1]) if has_aux else g
+
+    return gradient
+
+
+def _check_scalar(out: Any, name: str) -> None:
+    if out.__class__ is not Tensor:
+        raise AutogradError(
+            f"grad of {name}: expected a scalar, got {type(out).__name__}; "
+            "return extra results with has_aux=True"
+        )
+    if out.shape != ():
+        raise AutogradError(
+            f"grad of {name}: expected a scalar, got shape {out.shape}; reduce it (sum, mean), or "
+            "use jacrev, or vjp with a cotangent"
+        )
+    if out.dtype.kind != "f":
+        raise DtypeError(f"grad of {name}: expected a floating-point value, got {out.dtype}")
+
+
+def _at_argnums(
+    f: Function, args: tuple, kwargs: dict, argnums: Argnums
+) -> tuple[Function, tuple]:
+    """`f` as a function of the chosen arguments alone, and those."""
+    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for i in places:
+        if not -len(args) <= i < len(args):
+            raise TypeError(
+                f"argnums={argnums}: {getattr(f, '__name__', 'f')} was called with {len(args)} "
+                "positional arguments"
+            )
+    places = tuple(i % len(args) for i in places)
+
+    def partial_f(*chosen: Any) -> Any:
+        full = list(args)
+        for i, x in zip(places, chosen, strict=True):
+            full[i] = x
+        return f(*full, **kwargs)
+
+    partial_f.__name__ = getattr(f, "__name__", "f")
+    return partial_f, tuple(args[i] for i in places)
+
+
+# Forward mode ---------------------------------------------------------------------------------
+
+
+def jvp(f: Function, primals: Sequence, tangents: Sequence, has_aux: bool = False) -> Any:
+    """Evaluate `f` and its derivative in a direction.
+
+    Args:
+        f: a function of pytrees of floating-point tensors; with `has_aux` returning a pair.
+        primals: its arguments, a sequence.
+        tangents: the direction, in their structure and shapes.
+
+    Returns:
+        `(f(*primals), tangent of the output)`, and aux third with `has_aux`.
+    """
+    leaves, structure = tree_flatten(tuple(primals))
+    leaves = _differentiable_leaves(leaves, tuple(primals), "jvp")
+    directions = _matching(tuple(tangents), leaves, structure, "jvp: the tangent")
+    with new_level(Forward) as trace:
+        traced = map(trace.join, leaves, directions)
+        out, aux = _split_aux(f(*tree_unflatten(structure, traced)), has_aux)
+        out = tree_map(asarray, out)
+        tangent = tree_map(lambda y: y.mark if y.trace is trace else zeros_of(y), out)
+    result = lower_tree(trace, out), tangent
+    return (*result, lower_tree(trace, aux)) if has_aux else result
+
+
+def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """Evaluate `f` once, and return its derivative there as a linear function of tangents.
+
+    Returns:
+        `(f(*primals), push)`, and aux third with `has_aux`. `push(*tangents)` equals
+        `jvp(f, primals, tangents)[1]` without evaluating `f` again.
+    """
+    leaves, structure = tree_flatten(primals)
+    leaves = _differentiable_leaves(leaves, primals, "linearize")
+    out, aux, starts, nodes = _record(Linearizing, f, leaves, structure, has_aux)
+    outs, out_structure = tree_flatten(out)
+
+    def push(*tangents: Any) -> Any:
+        directions = _matching(tangents, leaves, structure, "linearize: the tangent")
+        found = push_forward(dict(zip(starts, directions, strict=True)), nodes)
+        pushed = [
+            zeros_of(y) if t is None else Forward.conform(t, y)
+            for t, y in zip(found, outs, strict=True)
+        ]
+        return tree_unflatten(out_structure, pushed)
+
+    return (out, push, aux) if has_aux else (out, push)
+
+
+# Batching -------------------------------------------------------------------------------------
+
+
+def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
+    """A function that applies `f` to each slice of its arguments, all of them at once.
+
+    Args:
+        f: a function of pytrees to a pytree.
+        in_axes: the axis to map over: an integer or None (the same for every slice), or a tuple of
+            such, one for each argument, which may be pytrees that the argument's structure starts
+            with.
+        out_axes: where the mapped axis goes in the result, in the same form; None where the result
+            does not depend on it.
+
+    Raises:
+        ShapeError: the mapped axes differ in length, or an axis does not exist.
+    """
+    name = getattr(f, "__name__", "f")
+
+    @wraps(f)
+    def mapped(*args: Any) -> Any:
+        from autograd_core.ops.structural import moveaxis
+
+        leaves, structure = tree_flatten(args)
+        wanted = tuple(in_axes) if isinstance(in_axes, list) else in_axes
+        axes = _axes_of_leaves(wanted, args, "in_axes", name)
+        leaves = [x if a is None else asarray(x) for x, a in zip(leaves, axes, strict=True)]
+        size = _mapped_length(leaves, axes, args, name)
+        with new_level(lambda level: Batching(level, size)) as trace:
+            traced = [
+                x if a is None else box(moveaxis(x, a, 0), trace)
+                for x, a in zip(leaves, axes, strict=True)
+            ]
+            out = f(*tree_unflatten(structure, traced))
+        outs, out_structure = tree_flatten(out)
+        places = _axes_of_leaves(out_axes, out, "out_axes", name)
+        results = [_unmap(trace, y, a, name) for y, a in zip(outs, places, strict=True)]
+        return tree_unflatten(out_structure, results)
+
+    return mapped
+
+
+def _axes_of_leaves(axes: Any, tree: Any, what: str, name: str) -> list[int | None]:
+    """`axes`, a tree prefix, spread over the leaves of `tree`."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(tree_leaves(tree))
+    if isinstance(axes, tuple | list) and isinstance(tree, tuple | list):
+        if len(axes) != len(tree):
+            raise ShapeError(
+                f"vmap of {name}: {what} has {len(axes)} entries for {len(tree)} values"
+            )
+        pairs = zip(axes, tree, strict=True)
+    elif isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
+        pairs = ((axes[k], tree[k]) for k in sorted(tree))
+    else:
+        flat, structure = tree_flatten(tree)
+        children = structure.children()
+        if tree_structure(axes).num_children != len(children):
+            raise ShapeError(f"vmap of {name}: {what} {axes!r} does not fit the values")
+        return [a for a, c in zip(tree_leaves(axes), children, strict=True) for _ in range(c.num_leaves)]
+    return [a for prefix, subtree in pairs for a in _axes_of_leaves(prefix, subtree, what, name)]
+
+
+def _mapped_length(leaves: list, axes: list, args: Any, name: str) -> int:
+    lengths = {}
+    for i, (x, a) in enumerate(zip(leaves, axes, strict=True)):
+        if a is None:
+            continue
+        if not -x.ndim <= a < x.ndim:
+            raise ShapeError(
+                f"vmap of {name}: argument {tree_paths(args)[i]} of shape {x.shape} has no axis {a}"
+            )
+        lengths[i] = x.shape[a]
+    if not lengths:
+        raise ShapeError(f"vmap of {name}: in_axes maps no argument")
+    if len(set(lengths.values())) > 1:
+        paths = tree_paths(args)
+        given = ", ".join(f"{paths[i]}: {n}" for i, n in lengths.items())
+        raise ShapeError(f"vmap of {name}: mapped axes differ in length ({given})")
+    return next(iter(lengths.values()))
+
+
+def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Tensor:
+    from autograd_core.ops.structural import broadcast_to, moveaxis
+
+    y = asarray(y)
+    batched = y.trace is trace
+    if axis is None:
+        if batched:
+            raise ShapeError(
+                f"vmap of {name}: out_axes is None for a result that differs between slices"
+            )
+        return y
+    if not batched:
+        y = broadcast_to(y, (trace.size, *y.shape))
+    return moveaxis(y.value if batched else y, 0, axis)
+
+
+# Jacobians and Hessians -----------------------------------------------------------------------
+
+
+def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """A function that returns the Jacobian of `f`, one row at a time mapped over reverse mode.
+
+    For an output of shape O and an argument of shape I each block has shape (*O, *I); with pytrees
+    the result is a tree of outputs whose leaves are trees of arguments.
+    """
+
+    @wraps(f)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
+        out, pull, *aux = vjp(partial_f, *chosen, has_aux=has_aux)
+        outs, structure = tree_flatten(out)
+        rows = vmap(lambda *cts: pull(tree_unflatten(structure, cts)))(*_basis(outs))
+        blocks = [
+            tree_map(lambda r, y=y, i=i: _rows(r, outs, i), rows) for i, y in enumerate(outs)
+        ]
+        if isinstance(argnums, int):
+            blocks = [block[0] for block in blocks]
+        result = tree_unflatten(structure, blocks)
+        return (result, aux[0]) if has_aux else result
+
+    return jacobian
+
+
+def jacfwd(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """A function that returns the Jacobian of `f`, one column at a time mapped over forward mode.
+
+    Its shapes are those of `jacrev`.
+    """
+
+    @wraps(f)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
+        leaves, structure = tree_flatten(chosen)
+        leaves = _differentiable_leaves(leaves, chosen, "jacfwd")
+
+        def column(*tangents: Tensor) -> Any:
+            result = jvp(partial_f, chosen, tree_unflatten(structure, tangents), has_aux)
+            return result[1:] if has_aux else result[1]
+
+        columns = vmap(column, out_axes=-1)(*_basis(leaves))
+        columns, *aux = columns if has_aux else (columns,)
+        result = tree_map(lambda c: _blocks_of_columns(c, leaves, structure, argnums), columns)
+        if has_aux:
+            return result, tree_map(lambda x: x[..., 0], aux[0])
+        return result
+
+    return jacobian
+
+
+def _basis(likes: list[Tensor]) -> list[np.ndarray]:
+    """For each tensor, its part of every standard basis vector of all of them: (total, *shape)."""
+    total = sum(x.size for x in likes)
+    parts, start = [], 0
+    for x in likes:
+        part = np.zeros((total, x.size), x.dtype)
+        part[start + np.arange(x.size), np.arange(x.size)] = 1
+        parts.append(part.reshape(total, *x.shape))
+        start += x.size
+    return parts
+
+
+def _rows(stacked: Tensor, outs: list[Tensor], i: int) -> Tensor:
+    """The rows of output i, as a block of shape (*output shape, *argument shape)."""
+    start = sum(y.size for y in outs[:i])
+    block = stacked[start : start + outs[i].size]
+    return block.reshape((*outs[i].shape, *stacked.shape[1:]))
+
+
+def _blocks_of_columns(
+    columns: Tensor, leaves: list[Tensor], structure: Any, argnums: Argnums
+) -> Any:
+    blocks, start = [], 0
+    for x in leaves:
+        block = columns[..., start : start + x.size]
+        blocks.append(block.reshape((*columns.shape[:-1], *x.shape)))
+        start += x.size
+    tree = tree_unflatten(structure, blocks)
+    return tree[0] if isinstance(argnums, int) else tree
+
+
+def hessian(f: Function, argnums: Argnums = 0) -> Function:
+    """A function that returns the Hessian of a scalar function: forward over reverse."""
+    return jacfwd(jacrev(f, argnums), argnums)
+
+
+def hvp(f: Function, primals: Sequence, tangents: Sequence) -> Any:
+    """The product of the Hessian of a scalar function with a vector, at the cost of a few gradients.
+
+    Args:
+        f: a scalar function of pytrees.
+        primals: its arguments, a sequence.
+        tangents: the vector, in their structure and shapes.
+
+    Returns:
+        The product: of the structure of the argument where there is one, else a tuple.
+    """
+    argnums: Argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
+    return jvp(grad(f, argnums), primals, tangents)[1]

@@ -1,0 +1,46 @@
+"""Array-level compute: raw arrays in, raw arrays out, no derivatives.
+
+Each kernel is called like a function and picks its implementation by the type of its first
+array; its docstring says what it computes. Images are channels-last. Elementwise arithmetic is
+not here: NumPy's ufuncs already dispatch by array type.
+"""
+
+from kernels import reference
+from kernels.dispatch import Kernel
+from kernels.geometry import output_shape
+
+im2col = Kernel("im2col", reference.im2col)
+col2im = Kernel("col2im", reference.col2im)
+conv = Kernel("conv", reference.conv)
+conv_input = Kernel("conv_input", reference.conv_input)
+conv_weight = Kernel("conv_weight", reference.conv_weight)
+pool_argmax = Kernel("pool_argmax", reference.pool_argmax)
+index_add = Kernel("index_add", reference.index_add)
+take_along_transpose = Kernel("take_along_transpose", reference.take_along_transpose)
+scatter_add_nd = Kernel("scatter_add_nd", reference.scatter_add_nd)
+erf = Kernel("erf", reference.erf)
+erfc = Kernel("erfc", reference.erfc)
+erfinv = Kernel("erfinv", reference.erfinv)
+lgamma = Kernel("lgamma", reference.lgamma)
+digamma = Kernel("digamma", reference.digamma)
+polygamma = Kernel("polygamma", reference.polygamma, position=1)
+
+__all__ = [
+    "Kernel",
+    "col2im",
+    "conv",
+    "conv_input",
+    "conv_weight",
+    "digamma",
+    "erf",
+    "erfc",
+    "erfinv",
+    "im2col",
+    "index_add",
+    "lgamma",
+    "output_shape",
+    "polygamma",
+    "pool_argmax",
+    "scatter_add_nd",
+    "take_along_transpose",
+]

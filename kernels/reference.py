@@ -1,0 +1,457 @@
+"""The NumPy reference of every kernel: written to be obviously right, not fast.
+
+It defines what a kernel returns. Backends are tested against it, and it runs where a backend has
+nothing of its own. No input is ever modified, results keep the dtype of the inputs, and ``out=``
+takes a C-contiguous array of the result's shape and dtype to fill and return.
+"""
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+
+from kernels.geometry import NO_PADDING, Padding, Pair, output_shape, pooling_shape
+
+Array = np.ndarray
+
+# --- windows and convolutions -----------------------------------------------------------------
+
+
+def im2col(
+    x: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    """Copy every window of a batch of images, with zeros for the padding.
+
+    Args:
+        x: images ``(N, H, W, C)``.
+        window: ``(kh, kw)``.
+        stride: ``(sh, sw)``, steps between neighbouring windows.
+        padding: ``((top, bottom), (left, right))``.
+        dilation: ``(dh, dw)``, steps between neighbouring elements of one window.
+        out: where to write the result.
+
+    Returns:
+        ``(N, Ho, Wo, kh, kw, C)``, ``Ho`` and ``Wo`` as :func:`kernels.output_shape` counts.
+    """
+    height, width = output_shape(x.shape[1:3], window, stride, padding, dilation)
+    padded = np.pad(x, ((0, 0), *padding, (0, 0)))
+    cols = np.empty((len(x), height, width, *window, x.shape[3]), x.dtype)
+    for i, j in np.ndindex(*window):
+        cols[:, :, :, i, j] = _offset(padded, i, j, (height, width), stride, dilation)
+    return _deliver(cols, out)
+
+
+def col2im(
+    cols: Array,
+    shape: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    """Add windows back into images: the transpose of :func:`im2col`.
+
+    Args:
+        cols: windows ``(N, Ho, Wo, kh, kw, C)``.
+        shape: ``(H, W)`` of the images, which the windows do not determine.
+        stride: as in :func:`im2col`.
+        padding: as in :func:`im2col`; what lies on the padding is dropped.
+        dilation: as in :func:`im2col`.
+        out: where to write the result.
+
+    Returns:
+        ``(N, H, W, C)``; each element is the sum over the windows that hold it, added in the
+        order of its place in the window, so that results repeat bit for bit.
+    """
+    images, height, width, *window, channels = cols.shape
+    check_output(shape, (height, width), (window[0], window[1]), stride, padding, dilation)
+    (top, bottom), (left, right) = padding
+    padded = np.zeros(
+        (images, top + shape[0] + bottom, left + shape[1] + right, channels), cols.dtype
+    )
+    for i, j in np.ndindex(*window):
+        view = _offset(padded, i, j, (height, width), stride, dilation)
+        view += cols[:, :, :, i, j]
+    return _deliver(padded[:, top : top + shape[0], left : left + shape[1]], out)
+
+
+def conv(
+    x: Array,
+    w: Array,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    """Cross-correlate images with filters, separately for each task of a batch.
+
+    Args:
+        x: images ``(B, N, H, W, C)``: N images for each of B tasks.
+        w: filters ``(B, kh, kw, C, O)``: each task has its own.
+        stride: as in :func:`im2col`.
+        padding: as in :func:`im2col`.
+        dilation: as in :func:`im2col`.
+        out: where to write the result.
+
+    Returns:
+        ``(B, N, Ho, Wo, O)``.
+    """
+    cols = _task_windows(x, w.shape[1:3], stride, padding, dilation)
+    return _deliver(np.einsum("bnyxijc,bijco->bnyxo", cols, w), out)
+
+
+def conv_input(
+    g: Array,
+    w: Array,
+    shape: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    """Transpose of :func:`conv` in its images.
+
+    Args:
+        g: cotangent of the result ``(B, N, Ho, Wo, O)``.
+        w: filters ``(B, kh, kw, C, O)``.
+        shape: ``(H, W)`` of the images.
+        stride: as in :func:`im2col`.
+        padding: as in :func:`im2col`.
+        dilation: as in :func:`im2col`.
+        out: where to write the result.
+
+    Returns:
+        Cotangent of the images ``(B, N, H, W, C)``.
+    """
+    cols = np.einsum("bnyxo,bijco->bnyxijc", g, w)
+    flat = cols.reshape(g.shape[0] * g.shape[1], *cols.shape[2:])
+    images = col2im(flat, shape, stride, padding, dilation)
+    return _deliver(images.reshape(*g.shape[:2], *images.shape[1:]), out)
+
+
+def conv_weight(
+    x: Array,
+    g: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    """Transpose of :func:`conv` in its filters.
+
+    Args:
+        x: images ``(B, N, H, W, C)``.
+        g: cotangent of the result ``(B, N, Ho, Wo, O)``.
+        window: ``(kh, kw)`` of the filters.
+        stride: as in :func:`im2col`.
+        padding: as in :func:`im2col`.
+        dilation: as in :func:`im2col`.
+        out: where to write the result.
+
+    Returns:
+        Cotangent of the filters ``(B, kh, kw, C, O)``.
+    """
+    cols = _task_windows(x, window, stride, padding, dilation)
+    return _deliver(np.einsum("bnyxijc,bnyxo->bijco", cols, g), out)
+
+
+def pool_argmax(
+    x: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    out: Array | None = None,
+) -> Array:
+    """Find the largest element of every window.
+
+    Args:
+        x: images ``(N, H, W, C)``.
+        window: ``(kh, kw)``.
+        stride: ``(sh, sw)``.
+        padding: ``((top, bottom), (left, right))``, each smaller than the window. Padding is never
+            chosen.
+        out: where to write the result.
+
+    Returns:
+        int64 ``(N, Ho, Wo, C)``: index ``h * W + w`` of the maximum. Among equals the first in
+        row-major order wins, and NaN beats every number, as in ``np.argmax``.
+
+    Raises:
+        ValueError: a window could hold nothing but padding.
+    """
+    size = pooling_shape(x.shape[1:3], window, stride, padding)
+    padded = np.pad(x, ((0, 0), *padding, (0, 0)))
+    best = np.zeros((len(x), *size, x.shape[3]), x.dtype)
+    index = np.full(best.shape, -1, np.int64)
+    for i, j in np.ndindex(*window):
+        row = np.arange(size[0])[:, None, None] * stride[0] - padding[0][0] + i
+        column = np.arange(size[1])[:, None] * stride[1] - padding[1][0] + j
+        inside = (row >= 0) & (row < x.shape[1]) & (column >= 0) & (column < x.shape[2])
+        value = _offset(padded, i, j, size, stride, (1, 1))
+        better = (index < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best))
+        index = np.where(inside & better, row * x.shape[2] + column, index)
+        best = np.where(inside & better, value, best)
+    return _deliver(index, out)
+
+
+def _offset(
+    padded: Array, i: int, j: int, size: Pair, stride: Pair, dilation: Pair
+) -> Array:
+    """View the element ``(i, j)`` of all windows: ``(N, Ho, Wo, C)``."""
+    start = padded[:, i * dilation[0] :, j * dilation[1] :]
+    return start[:, :: stride[0], :: stride[1]][:, : size[0], : size[1]]
+
+
+def _task_windows(
+    x: Array, window: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> Array:
+    """:func:`im2col` of ``(B, N, H, W, C)`` → ``(B, N, Ho, Wo, kh, kw, C)``."""
+    cols = im2col(x.reshape(-1, *x.shape[2:]), window, stride, padding, dilation)
+    return cols.reshape(*x.shape[:2], *cols.shape[1:])
+
+
+def check_output(
+    shape: Pair, given: Pair, window: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> None:
+    """Raise ValueError unless images of ``shape`` have ``given`` windows."""
+    expected = output_shape(shape, window, stride, padding, dilation)
+    if given != expected:
+        raise ValueError(f"images of shape {shape} have {expected} windows, got {given}")
+
+
+def _deliver(result: Array, out: Array | None) -> Array:
+    if out is None:
+        return result
+    np.copyto(out, result, casting="no")
+    return out
+
+
+# --- scatter ----------------------------------------------------------------------------------
+
+
+def index_add(values: Array, index: Array, size: int) -> Array:
+    """Add slices along the middle axis: ``result[:, index[m], :] += values[:, m, :]``.
+
+    Args:
+        values: ``(P, M, Q)``.
+        index: integers ``(M,)`` in ``[-size, size)``; the negative count from the end.
+        size: length of the axis in the result.
+
+    Returns:
+        ``(P, size, Q)``; where indices repeat, values are added in the order of ``m``.
+
+    Raises:
+        IndexError: an index out of bounds, or not an integer.
+    """
+    result = np.zeros((values.shape[0], size, values.shape[2]), values.dtype)
+    np.add.at(result, (slice(None), index), values)
+    return result
+
+
+def take_along_transpose(values: Array, index: Array, size: int) -> Array:
+    """Transpose of ``np.take_along_axis`` along axis 1: ``result[p, index[p, m]] += values[p, m]``.
+
+    Args:
+        values: ``(P, M)`` or ``(P, M, Q)``.
+        index: integers of the same shape, in ``[-size, size)``.
+        size: length of the axis in the result.
+
+    Returns:
+        ``(P, size)`` or ``(P, size, Q)``; where indices repeat, values are added in the order
+        of ``m``.
+
+    Raises:
+        IndexError: an index out of bounds, or not an integer.
+    """
+    result = np.zeros((len(values), size, *values.shape[2:]), values.dtype)
+    before, _, *after = np.indices(values.shape, sparse=True)
+    np.add.at(result, (before, index, *after), values)
+    return result
+
+
+def scatter_add_nd(values: Array, flat_index: Array, size: int) -> Array:
+    """Add rows: ``result[flat_index[m]] += values[m]``.
+
+    Several index arrays become one by ``np.ravel_multi_index``.
+
+    Args:
+        values: ``(M, Q)``.
+        flat_index: integers ``(M,)`` in ``[-size, size)``.
+        size: number of rows in the result.
+
+    Returns:
+        ``(size, Q)``; where indices repeat, values are added in the order of ``m``.
+
+    Raises:
+        IndexError: an index out of bounds, or not an integer.
+    """
+    result = np.zeros((size, values.shape[1]), values.dtype)
+    np.add.at(result, flat_index, values)
+    return result
+
+
+# --- special functions ------------------------------------------------------------------------
+# Computed in float64 and rounded to the dtype of x at the end.
+
+
+def erf(x: Array, out: Array | None = None) -> Array:
+    """Error function, 2/√π ∫₀ˣ exp(-t²) dt, elementwise."""
+    return _special(_each(math.erf), x, out)
+
+
+def erfc(x: Array, out: Array | None = None) -> Array:
+    """Complementary error function 1 - erf(x), elementwise, accurate where that is tiny."""
+    return _special(_each(math.erfc), x, out)
+
+
+def erfinv(x: Array, out: Array | None = None) -> Array:
+    """Inverse of the error function, elementwise: ±inf at ±1, NaN beyond."""
+    return _special(_each(_erfinv), x, out)
+
+
+def lgamma(x: Array, out: Array | None = None) -> Array:
+    """log|Γ(x)|, elementwise; inf at the poles 0, -1, -2, …"""
+    return _special(_each(_lgamma), x, out)
+
+
+def digamma(x: Array, out: Array | None = None) -> Array:
+    """ψ(x) = d/dx log Γ(x), elementwise.
+
+    The pole at ±0 gives ∓inf; the poles at -1, -2, … and -inf give NaN, since the sign there
+    depends on the side. Between them, accuracy is relative to the terms of the reflection
+    formula, not to ψ, which has a zero in each interval.
+    """
+    return _special(_digamma, x, out)
+
+
+def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
+    """ψ⁽ⁿ⁾(x), the n-th derivative of the digamma function, elementwise.
+
+    At the poles 0, -1, -2, … odd orders give inf. Even orders give ∓inf at ±0 and NaN at the
+    others, since the sign there depends on the side.
+
+    Args:
+        n: order, from 0 (digamma itself) to 100.
+        x: any shape.
+        out: where to write the result.
+
+    Raises:
+        ValueError: an order outside that range.
+    """
+    check_order(n)
+    return digamma(x, out) if n == 0 else _special(lambda z: _polygamma(n, z), x, out)
+
+
+def check_order(n: int) -> None:
+    """Raise ValueError unless ``n`` is an order that polygamma supports."""
+    if n != int(n) or not 0 <= n <= 100:
+        raise ValueError(f"polygamma has orders 0 to 100, got {n}")
+
+
+def cotangent_derivative(n: int) -> list[int]:
+    """Coefficients of P with (d/dx)ⁿ cot(πx) = πⁿ P(cot(πx)), the constant first.
+
+    Since d/dx cot(πx) = -π(1 + cot²(πx)), the next P is -(1 + c²) P'(c).
+    """
+    coefficients = [0, 1]
+    for _ in range(n):
+        slope = [k * c for k, c in enumerate(coefficients)][1:]
+        coefficients = [-a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
+    return coefficients
+
+
+def _special(function: Callable[[Array], Array], x: Array, out: Array | None) -> Array:
+    x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    with np.errstate(all="ignore"):
+        return _deliver(function(x.astype(np.float64)).astype(dtype), out)
+
+
+def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    return np.vectorize(function, otypes=[np.float64])
+
+
+def _lgamma(x: float) -> float:
+    try:
+        return math.lgamma(x)
+    except (ValueError, OverflowError):  # at a pole; beyond the largest float
+        return math.inf
+
+
+def _erfinv(y: float) -> float:
+    if not -1 < y < 1:
+        return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
+    tail = 1 - abs(y)
+    x = -NormalDist().inv_cdf(tail / 2) / math.sqrt(2)
+    for _ in range(3):  # Newton; in the tail on erfc, where erf has no digits left
+        error = math.erf(x) - abs(y) if tail > 0.5 else tail - math.erfc(x)
+        x -= error * math.sqrt(math.pi) / 2 * math.exp(x * x)
+    return math.copysign(x, y)
+
+
+def _digamma(x: Array) -> Array:
+    """Recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18)."""
+    argument = np.where(x < 0, 1 - x, x)
+    result = np.zeros_like(x)
+    for _ in range(10):
+        small = argument < 10
+        result -= np.where(small, 1 / argument, 0)
+        argument = argument + small
+    series = np.zeros_like(x)
+    for k in range(7, 0, -1):
+        series = (series + BERNOULLI[k] / (2 * k)) / argument**2
+    result += np.log(argument) - 0.5 / argument - series
+    result = np.where(x < 0, result - np.pi * _cot_pi(x), result)
+    result = np.where((x < 0) & (x == np.floor(x)), np.nan, result)
+    return np.where(x == 0, -np.copysign(np.inf, x), result)
+
+
+def _polygamma(n: int, x: Array) -> Array:
+    """(-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10)."""
+    sign = 1 if n % 2 else -1
+    result = sign * _scaled_zeta(n, np.where(x < 0, 1 - x, x))
+    polynomial = np.polynomial.Polynomial([float(c) for c in cotangent_derivative(n)])
+    reflected = -sign * result - math.pi ** (n + 1) * polynomial(_cot_pi(x))
+    result = np.where(x < 0, reflected, result)
+    result = np.where((x < 0) & (x == np.floor(x)), np.inf if n % 2 else np.nan, result)
+    return np.where(x == 0, np.inf if n % 2 else -np.copysign(np.inf, x), result)
+
+
+def _scaled_zeta(n: int, x: Array) -> Array:
+    """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from x + terms onwards.
+
+    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+    """
+    s, terms = n + 1, 20 + n
+    end = x + terms
+    tail = end / n + 0.5
+    factor = s / end
+    for k in range(1, 11):
+        tail = tail + BERNOULLI[k] / math.factorial(2 * k) * factor
+        factor = factor * (s + 2 * k - 1) * (s + 2 * k) / end**2
+    total = sum((x / (x + k)) ** s for k in range(terms)) + (x / end) ** s * tail
+    first = 1 / x
+    for k in range(1, n + 1):
+        first = first * (k / x)
+    return np.where(np.isinf(x), 0, first * total)
+
+
+def _cot_pi(x: Array) -> Array:
+    """cot(πx), with the period removed exactly and full accuracy near the zeros."""
+    r = x - np.rint(x)
+    near_zero = np.copysign(np.tan(np.pi * (0.5 - np.abs(r))), r)
+    return np.where(np.abs(r) < 0.25, 1 / np.tan(np.pi * r), near_zero)
+
+
+# B₂ₖ at index k, for the asymptotic series.
+BERNOULLI = (
+    1.0, 1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
+    43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""Folders of images: any folder of class folders as a dataset, and a user's own new task.
+
+Files and folders whose name starts with a dot are left out, and so are files that are not images
+by their ending (notes, labels). A file with an image's ending that cannot be read is an error.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from metalearn.tasks.archives import fingerprint, walk
+from metalearn.tasks.cache import Arrays, cached
+from metalearn.tasks.datasets import ImageDataset, to_float
+from metalearn.tasks.download import Progress
+from metalearn.tasks.errors import DataError
+from metalearn.tasks.images import SUFFIXES, Preprocess, read_image
+
+
+def load_folder(
+    path: str | Path,
+    size: int = 28,
+    *,
+    channels: int = 1,
+    ink: str | None = None,
+    rotations: Sequence[int] = (0,),
+    cache: bool = True,
+    progress: Progress | None = None,
+) -> ImageDataset:
+    """A folder of class folders of images as a dataset, (channels, size, size) each.
+
+    Every folder that holds images is a class, at any depth, named by its path below `path`:
+    "Greek/alpha". `channels` is 1 (grey) or 3 (RGB); `ink` is explained at `Preprocess`, and is
+    "auto" for grey and "keep" for RGB images when not given. `rotations` in degrees turn classes
+    into new ones (see `EpisodeSampler`). The decoded images are cached until a file changes.
+
+    Raises `DataError` for a missing or empty folder, images outside class folders, or an image
+    that cannot be read.
+    """
+    folder = Path(path)
+    preprocess = Preprocess(size, channels, ink or ("auto" if channels == 1 else "keep"))
+    files = class_files(folder, "data")
+
+    def build() -> Arrays:
+        names = [name for found in files.values() for name in found]
+        return {"images": _read_all(folder, names, preprocess, progress)}
+
+    key = [str(folder.resolve()), fingerprint(folder), preprocess.to_dict()]
+    images = (cached("folder", key, build) if cache else build())["images"]
+    counts = np.array([len(found) for found in files.values()], dtype=np.int64)
+    return ImageDataset(folder.name, images, tuple(files), counts, preprocess, tuple(rotations))
+
+
+class NewTask(NamedTuple):
+    """A user's own task: labelled support images, and query images with labels where known."""
+
+    classes: tuple[str, ...]  # name of label 0, 1, …
+    support: tuple[np.ndarray, np.ndarray]  # x (n, C, H, W) float32, y (n,) int64
+    query: np.ndarray  # (m, C, H, W) float32
+    query_labels: np.ndarray | None  # (m,) int64, or None when they are not known
+    support_files: tuple[str, ...]  # n names relative to the support folder
+    query_files: tuple[str, ...]  # m names relative to the query folder
+
+
+def read_new_task(support: str | Path, query: str | Path, preprocess: Preprocess) -> NewTask:
+    """Read the folders of a new task with the preprocessing of the dataset trained on.
+
+    `support` holds one folder of images for each class. `query` holds either loose images, whose
+    labels are not known, or class folders with names from the support, whose labels are then used
+    to judge the predictions. Raises `DataError` naming the folder or file.
+    """
+    support, query = Path(support), Path(query)
+    labelled = class_files(support, "support")
+    if len(labelled) < 2:
+        raise DataError(
+            f"{support}: support holds {len(labelled)} class; expected at least 2 class folders"
+        )
+    classes = tuple(labelled)
+    support_files = [name for found in labelled.values() for name in found]
+    query_files, query_labels = _query_files(query, classes)
+    x = to_float(_read_all(support, support_files, preprocess))
+    return NewTask(
+        classes=classes,
+        support=(x, _labels(support_files, classes)),
+        query=to_float(_read_all(query, query_files, preprocess)),
+        query_labels=query_labels,
+        support_files=tuple(support_files),
+        query_files=tuple(query_files),
+    )
+
+
+def class_files(folder: Path, role: str) -> dict[str, list[str]]:
+    """The image files of each class folder below `folder`, both sorted, as relative names.
+
+    `role` says in errors what the folder is for. Raises `DataError` when there are none, or when
+    a folder holds images and class folders side by side.
+    """
+    classes: dict[str, list[str]] = {}
+    for name in _image_files(folder, role):
+        classes.setdefault(_class_of(name), []).append(name)
+    if "." in classes:
+        raise DataError(
+            f"{folder / classes['.'][0]}: a loose image in the {role} folder; expected one folder "
+            "of images for each class: move it into one"
+        )
+    for name in classes:
+        for above in map(str, PurePosixPath(name).parents):
+            if above in classes:
+                raise DataError(
+                    f"{folder / above}: holds images and the class folder {name!r}; expected a "
+                    "folder to hold either images or class folders: move the images into one"
+                )
+    return dict(sorted(classes.items()))
+
+
+def _image_files(folder: Path, role: str) -> list[str]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected the {role} folder with images")
+    names = [name for name, _ in walk(folder) if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    if not names:
+        raise DataError(
+            f"{folder}: no images found in the {role} folder; expected files such as .png or .jpg"
+        )
+    return names
+
+
+def _query_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], np.ndarray | None]:
+    names = _image_files(folder, "query")
+    if all(_class_of(name) == "." for name in names):
+        return names, None
+    for name in class_files(folder, "query"):
+        if name not in classes:
+            raise DataError(
+                f"{folder / name}: query class {name!r} is not in the support; expected folders "
+                f"named {', '.join(classes)}, or loose images"
+            )
+    return names, _labels(names, classes)
+
+
+def _labels(names: Iterable[str], classes: tuple[str, ...]) -> np.ndarray:
+    return np.array([classes.index(_class_of(name)) for name in names], dtype=np.int64)
+
+
+def _class_of(name: str) -> str:
+    return str(PurePosixPath(name).parent)
+
+
+def _read_all(
+    folder: Path, names: Sequence[str], preprocess: Preprocess, progress: Progress | None = None
+) -> np.ndarray:
+    """(len(names), channels, size, size) uint8."""
+    side = preprocess.size
+    images = np.empty((len(names), preprocess.channels, side, side), np.uint8)
+    for i, name in enumerate(names):
+        images[i] = read_image(folder / name, str(folder / name), preprocess)
+        if progress is not None:
+            progress(f"reading {folder.name}", i + 1, len(names))
+    return images

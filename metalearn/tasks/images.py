@@ -1,0 +1,181 @@
+"""From an image file to pixels: one preprocessing for datasets and for a user's own images."""
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from metalearn.tasks.errors import DataError
+
+# Raster formats whose decoders are part of Pillow. Naming them keeps out the ones that run other
+# programs (EPS) or fetch other files.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+# A file with one of these endings is meant as an image. The last ones cannot be read, and are
+# listed so that a phone's HEIC photo is reported and not silently left out.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+    *(".heic", ".heif", ".avif", ".svg", ".eps"),
+)
+MAX_PIXELS = 64_000_000
+INKS = ("auto", "dark", "light", "keep")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image of any size becomes a (channels, size, size) array of uint8.
+
+    `ink` says what the bright end means afterwards:
+
+    - "keep": brightness as it is. The image is stretched to the square, as is done for
+      mini-ImageNet.
+    - "dark": dark ink on light paper, inverted so that ink is 1; "light": light ink on a dark
+      ground, kept. Padded with paper to a square, so that shapes keep their proportions.
+    - "auto": the median brightness is taken for the paper, since ink covers less than half of a
+      page; ink is the side of it on which the range reaches further. Levels are stretched so that
+      paper is 0 and the strongest ink 1, which brings an evenly lit photo or scan to the levels
+      of a clean drawing. On images that are black and white only, as Omniglot's, this is exactly
+      "dark" or "light".
+
+    The resize is Pillow's Lanczos with antialiasing, on 8-bit grey levels. Raises `DataError` for
+    settings out of range.
+    """
+
+    size: int = 28
+    channels: int = 1
+    ink: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= 1024:
+            raise DataError(f"size must be from 1 to 1024 pixels, not {self.size}")
+        if self.channels not in (1, 3):
+            raise DataError(f"channels must be 1 (grey) or 3 (RGB), not {self.channels}")
+        if self.ink not in INKS:
+            raise DataError(f"ink must be one of {', '.join(INKS)}, not {self.ink!r}")
+        if self.channels == 3 and self.ink != "keep":
+            raise DataError(f"ink={self.ink!r} needs grey images; use channels=1 or ink='keep'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a run's record; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Preprocess":
+        """Raises `DataError` for unknown or wrong fields."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise DataError(f"preprocess record {json.dumps(dict(data))}: {error}") from error
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """An opened image to (channels, size, size) uint8."""
+        image = _flatten(image).convert("L" if self.channels == 1 else "RGB")
+        if self.ink != "keep":
+            levels = _ink_levels(image, self.ink)
+            image = _pad_to_square(Image.fromarray(levels[np.asarray(image)]))
+        image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
+        return np.asarray(image).reshape(self.size, self.size, self.channels).transpose(2, 0, 1)
+
+
+def read_image(
+    source: Path | bytes,
+    name: str,
+    preprocess: Preprocess,
+    expected_size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Decode one image file, given as a path or as its bytes: (channels, size, size) uint8.
+
+    Raises `DataError` naming the image when it cannot be read, has too many pixels, or is not of
+    the expected (width, height).
+    """
+    with _open(source, name) as image:
+        if expected_size is not None and image.size != expected_size:
+            raise DataError(
+                f"{name}: {image.width}×{image.height} pixels; expected "
+                f"{expected_size[0]}×{expected_size[1]}: give the data set as published"
+            )
+        try:
+            return preprocess(image)
+        except Exception as error:
+            raise _unreadable(name, error) from error
+
+
+def _open(source: Path | bytes, name: str) -> Image.Image:
+    """Read the header and judge the size; pixels are decoded later."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large(name, str(error)) from error
+    # Damaged files make decoders fail in many ways (struct.error, IndexError, …), and whichever
+    # it is, the user has to be told which file.
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise _too_large(name, f"{image.width}×{image.height} pixels")
+    return image
+
+
+def _unreadable(name: str, error: Exception) -> DataError:
+    reason = "not a known format" if isinstance(error, Image.UnidentifiedImageError) else error
+    return DataError(
+        f"{name}: cannot be read as an image ({reason}); expected a complete "
+        f"{', '.join(FORMATS)} file: replace or remove it"
+    )
+
+
+def _too_large(name: str, reason: str) -> DataError:
+    return DataError(
+        f"{name}: image too large ({reason}); expected at most {MAX_PIXELS:,} pixels: scale it down"
+    )
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Upright, on white paper where transparent, at 8 bits a channel."""
+    if image.mode == "1":
+        return image
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image
+
+
+def _ink_levels(image: Image.Image, ink: str) -> np.ndarray:
+    """(256,) uint8 from brightness to ink, 0 for paper and 255 for ink."""
+    if ink != "auto":
+        return _stretch(255, 0) if ink == "dark" else _stretch(0, 255)
+    counts = np.array(image.histogram())
+    cumulative = counts.cumsum()
+    paper = int(cumulative.searchsorted(cumulative[-1] / 2))  # the median
+    low, high = counts.nonzero()[0][[0, -1]].tolist()
+    return _stretch(paper, low if paper - low >= high - paper else high)
+
+
+@lru_cache(maxsize=1024)
+def _stretch(paper: int, ink: int) -> np.ndarray:
+    """The table that takes `paper` to 0 and `ink` to 255; all 0 where they are the same."""
+    if paper == ink:
+        return np.zeros(256, np.uint8)
+    table = (np.arange(256) - paper) / (ink - paper)
+    return np.rint(255 * table.clip(0, 1)).astype(np.uint8)
+
+
+def _pad_to_square(image: Image.Image) -> Image.Image:
+    side = max(image.size)
+    if image.size == (side, side):
+        return image
+    square = Image.new("L", (side, side), 0)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
