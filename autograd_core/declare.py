@@ -88,7 +88,7 @@ class Elementwise(Primitive):
 
 
 def _ndim(x: Any) -> int:
-    return 0 if x.__class__ in PYTHON_NUMBERS else x.ndim
+    return 0 if x.__class__ in PYTHON_NUMBERS or x.mark is NUMBER else x.ndim
 
 
 def _pad_rank(x: Tensor, ndim: int) -> Tensor:
@@ -117,7 +117,7 @@ def elementwise(
             laws draw arguments from it.
         doc: the function's docstring.
     """
-    rules = [_rule_of(partial) for partial in partials]
+    rules = [_rule_of(partial, len(partials)) for partial in partials]
     primitive = Elementwise(
         name,
         kernel,
@@ -148,7 +148,7 @@ def _reads_of(partial: Any, arity: int) -> list[int]:
     return names_read(partial.rule, 1) if isinstance(partial, by_rule) else names_read(partial, 0)
 
 
-def _rule_of(partial: Any) -> Rule:
+def _rule_of(partial: Any, arity: int) -> Rule:
     """The rule of an elementwise argument, in both modes: (co)tangent times partial derivative."""
     if isinstance(partial, no_rule):
         return partial
@@ -158,6 +158,11 @@ def _rule_of(partial: Any) -> Rule:
         return pass_through
     if partial is NEGATED:
         return lambda g, *_args, **_params: -g
+    if len(names_read(partial, 0)) == arity + 1:  # no parameters: spare the starred call
+        if arity == 1:
+            return lambda g, out, x: g * partial(out, x)
+        if arity == 2:
+            return lambda g, out, x, y: g * partial(out, x, y)
     return lambda g, out, *args, **params: g * partial(out, *args, **params)
 
 
@@ -193,49 +198,47 @@ def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
 
 def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
     def function(x: Any, y: Any, /) -> Tensor:
-        if x.__class__ is Tensor:
-            x_trace, a = x.trace, x.value
-        elif x.__class__ in PYTHON_NUMBERS and y.__class__ is Tensor:
-            x_trace, a = None, x
-        else:
-            return function(asarray(x), y)
-        if y.__class__ is Tensor:
-            y_trace, b = y.trace, y.value
-        elif y.__class__ in PYTHON_NUMBERS:
-            y_trace, b = None, y
-        else:
-            return function(x, asarray(y))
-        if x_trace is None:
-            if y_trace is not None:
-                return y_trace.process2(primitive, x if a is not x else number_like(x, y), y)
+        if y.__class__ is not Tensor:
+            if x.__class__ is not Tensor:
+                x = asarray(x)
+            y = operand_beside(y, x)
+        elif x.__class__ is not Tensor:
+            x = operand_beside(x, y)
+        x_trace, y_trace = x.trace, y.trace
+        if x_trace is None and y_trace is None:
             try:
-                return box(primitive.kernel(a, b))
+                return box(primitive.kernel(x.value, y.value))
             except Exception as error:
                 raise explain(primitive, (x, y), {}, error) from error
-        if y_trace is None:
-            return x_trace.process2(primitive, x, y if b is not y else number_like(y, x))
-        if x_trace.level >= y_trace.level:
+        if y_trace is None or (x_trace is not None and x_trace.level >= y_trace.level):
             return x_trace.process2(primitive, x, y)
         return y_trace.process2(primitive, x, y)
 
     return function
 
 
-def number_like(number: Any, x: Tensor) -> Any:
-    """A Python number as a tensor of the dtype of x, so that rules can compute with it.
+_numbers: dict[tuple[float, np.dtype], Tensor] = {}
 
-    NumPy would do the same conversion, more slowly, each time a kernel meets the number.
+
+def operand_beside(x: Any, other: Tensor) -> Tensor:
+    """An operand as a tensor. A Python number takes part in no promotion, as in NumPy.
+
+    Beside floating-point tensors a number becomes a tensor of their dtype: NumPy would convert it
+    the same way, more slowly, each time a kernel meets it. Beside other dtypes it stays a number,
+    for NumPy to promote.
     """
-    dtype = x.dtype
-    if dtype.kind != "f":
-        return number
-    # 0.0 and -0.0 are the same key.
-    return _number(number, dtype) if number else box(np.array(number, dtype), None, NUMBER)
-
-
-@lru_cache(maxsize=4096)
-def _number(number: float, dtype: np.dtype) -> Tensor:
-    return box(np.array(number, dtype), None, NUMBER)
+    if x.__class__ not in PYTHON_NUMBERS:
+        return asarray(x)
+    dtype = other.value.dtype if other.mark is not NUMBER else None
+    known = _numbers.get((x, dtype))
+    if known is not None:
+        return known
+    if dtype is None or dtype.kind != "f":
+        return box(x, None, NUMBER)
+    tensor = box(np.array(x, dtype), None, NUMBER)
+    if x and len(_numbers) < 4096:  # 0.0 and -0.0 would be one key
+        _numbers[x, dtype] = tensor
+    return tensor
 
 
 def _nary(primitive: Elementwise) -> Callable[..., Tensor]:

@@ -258,19 +258,23 @@ def backward(seeds: Iterable[tuple[Node, Any]], trace: Reverse | None = None) ->
                     if parent is not None and ct is not None:
                         _accumulate(pending, heap, parent, ct)
                 continue
-            i = 0
-            for parent in parents:
-                if parent is not None:
-                    rule = primitive.vjps[i]
-                    ct = g if rule is pass_through else rule(g, out, *args, **node.params)
-                    if likes is not None:
-                        ct = restore(ct, likes[i])
-                    if parent in pending:
-                        pending[parent] = plus(pending[parent], ct)
-                    else:
-                        pending[parent] = ct
-                        heappush(heap, (parent.order, parent))
-                i += 1
+            params = node.params
+            for parent, rule in zip(parents, primitive.vjps):  # noqa: B905 - variadic ones go on
+                if parent is None:
+                    continue
+                if rule is pass_through:
+                    ct = g
+                elif params is NO_PARAMS:
+                    ct = rule(g, out, *args)
+                else:
+                    ct = rule(g, out, *args, **params)
+                if likes is not None:
+                    ct = restore(ct, likes[parents.index(parent)])
+                if parent in pending:
+                    pending[parent] = plus(pending[parent], ct)
+                else:
+                    pending[parent] = ct
+                    heappush(heap, (parent.order, parent))
         except AutogradError as error:
             raise note_backward(error, node) from None
     return leaves

@@ -201,17 +201,13 @@ def pool_argmax(
     return _deliver(index, out)
 
 
-def _offset(
-    padded: Array, i: int, j: int, size: Pair, stride: Pair, dilation: Pair
-) -> Array:
+def _offset(padded: Array, i: int, j: int, size: Pair, stride: Pair, dilation: Pair) -> Array:
     """View the element ``(i, j)`` of all windows: ``(N, Ho, Wo, C)``."""
     start = padded[:, i * dilation[0] :, j * dilation[1] :]
     return start[:, :: stride[0], :: stride[1]][:, : size[0], : size[1]]
 
 
-def _task_windows(
-    x: Array, window: Pair, stride: Pair, padding: Padding, dilation: Pair
-) -> Array:
+def _task_windows(x: Array, window: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Array:
     """:func:`im2col` of ``(B, N, H, W, C)`` → ``(B, N, Ho, Wo, kh, kw, C)``."""
     cols = im2col(x.reshape(-1, *x.shape[2:]), window, stride, padding, dilation)
     return cols.reshape(*x.shape[:2], *cols.shape[1:])
@@ -250,9 +246,9 @@ def index_add(values: Array, index: Array, size: int) -> Array:
     Raises:
         IndexError: an index out of bounds, or not an integer.
     """
-    result = np.zeros((values.shape[0], size, values.shape[2]), values.dtype)
-    np.add.at(result, (slice(None), index), values)
-    return result
+    result = np.zeros((size, values.shape[0], values.shape[2]), values.dtype)
+    np.add.at(result, index, values.swapaxes(0, 1))
+    return np.ascontiguousarray(result.swapaxes(0, 1))
 
 
 def take_along_transpose(values: Array, index: Array, size: int) -> Array:
@@ -271,8 +267,9 @@ def take_along_transpose(values: Array, index: Array, size: int) -> Array:
         IndexError: an index out of bounds, or not an integer.
     """
     result = np.zeros((len(values), size, *values.shape[2:]), values.dtype)
-    before, _, *after = np.indices(values.shape, sparse=True)
-    np.add.at(result, (before, index, *after), values)
+    places: list[Array] = list(np.indices(values.shape, sparse=True))
+    places[1] = index
+    np.add.at(result, tuple(places), values)
     return result
 
 

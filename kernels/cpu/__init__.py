@@ -1,15 +1,17 @@
-"""Kernels for NumPy arrays."""
+"""Kernels for NumPy arrays: importing this package registers them."""
 
 import numpy as np
 
-from kernels.cpu import conv
+from kernels.cpu import conv, pool, scatter, special
 from kernels.dispatch import KERNELS
 
-for _name, _implementation in {
-    "im2col": conv.im2col,
-    "col2im": conv.col2im,
-    "conv": conv.conv,
-    "conv_input": conv.conv_input,
-    "conv_weight": conv.conv_weight,
-}.items():
-    KERNELS[_name].register(np.ndarray, _implementation)
+_MODULES = {
+    conv: ("im2col", "col2im", "conv", "conv_input", "conv_weight"),
+    pool: ("pool_argmax",),
+    scatter: ("index_add", "take_along_transpose", "scatter_add_nd"),
+    special: ("erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"),
+}
+
+for _module, _names in _MODULES.items():
+    for _name in _names:
+        KERNELS[_name].register(np.ndarray, getattr(_module, _name))

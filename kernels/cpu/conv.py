@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from kernels import reference
-from kernels.cpu.lazy import compiled, plain
+from kernels.cpu.arrays import plain, result
+from kernels.cpu.lazy import compiled
 from kernels.cpu.threads import split
 from kernels.geometry import NO_PADDING, Padding, Pair, output_shape
 
@@ -22,8 +23,10 @@ Array = np.ndarray
 BLOCK_BYTES = 2**22
 # Up to this many channels, NumPy copies windows faster into a matrix that lies transposed.
 FEW_CHANNELS = 3
-# The least number of elements that are worth a thread.
-GRAIN = 2**16
+# The least number of elements that are worth a thread. Between products nothing is worth one: to
+# wake a thread while those of BLAS still spin costs more than it saves.
+GRAIN = 2**17
+ONE_THREAD = 2**62
 
 
 def im2col(
@@ -35,7 +38,7 @@ def im2col(
     out: Array | None = None,
 ) -> Array:
     lowering = _Lowering((1, *x.shape), x.dtype, window, stride, padding, dilation)
-    out = _result(out, (len(x), *lowering.size, *window, x.shape[3]), x.dtype)
+    out = result(out, (len(x), *lowering.size, *window, x.shape[3]), x.dtype)
     if out.size:
         for _, images in lowering.blocks:
             np.copyto(out[images], lowering.windows(x[None, images])[0])
@@ -52,8 +55,8 @@ def col2im(
 ) -> Array:
     images, *size, kh, kw, channels = cols.shape
     reference.check_output(shape, (size[0], size[1]), (kh, kw), stride, padding, dilation)
-    out = _result(out, (images, *shape, channels), cols.dtype)
-    _add_windows(plain(cols), out, stride, padding, dilation)
+    out = result(out, (images, *shape, channels), cols.dtype)
+    _add_windows(plain(cols), out, stride, padding, dilation, GRAIN)
     return out
 
 
@@ -68,7 +71,7 @@ def conv(
     tasks, *window, channels, filters = w.shape
     _check(x.shape[0] == tasks and x.shape[4] == channels, x, w)
     lowering = _Lowering(x.shape, x.dtype, (window[0], window[1]), stride, padding, dilation)
-    out = _result(out, (*x.shape[:2], *lowering.size, filters), np.result_type(x, w))
+    out = result(out, (*x.shape[:2], *lowering.size, filters), np.result_type(x, w))
     if out.size == 0 or w.size == 0:
         out.fill(0)
         return out
@@ -93,7 +96,7 @@ def conv_input(
     result_shape = (*g.shape[:2], *shape, channels)
     lowering = _Lowering(result_shape, dtype, (window[0], window[1]), stride, padding, dilation)
     reference.check_output(shape, g.shape[2:4], (window[0], window[1]), stride, padding, dilation)
-    out = _result(out, result_shape, dtype)
+    out = result(out, result_shape, dtype)
     if g.size == 0 or w.size == 0:
         out.fill(0)
         return out
@@ -124,7 +127,7 @@ def conv_weight(
     lowering = _Lowering(x.shape, x.dtype, window, stride, padding, dilation)
     reference.check_output(x.shape[2:4], g.shape[2:4], window, stride, padding, dilation)
     dtype = np.result_type(x, g)
-    out = _result(out, (len(x), *window, x.shape[4], g.shape[4]), dtype)
+    out = result(out, (len(x), *window, x.shape[4], g.shape[4]), dtype)
     if g.size == 0 or out.size == 0:
         out.fill(0)
         return out
@@ -207,7 +210,9 @@ class _Lowering:
 
     def _pad(self, x: Array) -> Array:
         (top, _), (left, _) = self._padding
-        padded = self._padded[: x.shape[0] * x.shape[1]].reshape(*x.shape[:2], *self._padded.shape[1:])
+        padded = self._padded[: x.shape[0] * x.shape[1]].reshape(
+            *x.shape[:2], *self._padded.shape[1:]
+        )
         padded[:, :, top : top + x.shape[2], left : left + x.shape[3]] = x
         return padded
 
@@ -258,16 +263,8 @@ def _check(fits: bool, first: Array, second: Array) -> None:
         raise ValueError(f"shapes {first.shape} and {second.shape} do not fit")
 
 
-def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    if out is None:
-        return np.empty(shape, dtype)
-    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-        raise ValueError(f"out has to be a C-contiguous array of shape {shape} and type {dtype}")
-    return out
-
-
 def _add_windows(
-    cols: Array, out: Array, stride: Pair, padding: Padding, dilation: Pair
+    cols: Array, out: Array, stride: Pair, padding: Padding, dilation: Pair, grain: int = ONE_THREAD
 ) -> None:
     """:func:`col2im` for arrays that are C-contiguous."""
     if not _add_windows_to_rows.supports(cols.dtype):
@@ -277,7 +274,7 @@ def _add_windows(
     geometry = (*stride, padding[0][0], padding[1][0], *dilation)
     split(
         images * height,
-        GRAIN // max(1, width * channels),
+        grain // max(1, width * channels),
         lambda start, stop: _add_windows_to_rows(cols, out, *geometry, start, stop),
     )
 

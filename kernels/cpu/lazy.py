@@ -23,8 +23,8 @@ FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 class Compiled:
     """A Numba kernel that compiles itself once for each dtype of its first argument.
 
-    Arrays have to be C-contiguous and aligned (see :func:`plain`); read-only ones are accepted
-    where the kernel does not write. Other arguments are ints.
+    Arrays have to be C-contiguous and aligned, as ``kernels.cpu.arrays.plain`` makes them.
+    Read-only ones are accepted where the kernel does not write. Other arguments are ints.
 
     Attributes:
         function: the Python function, usable as it is, only slowly.
@@ -92,17 +92,11 @@ def numba_loads() -> bool:
     return True
 
 
-def plain(array: np.ndarray) -> np.ndarray:
-    """The array itself if it is C-contiguous and aligned, else a copy that is."""
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
-
-
 @functools.cache
 def _make_callable_from_kernels(helper: Callable) -> None:
     from numba.extending import register_jitable
 
-    register_jitable(helper)
+    register_jitable(error_model="numpy")(helper)
 
 
 def _numba_type(arg: Any, written: bool) -> Any:

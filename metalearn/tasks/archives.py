@@ -61,7 +61,9 @@ class FolderSource:
             with file.open("rb") as stream:
                 data = stream.read(self.limits.file + 1)
         except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+            raise DataError(
+                f"{file}: cannot be read ({error.strerror}); check that it is there and may be read"
+            ) from error
         return _within(data, self.limits.file, str(file))
 
 
@@ -153,7 +155,9 @@ def _scan(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[st
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+        raise DataError(
+            f"{folder}: cannot be listed ({error.strerror}); check its permissions"
+        ) from error
     for entry in entries:
         name = prefix + entry.name
         if entry.name.startswith("."):
@@ -180,4 +184,6 @@ def fingerprint(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check that it is there and may be read"
+        ) from error

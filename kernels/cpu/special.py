@@ -1,0 +1,294 @@
+"""Special functions, elementwise: computed in float64, rounded to the dtype of the argument."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from kernels import reference
+from kernels.cpu.arrays import plain, result
+from kernels.cpu.lazy import Compiled, compiled
+from kernels.cpu.threads import split
+
+# The least number of elements that are worth a thread.
+GRAIN = 2**13
+
+
+def _elementwise(
+    kernel: Compiled, fallback: Callable[..., np.ndarray]
+) -> Callable[..., np.ndarray]:
+    """The array function of a kernel with arguments ``(x, out, start, stop)``."""
+
+    @functools.wraps(fallback)
+    def function(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        if not kernel.supports(x.dtype):
+            return fallback(x, out)
+        out = result(out, x.shape, x.dtype)
+        flat, flat_out = plain(x).reshape(-1), out.reshape(-1)
+        split(x.size, GRAIN, lambda start, stop: kernel(flat, flat_out, start, stop))
+        return out
+
+    return function
+
+
+def polygamma(n: int, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    reference.check_order(n)
+    if n == 0:
+        return digamma(x, out)
+    if not _polygamma.supports(x.dtype):
+        return reference.polygamma(n, x, out)
+    out = result(out, x.shape, x.dtype)
+    flat, flat_out = plain(x).reshape(-1), out.reshape(-1)
+    polynomial = np.array([float(c) for c in reference.cotangent_derivative(n)])
+    split(
+        x.size,
+        GRAIN,
+        lambda start, stop: _polygamma(flat, polynomial, flat_out, n, start, stop),
+    )
+    return out
+
+
+# --- scalar functions, called by the kernels below --------------------------------------------
+
+
+def _erfinv_scalar(y: float) -> float:
+    """Giles's approximation (GPU Computing Gems 2, ch. 10), then Halley's iteration."""
+    if not -1 < y < 1:
+        return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
+    tail = 1 - abs(y)
+    w = -math.log(tail * (1 + abs(y)))
+    p = 0.0
+    if w < 5:
+        for coefficient in GILES_CENTRE:
+            p = p * (w - 2.5) + coefficient
+    else:
+        for coefficient in GILES_TAIL:
+            p = p * (math.sqrt(w) - 3) + coefficient
+    x = p * abs(y)
+    for _ in range(3):
+        # In the tail on erfc, where erf has no digits left; 1 - |y| is exact there.
+        error = math.erf(x) - abs(y) if tail > 0.5 else tail - math.erfc(x)
+        step = error * (0.5 * math.sqrt(math.pi)) * math.exp(x * x)
+        x -= step / (1 + x * step)
+    return math.copysign(x, y)
+
+
+def _lgamma_scalar(x: float) -> float:
+    """math.lgamma, but with full relative accuracy near the zeros at 1 and 2."""
+    if x <= 0 and x == math.floor(x):
+        return math.inf
+    if not 0.5 < x < 2.5:
+        return math.lgamma(x)
+    # log Γ(2 + z) by its Taylor series (Abramowitz & Stegun 6.1.33), log Γ(1 + z) from that.
+    z = x - 2 if x > 1.5 else x - 1
+    series = 0.0
+    for coefficient in LGAMMA_AT_2:
+        series = series * z + coefficient
+    return series * z if x > 1.5 else series * z - math.log1p(z)
+
+
+def _digamma_scalar(x: float) -> float:
+    """Recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18)."""
+    if x == 0:
+        return -math.copysign(math.inf, x)
+    if x < 0 and x == math.floor(x):
+        return math.nan
+    offset = (x - DIGAMMA_ROOT) - DIGAMMA_ROOT_REST
+    if abs(offset) < 0.25:
+        series = 0.0
+        for coefficient in DIGAMMA_AT_ROOT:
+            series = series * offset + coefficient
+        return series * offset
+    result = 0.0
+    if x < 0:
+        result = -math.pi * _cot_pi(x)
+        x = 1 - x
+    while x < 10:
+        result -= 1 / x
+        x += 1
+    series = 0.0
+    for coefficient in DIGAMMA_AT_INFINITY:
+        series = (series + coefficient) / (x * x)
+    return result + (math.log(x) - 0.5 / x - series)
+
+
+def _polygamma_scalar(n: int, x: float, polynomial: np.ndarray) -> float:
+    """(-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10)."""
+    sign = 1.0 if n % 2 == 1 else -1.0
+    if x == 0:
+        return math.inf if sign > 0 else -math.copysign(math.inf, x)
+    if x > 0 or x != x:
+        return sign * _scaled_zeta(n, x)
+    if x == math.floor(x):
+        return math.inf if sign > 0 else math.nan
+    cotangent = _cot_pi(x)
+    reflected = 0.0
+    for k in range(n + 1, -1, -1):
+        reflected = reflected * cotangent + polynomial[k]
+    return -_scaled_zeta(n, 1 - x) - math.pi ** (n + 1) * reflected
+
+
+def _scaled_zeta(n: int, x: float) -> float:
+    """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards.
+
+    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+    """
+    if x == math.inf:
+        return 0.0
+    first = 1 / x
+    for k in range(1, n + 1):
+        first *= k / x
+    end = x
+    total = 0.0
+    while end < 10 + 0.5 * n:
+        total += (x / end) ** (n + 1)
+        end += 1
+    tail = end / n + 0.5
+    factor = (n + 1) / end
+    for k in range(len(EULER_MACLAURIN)):
+        tail += EULER_MACLAURIN[k] * factor
+        factor *= (n + 2 * k + 2) * (n + 2 * k + 3) / (end * end)
+    return first * (total + (x / end) ** (n + 1) * tail)
+
+
+def _cot_pi(x: float) -> float:
+    """cot(πx), with the period removed exactly and full accuracy near the zeros."""
+    r = x - math.floor(x + 0.5)
+    if abs(r) < 0.25:
+        return 1 / math.tan(math.pi * r)
+    return math.copysign(math.tan(math.pi * (0.5 - abs(r))), r)
+
+
+# --- kernels ----------------------------------------------------------------------------------
+
+
+@compiled(writes="out")
+def _erf(x, out, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = math.erf(np.float64(x[k]))
+
+
+@compiled(writes="out")
+def _erfc(x, out, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = math.erfc(np.float64(x[k]))
+
+
+@compiled(writes="out", helpers=(_erfinv_scalar,))
+def _erfinv(x, out, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = _erfinv_scalar(np.float64(x[k]))
+
+
+@compiled(writes="out", helpers=(_lgamma_scalar,))
+def _lgamma(x, out, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = _lgamma_scalar(np.float64(x[k]))
+
+
+@compiled(writes="out", helpers=(_cot_pi, _digamma_scalar))
+def _digamma(x, out, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = _digamma_scalar(np.float64(x[k]))
+
+
+@compiled(writes="out", helpers=(_cot_pi, _scaled_zeta, _polygamma_scalar))
+def _polygamma(x, polynomial, out, n, start, stop):  # type: ignore[no-untyped-def]
+    for k in range(start, stop):
+        out[k] = _polygamma_scalar(n, np.float64(x[k]), polynomial)
+
+
+erf = _elementwise(_erf, reference.erf)
+erfc = _elementwise(_erfc, reference.erfc)
+erfinv = _elementwise(_erfinv, reference.erfinv)
+lgamma = _elementwise(_lgamma, reference.lgamma)
+digamma = _elementwise(_digamma, reference.digamma)
+
+# --- coefficients, for Horner's rule from the highest power down -----------------------------
+
+# Giles's polynomials for erfinv(y)/y in w - 2.5 and √w - 3, w = -log(1 - y²).
+GILES_CENTRE = (
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+GILES_TAIL = (
+    -0.000200214257,
+    0.000100950558,
+    0.00134934322,
+    -0.00367342844,
+    0.00573950773,
+    -0.0076224613,
+    0.00943887047,
+    1.00167406,
+    2.83297682,
+)
+# log Γ(2 + z)/z: 1 - γ, then (-1)ᵏ (ζ(k) - 1)/k for k = 2, 3, …
+LGAMMA_AT_2 = (
+    1.330476437424449e-10,
+    -2.7595228851242334e-10,
+    5.731367241678862e-10,
+    -1.1921401405860912e-09,
+    2.4836745438024785e-09,
+    -5.183475041970047e-09,
+    1.0838659214896955e-08,
+    -2.2711094608943164e-08,
+    4.7698101693639804e-08,
+    -1.0043224823968099e-07,
+    2.1207184805554665e-07,
+    -4.492469198764566e-07,
+    9.55141213040742e-07,
+    -2.039215753801366e-06,
+    4.374866789907488e-06,
+    -9.439488275268397e-06,
+    2.050721277567069e-05,
+    -4.492623673813314e-05,
+    9.945751278180853e-05,
+    -0.00022315475845357939,
+    0.0005096695247430425,
+    -0.001192753911703261,
+    0.0028905103307415234,
+    -0.007385551028673986,
+    0.020580808427784546,
+    -0.0673523010531981,
+    0.3224670334241132,
+    0.42278433509846713,
+)
+# The positive zero of digamma in two parts, and ψ(zero + h)/h: ψ⁽ᵏ⁾(zero)/k! for k = 1, 2, …
+DIGAMMA_ROOT = 1.4616321449683622
+DIGAMMA_ROOT_REST = 9.549995429965697e-17
+DIGAMMA_AT_ROOT = (
+    -0.00016170622091974803,
+    0.00023635601564027053,
+    -0.0003454680251063077,
+    0.000504953265834602,
+    -0.0007380709389960052,
+    0.0010788252019162967,
+    -0.0015769367714301972,
+    0.002305126326734928,
+    -0.003369801655439328,
+    0.004926781395729853,
+    -0.007204534386356869,
+    0.010538791616612175,
+    -0.01542476590494896,
+    0.022597648232218104,
+    -0.03316112647484736,
+    0.04880428816414311,
+    -0.07219956125645471,
+    0.10782405069126237,
+    -0.16394270544240652,
+    0.258499760955651,
+    -0.4427631689835921,
+    0.9676722454476212,
+)
+# log(x) - 1/(2x) - ψ(x) in powers of 1/x²: B₂ₖ/(2k) for k = 1, 2, …
+DIGAMMA_AT_INFINITY = tuple(reference.BERNOULLI[k] / (2 * k) for k in range(8, 0, -1))
+# B₂ₖ/(2k)! for k = 1, 2, … (from the first up)
+EULER_MACLAURIN = tuple(reference.BERNOULLI[k] / math.factorial(2 * k) for k in range(1, 13))
