@@ -1,7 +1,7 @@
 """Functions with rules of their own: `checkpoint`, `custom_vjp`, `custom_jvp`.
 
-Each is a *call*: a function from leaves to leaves that meets an interpreter as one operation instead
-of as the operations inside it, and says what it means to record, push forward, or batch it.
+Each is a *call*: a function from leaves to leaves that meets an interpreter as one operation
+instead of as the operations inside it, and says what it means to record, push forward, or batch it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autograd_core.batching import Batching
 from autograd_core.errors import AutogradError, RuleError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
-from autograd_core.reverse import NO_PARAMS, ROOT, Node, Reverse
+from autograd_core.reverse import ROOT, Node, Reverse
 from autograd_core.tensor import Tensor, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_unflatten
 
@@ -303,7 +303,7 @@ def _repeat(x: Tensor, size: int) -> Tensor:
 
 
 def _unbatched(g: Any, carries: bool, wanted: bool, size: int) -> Any:
-    """The cotangent of an argument: with the axis where the argument has it, else summed over it."""
+    """The cotangent of an argument: with the mapped axis if the argument has it, else summed."""
     if g.__class__ is not Tensor:
         return None
     if wanted:
@@ -319,8 +319,8 @@ class custom_vjp:
         f.defvjp(fwd, bwd)
 
     `fwd(*args)` returns `(f(*args), residuals)`; `bwd(residuals, ct)` returns a tuple with the
-    cotangent of each argument, None for zero. Both are written in this package's operations, so that
-    higher orders and `vmap` follow. Values that are differentiated must come as arguments.
+    cotangent of each argument, None for zero. Both are written in this package's operations, so
+    that higher orders and `vmap` follow. Values that are differentiated must come as arguments.
     """
 
     def __init__(self, f: Callable):
@@ -396,7 +396,9 @@ class CustomJvp(Call):
         _, places = _on_floats(self.run, args)
 
         def pushed(*tangents: Any) -> tuple:
-            return self.push(args, self._all_tangents(args, _spread(tangents, places, len(args))))[1]
+            return self.push(args, self._all_tangents(args, _spread(tangents, places, len(args))))[
+                1
+            ]
 
         _, pull = transforms.vjp(pushed, *(transforms.zeros_of(args[i]) for i in places))
         return _spread(pull(cts), places, len(args))

@@ -1,15 +1,15 @@
 """Declare a primitive in a line or a few: these helpers derive the rules that follow from a fact.
 
-    sin    = elementwise("sin", np.sin, lambda _out, x: cos(x))   partial derivatives give all rules
-    equal  = piecewise_constant("equal", np.equal, 2)             no derivative flows
-    flip_p = linear("flip", ..., transpose=...)                   the jvp is the operation itself
-    matmul = bilinear("matmul", ..., left=..., right=...)         linear in each of two arguments
+sin    = elementwise("sin", np.sin, lambda _out, x: cos(x))   partial derivatives give all rules
+equal  = piecewise_constant("equal", np.equal, 2)             no derivative flows
+flip_p = linear("flip", ..., transpose=...)                   the jvp is the operation itself
+matmul = bilinear("matmul", ..., left=..., right=...)         linear in each of two arguments
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ SAME = object()
 """The partial derivative 1."""
 NEGATED = object()
 """The partial derivative -1."""
-
 
 
 class by_rule:
@@ -72,7 +71,7 @@ class Elementwise(Primitive):
         shape = np.broadcast_shapes(*(x.shape for x in avals))
         return Aval(shape, self._dtype(*(x.dtype for x in avals), **params))
 
-    @lru_cache(maxsize=None)  # noqa: B019 - primitives live as long as the process
+    @cache  # noqa: B019 - primitives live as long as the process
     def _dtype(self, *dtypes: np.dtype, **params: Any) -> np.dtype:
         with np.errstate(all="ignore"):
             return self.kernel(*(np.ones((), d) for d in dtypes), **params).dtype
@@ -112,7 +111,8 @@ def elementwise(
         name: the primitive's name, and the function's.
         kernel: a ufunc, or a function of arrays and keyword parameters that acts like one.
         partials: for each argument, `partial(out, *args, **params)`, or `SAME` for 1, or `NEGATED`
-            for -1, or a whole rule in `by_rule`. Parameters that start with an underscore are not kept on the tape.
+            for -1, or a whole rule in `by_rule`. Parameters that start with an underscore are not
+            kept on the tape.
         domain: an interval `(low, high)`, a list of one for each argument, or `domain(draw)`; the
             laws draw arguments from it.
         doc: the function's docstring.

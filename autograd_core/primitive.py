@@ -24,7 +24,7 @@ from autograd_core.errors import (
     RuleError,
     ShapeError,
 )
-from autograd_core.tensor import Array, Aval, Tensor, aval_of, box
+from autograd_core.tensor import Array, Tensor, aval_of, box
 
 Rule = Callable[..., Any]
 

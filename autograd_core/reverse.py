@@ -10,17 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from heapq import heappop, heappush
+from functools import cache
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from autograd_core.errors import AutogradError, DtypeError, RuleError
-from autograd_core.primitive import KEEP, LIKE, Interpreter, Primitive, bind, live_interpreters, plus
+from autograd_core.primitive import (
+    KEEP,
+    LIKE,
+    Interpreter,
+    Primitive,
+    bind,
+    live_interpreters,
+    plus,
+)
 from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
 
-_next_order = count(0, -1).__next__  # newer nodes come first in a min-heap
-
+_next_order = count().__next__
 
 
 class Node:
@@ -126,8 +133,12 @@ class Reverse(Interpreter):
             keep_out, keep_a, keep_b = primitive.keep_both
             parents = (x.mark, y.mark)
         likes = None
-        if a.mark is not NUMBER and b.mark is not NUMBER:
-            likes = broadcast_likes(a, b, parents, out)
+        if (
+            a.mark is not NUMBER
+            and b.mark is not NUMBER
+            and not (a.shape == b.shape and a.dtype is b.dtype)
+        ):
+            likes = likes_of((a, b), parents, out)
         args = (a if keep_a else None, b if keep_b else None)
         node = Node(primitive, args, NO_PARAMS, out if keep_out else None, parents, likes)
         return box(out, self, node)
@@ -183,7 +194,7 @@ def kept(x: Any, how: int) -> Any:
     return aval_of(x) if how == LIKE else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def keep_plan(reads: tuple[tuple[int, ...], ...], traced: tuple[bool, ...]):
     """What the rules of the traced arguments read: a code for `out`, and one for each argument."""
     n = len(traced) + 1
@@ -193,21 +204,10 @@ def keep_plan(reads: tuple[tuple[int, ...], ...], traced: tuple[bool, ...]):
     return codes[0], tuple(codes[1:])
 
 
-def broadcast_likes(a: Any, b: Any, parents: tuple, out: Any) -> tuple | None:
-    """What to sum or cast the cotangents of two arguments back to; None where there is nothing to.
-
-    Equal shapes and dtypes of both are those of the output too.
-    """
-    if a.shape == b.shape and a.dtype is b.dtype:
-        return None
-    return likes_of((a, b), parents, out)
-
-
 def likes_of(args: Sequence, parents: Sequence, out: Any) -> tuple | None:
+    """What to sum or cast the cotangents of traced arguments back to; None where nothing is."""
     aval = aval_of(out)
-    likes = tuple(
-        None if p is None else aval_of(x) for x, p in zip(args, parents, strict=True)
-    )
+    likes = tuple(None if p is None else aval_of(x) for x, p in zip(args, parents, strict=True))
     return likes if any(like not in (None, aval) for like in likes) else None
 
 
@@ -216,34 +216,35 @@ class _Projection:
 
     name = "projection"
     joint = None
-    vjps = (
-        lambda g, _out, *, index, count: (*[None] * index, g, *[None] * (count - index - 1)),
-    )
+    vjps = (lambda g, _out, *, index, count: (*[None] * index, g, *[None] * (count - index - 1)),)
     jvps = (lambda t, _out, *, index, count: t[index],)  # noqa: ARG005
 
 
 projection = _Projection()
 
 
-def backward(seeds: Iterable[tuple[Node, Any]], trace: Reverse | None = None) -> dict[Node, Any]:
+def backward(seeds: list[tuple[Node, Any]], trace: Reverse | None = None) -> dict[Node, Any]:
     """Pull cotangents back along the tape, and return those of the leaves reached.
 
     Newer nodes first, so that a node is walked once, when all its cotangents are in. A node's
     cotangent and the node itself are let go as soon as it has been walked.
 
     Args:
-        seeds: pairs of a node and the cotangent of its output.
+        seeds: pairs of a node and the cotangent of its output. The list is emptied, so that
+            nothing here holds on to a history that the caller has let go of.
         trace: where given, the rules' own work is recorded by it (`create_graph`).
     """
     pending: dict[Node, Any] = {}
-    heap: list[tuple[int, Node]] = []
-    leaves: dict[Node, Any] = {}
     for node, g in seeds:
-        _accumulate(pending, heap, node, g)
-    del seeds
-    while heap:
-        node = heappop(heap)[1]
-        g = pending.pop(node)
+        pending[node] = plus(pending.get(node), g)
+    seeds.clear()
+    order = oldest_first(pending)
+    leaves: dict[Node, Any] = {}
+    while order:
+        node = order.pop()
+        g = pending.pop(node, None)
+        if g is None:
+            continue
         primitive = node.primitive
         if primitive is None:
             leaves[node] = g
@@ -255,8 +256,8 @@ def backward(seeds: Iterable[tuple[Node, Any]], trace: Reverse | None = None) ->
             if primitive.joint is not None:
                 cts = primitive.joint(node, args, g, trace is not None)
                 for parent, ct in zip(parents, cts, strict=True):
-                    if parent is not None and ct is not None:
-                        _accumulate(pending, heap, parent, ct)
+                    if parent is not None:
+                        pending[parent] = plus(pending.get(parent), ct)
                 continue
             params = node.params
             for parent, rule in zip(parents, primitive.vjps):  # noqa: B905 - variadic ones go on
@@ -270,11 +271,8 @@ def backward(seeds: Iterable[tuple[Node, Any]], trace: Reverse | None = None) ->
                     ct = rule(g, out, *args, **params)
                 if likes is not None:
                     ct = restore(ct, likes[parents.index(parent)])
-                if parent in pending:
-                    pending[parent] = plus(pending[parent], ct)
-                else:
-                    pending[parent] = ct
-                    heappush(heap, (parent.order, parent))
+                before = pending.get(parent)
+                pending[parent] = ct if before is None else plus(before, ct)
         except AutogradError as error:
             raise note_backward(error, node) from None
     return leaves
@@ -286,7 +284,7 @@ def push_forward(tangents: dict[Node, Any], ends: Sequence[Node | None]) -> list
     A tangent is None where it is known to be zero.
     """
     tangents = dict(tangents)
-    for node in _oldest_first(ends):
+    for node in oldest_first(node for node in ends if node is not None):
         if node.primitive is None:
             continue
         total = None
@@ -301,16 +299,19 @@ def push_forward(tangents: dict[Node, Any], ends: Sequence[Node | None]) -> list
     return [None if node is None else tangents.get(node) for node in ends]
 
 
-def _oldest_first(ends: Sequence[Node | None]) -> list[Node]:
-    """The nodes that `ends` were computed from, in the order they were recorded."""
-    seen: set[Node] = set()
-    stack = [node for node in ends if node is not None]
+def oldest_first(ends: Iterable[Node]) -> list[Node]:
+    """The nodes that `ends` were computed from, and they, in the order they were recorded."""
+    seen = set(ends)
+    stack = list(seen)
     while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack.extend(p for p in node.parents if p is not None)
-    return sorted(seen, key=lambda node: -node.order)
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_ORDER)
+
+
+_ORDER = attrgetter("order")
 
 
 def note_backward(error: Exception, node: Node) -> Exception:
@@ -322,14 +323,6 @@ def note_backward(error: Exception, node: Node) -> Exception:
 
 forward_lines: dict[int, str] = {}
 """Under `debug_nans()`: where each node was recorded, by its order."""
-
-
-def _accumulate(pending: dict, heap: list, node: Node, ct: Any) -> None:
-    if node in pending:
-        pending[node] = plus(pending[node], ct)
-    else:
-        pending[node] = ct
-        heappush(heap, (node.order, node))
 
 
 def _rebox(node: Node, trace: Reverse) -> tuple[Any, tuple]:
@@ -394,8 +387,7 @@ def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = Fal
     gradient = asarray(gradient, tensor.dtype)
     if gradient.shape != tensor.shape:
         raise AutogradError(
-            f"backward(gradient): expected the tensor's shape {tensor.shape}, "
-            f"got {gradient.shape}"
+            f"backward(gradient): expected the tensor's shape {tensor.shape}, got {gradient.shape}"
         )
     leaves = backward([(tensor.mark, gradient)], ROOT if create_graph else None)
     for leaf, ct in leaves.items():

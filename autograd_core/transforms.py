@@ -6,7 +6,7 @@ All take and give pytrees, nest in any order, and can be taken to any order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -163,9 +163,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
         seeds = [(node, _ones_like(out)) for node in nodes if node is not None]
         del nodes  # the walk lets go of what it has passed
         grads = tree_unflatten(structure, _gradients(starts, leaves, backward(seeds)))
-        return ((out, aux) if has_aux else out), (
-            grads[0] if isinstance(argnums, int) else grads
-        )
+        return ((out, aux) if has_aux else out), (grads[0] if isinstance(argnums, int) else grads)
 
     return differentiated
 
@@ -200,9 +198,7 @@ def _check_scalar(out: Any, name: str) -> None:
         raise DtypeError(f"grad of {name}: expected a floating-point value, got {out.dtype}")
 
 
-def _at_argnums(
-    f: Function, args: tuple, kwargs: dict, argnums: Argnums
-) -> tuple[Function, tuple]:
+def _at_argnums(f: Function, args: tuple, kwargs: dict, argnums: Argnums) -> tuple[Function, tuple]:
     """`f` as a function of the chosen arguments alone, and those."""
     places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for i in places:
@@ -328,11 +324,12 @@ def _axes_of_leaves(axes: Any, tree: Any, what: str, name: str) -> list[int | No
     elif isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
         pairs = ((axes[k], tree[k]) for k in sorted(tree))
     else:
-        flat, structure = tree_flatten(tree)
-        children = structure.children()
+        children = tree_structure(tree).children()
         if tree_structure(axes).num_children != len(children):
             raise ShapeError(f"vmap of {name}: {what} {axes!r} does not fit the values")
-        return [a for a, c in zip(tree_leaves(axes), children, strict=True) for _ in range(c.num_leaves)]
+        return [
+            a for a, c in zip(tree_leaves(axes), children, strict=True) for _ in range(c.num_leaves)
+        ]
     return [a for prefix, subtree in pairs for a in _axes_of_leaves(prefix, subtree, what, name)]
 
 
@@ -355,11 +352,10 @@ def _mapped_length(leaves: list, axes: list, args: Any, name: str) -> int:
     return next(iter(lengths.values()))
 
 
-def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Tensor:
+def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Any:
     from autograd_core.ops.structural import broadcast_to, moveaxis
 
-    y = asarray(y)
-    batched = y.trace is trace
+    batched = y.__class__ is Tensor and y.trace is trace
     if axis is None:
         if batched:
             raise ShapeError(
@@ -367,7 +363,7 @@ def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Tensor:
             )
         return y
     if not batched:
-        y = broadcast_to(y, (trace.size, *y.shape))
+        y = broadcast_to(asarray(y), (trace.size, *asarray(y).shape))
     return moveaxis(y.value if batched else y, 0, axis)
 
 
@@ -387,9 +383,7 @@ def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function
         out, pull, *aux = vjp(partial_f, *chosen, has_aux=has_aux)
         outs, structure = tree_flatten(out)
         rows = vmap(lambda *cts: pull(tree_unflatten(structure, cts)))(*_basis(outs))
-        blocks = [
-            tree_map(lambda r, y=y, i=i: _rows(r, outs, i), rows) for i, y in enumerate(outs)
-        ]
+        blocks = [tree_map(partial(_rows, outs, i), rows) for i in range(len(outs))]
         if isinstance(argnums, int):
             blocks = [block[0] for block in blocks]
         result = tree_unflatten(structure, blocks)
@@ -414,12 +408,12 @@ def jacfwd(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function
             result = jvp(partial_f, chosen, tree_unflatten(structure, tangents), has_aux)
             return result[1:] if has_aux else result[1]
 
-        columns = vmap(column, out_axes=-1)(*_basis(leaves))
+        # aux is computed from the primals alone: it is the same in every column.
+        out_axes = (-1, None) if has_aux else -1
+        columns = vmap(column, out_axes=out_axes)(*_basis(leaves))
         columns, *aux = columns if has_aux else (columns,)
         result = tree_map(lambda c: _blocks_of_columns(c, leaves, structure, argnums), columns)
-        if has_aux:
-            return result, tree_map(lambda x: x[..., 0], aux[0])
-        return result
+        return (result, aux[0]) if has_aux else result
 
     return jacobian
 
@@ -436,7 +430,7 @@ def _basis(likes: list[Tensor]) -> list[np.ndarray]:
     return parts
 
 
-def _rows(stacked: Tensor, outs: list[Tensor], i: int) -> Tensor:
+def _rows(outs: list[Tensor], i: int, stacked: Tensor) -> Tensor:
     """The rows of output i, as a block of shape (*output shape, *argument shape)."""
     start = sum(y.size for y in outs[:i])
     block = stacked[start : start + outs[i].size]
@@ -461,7 +455,7 @@ def hessian(f: Function, argnums: Argnums = 0) -> Function:
 
 
 def hvp(f: Function, primals: Sequence, tangents: Sequence) -> Any:
-    """The product of the Hessian of a scalar function with a vector, at the cost of a few gradients.
+    """The Hessian of a scalar function times a vector, at the cost of a few gradients.
 
     Args:
         f: a scalar function of pytrees.

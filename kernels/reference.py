@@ -209,7 +209,9 @@ def _offset(padded: Array, i: int, j: int, size: Pair, stride: Pair, dilation: P
 
 def _task_windows(x: Array, window: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Array:
     """:func:`im2col` of ``(B, N, H, W, C)`` → ``(B, N, Ho, Wo, kh, kw, C)``."""
-    cols = im2col(x.reshape(-1, *x.shape[2:]), window, stride, padding, dilation)
+    cols = im2col(
+        x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), window, stride, padding, dilation
+    )
     return cols.reshape(*x.shape[:2], *cols.shape[1:])
 
 

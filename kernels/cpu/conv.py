@@ -72,7 +72,7 @@ def conv(
     _check(x.shape[0] == tasks and x.shape[4] == channels, x, w)
     lowering = _Lowering(x.shape, x.dtype, (window[0], window[1]), stride, padding, dilation)
     out = result(out, (*x.shape[:2], *lowering.size, filters), np.result_type(x, w))
-    if out.size == 0 or w.size == 0:
+    if 0 in (out.size, x.size, w.size):
         out.fill(0)
         return out
     weights = _filter_matrices(w)
@@ -97,7 +97,7 @@ def conv_input(
     lowering = _Lowering(result_shape, dtype, (window[0], window[1]), stride, padding, dilation)
     reference.check_output(shape, g.shape[2:4], (window[0], window[1]), stride, padding, dilation)
     out = result(out, result_shape, dtype)
-    if g.size == 0 or w.size == 0:
+    if 0 in (out.size, g.size, w.size):
         out.fill(0)
         return out
     weights = _filter_matrices(w).swapaxes(1, 2)
@@ -128,7 +128,7 @@ def conv_weight(
     reference.check_output(x.shape[2:4], g.shape[2:4], window, stride, padding, dilation)
     dtype = np.result_type(x, g)
     out = result(out, (len(x), *window, x.shape[4], g.shape[4]), dtype)
-    if g.size == 0 or out.size == 0:
+    if 0 in (out.size, x.size, g.size):
         out.fill(0)
         return out
     sums = out.reshape(len(out), -1, g.shape[4])

@@ -53,23 +53,20 @@ def polygamma(n: int, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarra
 
 
 def _erfinv_scalar(y: float) -> float:
-    """Giles's approximation (GPU Computing Gems 2, ch. 10), then Halley's iteration."""
-    if not -1 < y < 1:
-        return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
-    tail = 1 - abs(y)
-    w = -math.log(tail * (1 + abs(y)))
-    p = 0.0
-    if w < 5:
-        for coefficient in GILES_CENTRE:
-            p = p * (w - 2.5) + coefficient
-    else:
-        for coefficient in GILES_TAIL:
-            p = p * (math.sqrt(w) - 3) + coefficient
-    x = p * abs(y)
+    """Halley's iteration from Winitzki's approximation, which is off by 0.2 % at most."""
+    size = abs(y)
+    if not size < 1:
+        return math.copysign(math.inf, y) if size == 1 else math.nan
+    tail = 1 - size
+    x = 0.5 * math.sqrt(math.pi) * size
+    if size > 0.1:
+        log = math.log(tail * (1 + size))
+        half = 2 / (math.pi * 0.147) + 0.5 * log
+        x = math.sqrt(math.sqrt(half * half - log / 0.147) - half)
     for _ in range(3):
-        # In the tail on erfc, where erf has no digits left; 1 - |y| is exact there.
-        error = math.erf(x) - abs(y) if tail > 0.5 else tail - math.erfc(x)
-        step = error * (0.5 * math.sqrt(math.pi)) * math.exp(x * x)
+        # In the tail on erfc, where erf has no digits left; there 1 - |y| is exact.
+        error = math.erf(x) - size if tail > 0.5 else tail - math.erfc(x)
+        step = error * 0.5 * math.sqrt(math.pi) * math.exp(x * x)
         x -= step / (1 + x * step)
     return math.copysign(x, y)
 
@@ -207,29 +204,6 @@ digamma = _elementwise(_digamma, reference.digamma)
 
 # --- coefficients, for Horner's rule from the highest power down -----------------------------
 
-# Giles's polynomials for erfinv(y)/y in w - 2.5 and √w - 3, w = -log(1 - y²).
-GILES_CENTRE = (
-    2.81022636e-08,
-    3.43273939e-07,
-    -3.5233877e-06,
-    -4.39150654e-06,
-    0.00021858087,
-    -0.00125372503,
-    -0.00417768164,
-    0.246640727,
-    1.50140941,
-)
-GILES_TAIL = (
-    -0.000200214257,
-    0.000100950558,
-    0.00134934322,
-    -0.00367342844,
-    0.00573950773,
-    -0.0076224613,
-    0.00943887047,
-    1.00167406,
-    2.83297682,
-)
 # log Γ(2 + z)/z: 1 - γ, then (-1)ᵏ (ζ(k) - 1)/k for k = 2, 3, …
 LGAMMA_AT_2 = (
     1.330476437424449e-10,

@@ -269,7 +269,7 @@ def _fit(
     low, high, points = low * shrink, high * shrink, points * shrink[..., None, None]
     centre = np.array([13.3, 13.0]) + 1.3 * np.stack([dx, dy], axis=-1)
     half = (high - low) / 2
-    centre = np.clip(centre, half + 1.0, 27.0 - half)
+    centre = np.clip(centre, half + 1.0, 26.0 - half)
     return points + (centre - (low + high) / 2)[..., None, None, :]
 
 

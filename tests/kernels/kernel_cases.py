@@ -113,14 +113,15 @@ def assert_close(actual, expected, *, rounding_errors, scale=None):
         actual: what is tested.
         expected: the truth, of any higher precision.
         rounding_errors: how many, each of size eps times the scale.
-        scale: by default ``abs(expected)``.
+        scale: by default ``abs(expected)``. Below the normal numbers of the dtype, these are it.
     """
+    info = np.finfo(actual.dtype)
     expected = np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
     infinite = ~np.isfinite(expected)
     np.testing.assert_array_equal(actual[infinite], expected[infinite])
     scale = np.broadcast_to(np.abs(expected) if scale is None else scale, expected.shape)
-    bound = rounding_errors * np.finfo(actual.dtype).eps * scale[~infinite]
+    bound = rounding_errors * info.eps * np.maximum(scale[~infinite], info.tiny)
     error = np.abs(actual[~infinite].astype(np.float64) - expected[~infinite])
     worst = np.argmax(error - bound) if error.size else None
     assert worst is None or error[worst] <= bound[worst], (

@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from kernel_cases import ROOT, assert_close, assert_same, run_python
 
 import kernels
-from kernels import reference
+from kernels import dispatch, reference
 from kernels.cpu import lazy, special, threads
 from kernels.dispatch import BACKENDS, KERNELS, Kernel
 
@@ -55,8 +56,8 @@ class ForeignChild(Foreign):
 
 
 def test_dispatch_is_by_type_with_the_reference_as_default(monkeypatch):
+    monkeypatch.setattr(dispatch, "KERNELS", {})
     kernel = Kernel("nothing", lambda x, y=0: ("reference", x, y))
-    monkeypatch.delitem(KERNELS, "nothing")
     kernel.register(np.ndarray, lambda x, y=0: ("numpy", x, y))
     kernel.register(Foreign, lambda x, y=0: ("foreign", x, y))
     array = np.ones(1)
@@ -64,20 +65,25 @@ def test_dispatch_is_by_type_with_the_reference_as_default(monkeypatch):
     assert kernel(array.view(np.memmap), y=2)[0] == "numpy"
     assert kernel(ForeignChild())[0] == kernel(Foreign())[0] == "foreign"
     assert kernel(1.0)[0] == "reference"
-    with pytest.raises(TypeError, match="nothing.. takes its array by position"):
+    with pytest.raises(TypeError, match=r"nothing\(\) takes its array by position"):
         kernel(x=array)
 
 
 def test_a_backend_is_imported_on_the_first_call_with_its_arrays(monkeypatch, tmp_path):
-    kernel = Kernel("nothing", lambda x: "reference")
-    monkeypatch.delitem(KERNELS, "nothing")
-    (tmp_path / "foreign_backend.py").write_text("imported = True")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(BACKENDS, Foreign.__module__, "foreign_backend")
-    monkeypatch.setattr(
-        importlib, "import_module", lambda name: kernel.register(Foreign, lambda x: name)
+    (tmp_path / "foreign_arrays.py").write_text("class Foreign: pass")
+    (tmp_path / "foreign_backend.py").write_text(
+        "from foreign_arrays import Foreign\n"
+        "from kernels.dispatch import KERNELS\n"
+        "KERNELS['nothing'].register(Foreign, lambda x: 'foreign')\n"
     )
-    assert kernel(ForeignChild()) == "foreign_backend"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(BACKENDS, "foreign_arrays", "foreign_backend")
+    foreign = importlib.import_module("foreign_arrays")
+    monkeypatch.setattr(dispatch, "KERNELS", {})
+    kernel = Kernel("nothing", type)
+    assert kernel(1) is int
+    assert "foreign_backend" not in sys.modules
+    assert kernel(foreign.Foreign()) == "foreign"
 
 
 def test_every_kernel_is_exported_documented_and_has_a_numpy_implementation():
@@ -97,16 +103,21 @@ result = kernels.erfc(np.ones(3, np.float32))
 assert result.dtype == np.float32 and abs(result[0] - 0.15729920705) < 1e-7
 assert list(special._erfc.compiled) == [np.float32]
 stats = special._erfc.compiled[result.dtype].stats
-print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+if stats.cache_path is None:
+    print("compiled without a cache")
+else:
+    print({(1, 0): "loaded", (0, 1): "compiled and stored"}[
+        sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+    ])
 """
 
 
 @needs_numba
 def test_the_second_process_finds_the_machine_code_of_the_first(tmp_path):
-    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "0 1"
+    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "compiled and stored"
     stored = sorted(path.name for path in tmp_path.rglob("*.nbc"))
     assert len(stored) == 1 and "_erfc" in stored[0]
-    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "1 0"
+    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "loaded"
     assert sorted(path.name for path in tmp_path.rglob("*.nbc")) == stored
 
 
@@ -125,16 +136,16 @@ def test_a_read_only_package_is_cached_in_the_users_folder(read_only_copy, tmp_p
     cache = tmp_path / "cache"
     cache.mkdir()
     where = {"root": read_only_copy, "cwd": tmp_path, "XDG_CACHE_HOME": str(cache)}
-    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "0 1"
+    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "compiled and stored"
     assert len(list(cache.rglob("*.nbc"))) == 1
-    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "1 0"
+    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "loaded"
 
 
 @needs_numba
 def test_no_place_for_a_cache_is_no_error(read_only_copy, tmp_path):
     nowhere = str(read_only_copy / "kernels" / "README.md" / "nowhere")
     where = {"root": read_only_copy, "cwd": tmp_path, "XDG_CACHE_HOME": nowhere, "HOME": nowhere}
-    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "0 0"
+    assert run_python(STATISTICS, **where, NUMBA_CACHE_DIR="") == "compiled without a cache"
 
 
 @needs_numba
@@ -142,7 +153,7 @@ def test_a_damaged_cache_is_no_error(tmp_path):
     run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path))
     for path in tmp_path.rglob("*.nb?"):
         path.write_bytes(b"damaged")
-    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "0 0"
+    assert run_python(STATISTICS, NUMBA_CACHE_DIR=str(tmp_path)) == "compiled without a cache"
 
 
 # --- falling back -----------------------------------------------------------------------------

@@ -99,13 +99,13 @@ def test_output_shape_counts_the_windows_that_fit(geometry):
     ],
 )
 def test_impossible_geometry_is_refused(window, stride, padding, dilation):
-    with pytest.raises(ValueError, match="at least 1|non-negative"):
+    with pytest.raises(ValueError, match=r"at least 1|non-negative"):
         kernels.im2col(np.zeros((1, 4, 4, 1)), window, stride, padding, dilation)
 
 
 def test_arrays_that_do_not_fit_are_refused():
     x, cols = np.zeros((1, 4, 4, 1)), np.zeros((1, 3, 3, 2, 2, 1))
-    with pytest.raises(ValueError, match="have .* windows"):
+    with pytest.raises(ValueError, match=r"have .* windows"):
         kernels.col2im(cols, (5, 4))
     for out in (np.zeros((1, 3, 3, 2, 2, 2)), np.zeros(cols.shape, "f"), np.zeros(cols.shape).T):
         with pytest.raises(ValueError, match="out has to be"):

@@ -21,7 +21,10 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def halves(monkeypatch):
     """Let the reader expect the small Omniglot."""
-    for attribute, name in (("BACKGROUND", "images_background"), ("EVALUATION", "images_evaluation")):
+    for attribute, name in (
+        ("BACKGROUND", "images_background"),
+        ("EVALUATION", "images_evaluation"),
+    ):
         alphabets = ALPHABETS[name]
         half = omniglot.Half(name, len(alphabets), sum(alphabets.values()), md5="0" * 32)
         monkeypatch.setattr(omniglot, attribute, half)
@@ -42,6 +45,9 @@ def real_omniglot():
     """The folder of the real Omniglot: $METAGRAD_OMNIGLOT, or beside the repository."""
     beside = Path(__file__).parents[2].parent / "shared" / "data" / "omniglot"
     folder = Path(os.environ.get("METAGRAD_OMNIGLOT") or beside)
-    if not (folder / "images_background.zip").exists() and not (folder / "images_background").exists():
+    if (
+        not (folder / "images_background.zip").exists()
+        and not (folder / "images_background").exists()
+    ):
         pytest.skip(f"no Omniglot at {folder}; set METAGRAD_OMNIGLOT to the folder of its zips")
     return folder

@@ -52,7 +52,7 @@ def huge_png(side: int = 100_000) -> bytes:
 def drawing(number: int) -> bytes:
     """A 105×105 1-bit drawing: black on white, a bar at the top left as long as the number."""
     paper = np.ones((105, 105), bool)
-    paper[10:14, 10 : 20 + number] = False
+    paper[8:20, 10 : 20 + number] = False
     return png(paper)
 
 

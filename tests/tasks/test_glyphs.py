@@ -48,7 +48,9 @@ def test_ink_size_and_place_are_like_omniglot(glyphs):
     rows, columns = (glyphs > 0.2).any(axis=3), (glyphs > 0.2).any(axis=2)
     for line in (rows, columns):
         assert 14 <= np.median(line.sum(axis=-1)) <= 19
-    centre = [(glyphs.sum(axis=axis) * np.arange(28)).sum(-1) / glyphs.sum((2, 3)) for axis in (2, 3)]
+    centre = [
+        (glyphs.sum(axis=axis) * np.arange(28)).sum(-1) / glyphs.sum((2, 3)) for axis in (2, 3)
+    ]
     assert all(11 < np.median(c) < 15 for c in centre)
     # Nothing is drawn over the edge.
     assert glyphs[:, :, [0, -1]].max() < 0.9 and glyphs[..., [0, -1]].max() < 0.9
@@ -108,6 +110,6 @@ def _ink_of_segment(a, b, radius):
 
 @pytest.mark.parametrize("wrong", [{"classes": 0}, {"samples": 0}, {"size": 4}, {"size": 1000}])
 def test_numbers_out_of_range_are_refused(wrong):
-    (name, value), = wrong.items()
+    ((name, value),) = wrong.items()
     with raises_data_error(f"{name}={value}", "expected"):
         load_glyphs(**wrong)
