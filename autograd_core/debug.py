@@ -37,11 +37,11 @@ def debug_nans() -> Iterator[None]:
 
     for primitive in list(REGISTRY.values()):
         primitive.kernel = _checked(primitive, primitive.kernel)
-    reverse.Node.__init__ = located  # type: ignore[method-assign]
+    reverse.Node.__init__ = located  # type: ignore[assignment,method-assign]
     try:
         yield
     finally:
-        reverse.Node.__init__ = make_node  # type: ignore[method-assign]
+        reverse.Node.__init__ = make_node  # type: ignore[assignment,method-assign]
         reverse.forward_lines.clear()
         for name, kernel in kernels.items():
             REGISTRY[name].kernel = kernel

@@ -217,7 +217,7 @@ def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
     return function
 
 
-_numbers: dict[tuple[float, np.dtype], Tensor] = {}
+_numbers: dict[Any, Tensor] = {}  # by (number, dtype)
 
 
 def operand_beside(x: Any, other: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,8 @@ class Primitive:
         self.name = name
         self.kernel = kernel
         self.shape = shape
-        self.vjps: Sequence[Rule] = _EveryArgument(vjps[0]) if variadic else tuple(vjps)
-        self.jvps: Sequence[Rule] = _EveryArgument(jvps[0]) if variadic else tuple(jvps)
+        self.vjps: Any = _EveryArgument(vjps[0]) if variadic else tuple(vjps)
+        self.jvps: Any = _EveryArgument(jvps[0]) if variadic else tuple(jvps)
         self.batch = batch
         self.domain = domain
         self.differentiable = differentiable
@@ -124,8 +125,8 @@ class Primitive:
         return bind(self, args, params)
 
 
-class _EveryArgument(Sequence):
-    """The one rule of a variadic primitive, as a sequence of rules: one for each argument."""
+class _EveryArgument:
+    """The one rule of a variadic primitive, as an endless row of rules: one for each argument."""
 
     def __init__(self, rule: Rule):
         self.rule = rule
@@ -133,8 +134,11 @@ class _EveryArgument(Sequence):
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, i: Any) -> Rule:
+    def __getitem__(self, i: int) -> Rule:
         return partial(self.rule, i)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return (self[i] for i in count())
 
 
 def _codes(reads: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -320,9 +320,9 @@ def _axes_of_leaves(axes: Any, tree: Any, what: str, name: str) -> list[int | No
             raise ShapeError(
                 f"vmap of {name}: {what} has {len(axes)} entries for {len(tree)} values"
             )
-        pairs = zip(axes, tree, strict=True)
+        pairs = list(zip(axes, tree, strict=True))
     elif isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
-        pairs = ((axes[k], tree[k]) for k in sorted(tree))
+        pairs = [(axes[k], tree[k]) for k in tree_structure(tree).entries()]
     else:
         children = tree_structure(tree).children()
         if tree_structure(axes).num_children != len(children):

@@ -90,8 +90,8 @@ def install() -> None:
         setattr(Tensor, f"__i{name}__", _in_place(function))
     for name, function in COMPARISONS.items():
         setattr(Tensor, f"__{name}__", _comparison(function))
-    for name, function in METHODS.items():
-        setattr(Tensor, name, function)
+    for name, method in METHODS.items():
+        setattr(Tensor, name, method)
     attributes = {
         "__neg__": arithmetic.negative,
         "__pos__": lambda self: self,

@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
     error: float
 
 
-def directional(f: Numeric, xs: Arrays, ts: Arrays) -> list[Estimate]:
+def directional(f: Numeric, xs: Arrays, ts: Arrays, h: float) -> list[Estimate]:
     """The derivative of f at xs in the direction ts, for each output.
 
     Central differences at steps h, h/2, h/4, extrapolated twice (Richardson 1911). The error bound
@@ -41,11 +41,11 @@ def directional(f: Numeric, xs: Arrays, ts: Arrays) -> list[Estimate]:
         f: from float64 arrays to a sequence of them.
         xs: the point.
         ts: the direction, with entries of at most 1.
+        h: the largest step; see `step_at`.
 
     Raises:
         LawViolation: the bound is too wide to say anything.
     """
-    h = _step(xs)
     scale = [0.0]
 
     def difference(h: float) -> list[np.ndarray]:
@@ -59,8 +59,8 @@ def directional(f: Numeric, xs: Arrays, ts: Arrays) -> list[Estimate]:
     return [_extrapolate(column, rounding) for column in zip(*rows, strict=True)]
 
 
-def _step(xs: Arrays) -> float:
-    """A step that keeps entries from crossing each other, and from crossing multiples of ½."""
+def step_at(xs: Arrays) -> float:
+    """A step from xs that keeps entries from crossing each other, and from crossing multiples of ½."""
     entries = np.unique(np.concatenate([np.zeros(0), *[np.ravel(x) for x in xs]]))
     gaps = np.concatenate([np.diff(entries), np.abs(entries - np.rint(2 * entries) / 2)])
     gap = float(np.min(gaps[gaps > 0], initial=1.0))

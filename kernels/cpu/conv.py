@@ -280,7 +280,7 @@ def _add_windows(
 
 
 @compiled(writes="out")
-def _add_windows_to_rows(cols, out, sh, sw, top, left, dh, dw, start, stop):  # type: ignore[no-untyped-def]
+def _add_windows_to_rows(cols, out, sh, sw, top, left, dh, dw, start, stop):
     """Sum up rows ``start`` to ``stop`` of all images: each row belongs to one thread."""
     _, height, width, channels = out.shape
     _, rows, columns, kh, kw, _ = cols.shape

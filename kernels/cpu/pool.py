@@ -37,7 +37,7 @@ def pool_argmax(
 
 
 @compiled(writes="index")
-def _pool_argmax(x, index, kh, kw, sh, sw, top, left, start, stop):  # type: ignore[no-untyped-def]
+def _pool_argmax(x, index, kh, kw, sh, sw, top, left, start, stop):
     """Fill rows ``start`` to ``stop`` of all images."""
     _, height, width, channels = x.shape
     _, rows, columns, _ = index.shape

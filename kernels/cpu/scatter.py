@@ -64,7 +64,7 @@ def _checked(index: np.ndarray, size: int) -> np.ndarray:
 
 
 @compiled(writes="out")
-def _add_slices(values, index, out, first_p, last_p, first_q, last_q):  # type: ignore[no-untyped-def]
+def _add_slices(values, index, out, first_p, last_p, first_q, last_q):
     """out[p, index[m], q] += values[p, m, q]"""
     size = out.shape[1]
     for p in range(first_p, last_p):
@@ -75,7 +75,7 @@ def _add_slices(values, index, out, first_p, last_p, first_q, last_q):  # type: 
 
 
 @compiled(writes="out")
-def _add_elements(values, index, out, first_p, last_p, first_q, last_q):  # type: ignore[no-untyped-def]
+def _add_elements(values, index, out, first_p, last_p, first_q, last_q):
     """out[p, index[p, m, q], q] += values[p, m, q]"""
     size = out.shape[1]
     for p in range(first_p, last_p):

@@ -161,37 +161,37 @@ def _cot_pi(x: float) -> float:
 
 
 @compiled(writes="out")
-def _erf(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _erf(x, out, start, stop):
     for k in range(start, stop):
         out[k] = math.erf(np.float64(x[k]))
 
 
 @compiled(writes="out")
-def _erfc(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _erfc(x, out, start, stop):
     for k in range(start, stop):
         out[k] = math.erfc(np.float64(x[k]))
 
 
 @compiled(writes="out", helpers=(_erfinv_scalar,))
-def _erfinv(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _erfinv(x, out, start, stop):
     for k in range(start, stop):
         out[k] = _erfinv_scalar(np.float64(x[k]))
 
 
 @compiled(writes="out", helpers=(_lgamma_scalar,))
-def _lgamma(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _lgamma(x, out, start, stop):
     for k in range(start, stop):
         out[k] = _lgamma_scalar(np.float64(x[k]))
 
 
 @compiled(writes="out", helpers=(_cot_pi, _digamma_scalar))
-def _digamma(x, out, start, stop):  # type: ignore[no-untyped-def]
+def _digamma(x, out, start, stop):
     for k in range(start, stop):
         out[k] = _digamma_scalar(np.float64(x[k]))
 
 
 @compiled(writes="out", helpers=(_cot_pi, _scaled_zeta, _polygamma_scalar))
-def _polygamma(x, polynomial, out, n, start, stop):  # type: ignore[no-untyped-def]
+def _polygamma(x, polynomial, out, n, start, stop):
     for k in range(start, stop):
         out[k] = _polygamma_scalar(n, np.float64(x[k]), polynomial)
 

@@ -1,0 +1,42 @@
+"""Check a primitive against all laws: for its author, and for the mutants of its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autograd_core.primitive import Primitive
+from autograd_core.testing.draw import RandomDraw
+from autograd_core.testing.laws import HIGHER_LAWS, LAWS, Case, draw_case, kept_for_nothing
+from autograd_core.testing.numeric import LawViolation
+
+EMPTY_EVERY = 6
+
+
+def check_primitive(
+    primitive: Primitive, draws: int = 12, orders: Sequence[int] = (1, 2, 3), seed: int = 0
+) -> None:
+    """Check all laws on arguments drawn from the primitive's domain.
+
+    Args:
+        primitive: anything registered, yours too; it needs a `domain`.
+        draws: how many times arguments are drawn. Every sixth time the domain is asked for arrays
+            without entries, where it allows them.
+        orders: the orders of derivative to check. Order 3 is the costly one and is checked on every
+            third draw.
+        seed: draws are the same for the same seed.
+
+    Raises:
+        LawViolation: a law does not hold; the message names it.
+    """
+    for k in range(draws):
+        case = draw_case(primitive, RandomDraw(seed + k, empty=k % EMPTY_EVERY == EMPTY_EVERY - 1))
+        check_case(case, [n for n in orders if n < 3 or k % 3 == 0])
+
+
+def check_case(case: Case, orders: Sequence[int] = (1, 2, 3)) -> None:
+    """Check all laws on one case."""
+    for law in LAWS if 1 in orders else ():
+        law(case)
+    for order in orders:
+        if order in HIGHER_LAWS:
+            HIGHER_LAWS[order](case)
