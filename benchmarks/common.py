@@ -1,0 +1,334 @@
+"""What the benchmarks share: the interleaved timer, optional peers, child processes, reports."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).resolve().parent / "results"
+PACKAGES = ("numpy", "torch", "jax", "autograd")
+
+T = TypeVar("T")
+
+
+# Command line ---------------------------------------------------------------------------------
+
+
+def parser(description: str | None, engines: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with the options of every benchmark."""
+    made = argparse.ArgumentParser(description=(description or "").split("\n")[0])
+    made.add_argument("--quick", action="store_true", help="tiny settings: does it run at all?")
+    made.add_argument("--save", action="store_true", help="write benchmarks/results/")
+    made.add_argument(
+        "--engines", nargs="+", choices=engines, help="time these only (default: all)"
+    )
+    return made
+
+
+# Optional peers -------------------------------------------------------------------------------
+
+
+def absent(package: str) -> str | None:
+    """Why a package cannot be used, or None where it can; without importing it."""
+    if importlib.util.find_spec(package) is None:
+        return f"{package} is not installed (pip install 'metagrad[peers]')"
+    return None
+
+
+def build_engines(
+    builders: Mapping[str, Callable[[], T]], chosen: Sequence[str] | None = None
+) -> tuple[dict[str, T], dict[str, str]]:
+    """Build the engines that can be built.
+
+    Args:
+        builders: for each engine a function that imports it and makes what is to be timed.
+        chosen: names to keep; all where not given.
+
+    Returns:
+        What was built, and for each of the others the reason why not.
+    """
+    built: dict[str, T] = {}
+    skipped: dict[str, str] = {}
+    for name, build in builders.items():
+        if chosen and name not in chosen:
+            skipped[name] = "left out by --engines"
+            continue
+        try:
+            built[name] = build()
+        except ImportError as error:
+            skipped[name] = f"absent ({error}); pip install 'metagrad[peers]'"
+    return built, skipped
+
+
+# Timing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call, the best of each round."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def min(self) -> float:
+        return min(self.rounds)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+
+def interleave(
+    functions: Mapping[str, Callable[[], Any]], rounds: int, slot: float = 0.01
+) -> dict[str, Timing]:
+    """Time functions in turns, A B C A B C …, so that a busy spell of the machine meets them all.
+
+    Args:
+        functions: by name, each called without arguments.
+        rounds: number of turns of each.
+        slot: seconds of calls in a turn (at least one call); the best call counts.
+
+    Objects that exist before are kept from the garbage collector, and each turn starts with none of
+    the others' garbage, so that no engine pays for another's. Collections during a turn do count.
+    """
+    for function in functions.values():
+        function()
+        function()
+    gc.collect()
+    gc.freeze()
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    try:
+        for _ in range(rounds):
+            for name, function in functions.items():
+                gc.collect()
+                taken[name].append(_best(function, slot))
+    finally:
+        gc.unfreeze()
+    return {name: Timing(tuple(times)) for name, times in taken.items()}
+
+
+def _best(function: Callable[[], Any], slot: float) -> float:
+    """Seconds of the fastest call within `slot` seconds."""
+    best = float("inf")
+    end = time.perf_counter() + slot
+    while True:
+        start = time.perf_counter()
+        function()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now >= end:
+            return best
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How long ours takes, as a multiple of a peer's time."""
+
+    of_minima: float
+    median_of_rounds: float
+
+    def __str__(self) -> str:
+        return f"{self.of_minima:.2f}× ({self.median_of_rounds:.2f}×)"
+
+
+def ratio(ours: Timing, peer: Timing) -> Ratio:
+    """Ours over a peer's: of the minima, and the median of the ratios of single rounds."""
+    pairs = zip(ours.rounds, peer.rounds, strict=True)
+    return Ratio(ours.min / peer.min, statistics.median(a / b for a, b in pairs))
+
+
+def verdict(value: float, bound: float) -> str:
+    """PASS or FAIL, against an upper bound."""
+    return "PASS" if value <= bound else "FAIL"
+
+
+def relative_error(value: Any, reference: Any) -> float:
+    """|value - reference| / |reference|, in the 2-norm and float64."""
+    a, b = np.asarray(value, np.float64), np.asarray(reference, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"expected the reference's shape {b.shape}, got {a.shape}")
+    scale = np.linalg.norm(b)
+    return float(np.linalg.norm(a - b) / scale) if scale else float(np.linalg.norm(a))
+
+
+# The machine and its memory -------------------------------------------------------------------
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers of a report depend on."""
+    versions = {p: importlib.metadata.version(p) for p in PACKAGES if not absent(p)}
+    return {
+        "cpu": _cpu_name(),
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine_slug() -> str:
+    """A short name of the machine for file names, such as "amd-epyc-2-cores"."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{_cpu_name()} {cores()} cores".lower()).strip("-")
+
+
+def peak_rss() -> int:
+    """Bytes of memory that this process held at its worst moment.
+
+    Linux's own record of the running program where there is one: `ru_maxrss` survives `exec`, and
+    would report a large parent's memory as the child's.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# Child processes ------------------------------------------------------------------------------
+
+
+class ChildError(RuntimeError):
+    """A child process failed; the message is its last word."""
+
+
+def run_child(module: str, *args: Any, timeout: float = 900.0) -> dict[str, Any]:
+    """Run `python -m module args…` from the repository root and read the JSON it prints last.
+
+    Raises:
+        ChildError: it failed, or took longer than `timeout` seconds.
+    """
+    command = [sys.executable, "-m", module, *map(str, args)]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise ChildError(f"took longer than {timeout:.0f} s") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise ChildError(lines[-1])
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+# Reports --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings; the first column is a name, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        ruler = ["---", *["---:"] * (len(self.columns) - 1)]
+        lines = [f"| {' | '.join(row)} |" for row in (self.columns, ruler, *self.rows)]
+        return "\n".join([f"## {self.title}", "", *lines])
+
+    def rich(self) -> RichTable:
+        table = RichTable(title=escape(self.title), title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(escape(column), justify="right" if i else "left")
+        for row in self.rows:
+            table.add_row(*map(escape, row))
+        return table
+
+
+@dataclass
+class Report:
+    """What one benchmark found: printed as it comes, and saved on request."""
+
+    name: str
+    title: str
+    settings: dict[str, Any]
+    tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        console = Console()
+        self.console = console if console.is_terminal else Console(width=160)
+        self.console.rule(escape(self.title))
+        self.console.print(escape(_listed(machine())), highlight=False)
+        self.console.print(escape(_listed(self.settings)), highlight=False)
+
+    def add(self, table: Table) -> None:
+        """Print a table and keep it."""
+        self.tables.append(table)
+        self.console.print(table.rich())
+
+    def note(self, text: str) -> None:
+        """Print a line and keep it."""
+        self.notes.append(text)
+        self.console.print(escape(text), highlight=False)
+
+    def skip(self, skipped: Mapping[str, str]) -> None:
+        """Print why engines are not in the tables."""
+        for name, reason in skipped.items():
+            self.note(f"{name}: {reason}")
+
+    def save(self, folder: Path = RESULTS) -> list[Path]:
+        """Write `<name>-<machine>.json` and `.md`, and say where."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = folder / f"{self.name}-{machine_slug()}"
+        paths = [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
+        record = {"machine": machine(), "settings": self.settings, **self.data, "notes": self.notes}
+        paths[0].write_text(json.dumps(record, indent=1) + "\n")
+        paths[1].write_text(self.markdown())
+        for path in paths:
+            self.console.print(f"wrote {path}", highlight=False)
+        return paths
+
+    def markdown(self) -> str:
+        parts = [f"# {self.title}", _listed(machine()), _listed(self.settings)]
+        parts += [table.markdown() for table in self.tables]
+        parts += ["\n".join(f"- {note}" for note in self.notes)]
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
