@@ -6,7 +6,7 @@
 Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any order of derivative.
 """
 
-from autograd_core import errors, ops, tree
+from autograd_core import errors, nn, ops, optim, random, tree
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.errors import (
@@ -60,8 +60,11 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "nn",
     "no_grad",
     "ops",
+    "optim",
+    "random",
     "tree",
     "tree_flatten",
     "tree_leaves",

@@ -16,8 +16,8 @@ from autograd_core.batching import Batching
 from autograd_core.errors import AutogradError, RuleError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
-from autograd_core.reverse import ROOT, Node, Reverse
-from autograd_core.tensor import Tensor, asarray, aval_of, box
+from autograd_core.reverse import ROOT, Linearizing, Node, Reverse
+from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_unflatten
 
 Run = Callable[..., tuple]
@@ -94,9 +94,15 @@ def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> t
     with _closed(trace, function):
         outs, residuals = function.reverse(lowered)
     parents = tuple(x.mark if x.__class__ is Tensor and x.trace is trace else None for x in args)
-    # The root tape may be asked to record its own backward pass, which starts from the arguments.
-    kept = lowered if function.keeps_args or trace is ROOT else (None,) * len(args)
-    params = {"residuals": residuals, "outs": tuple(map(aval_of, outs))}
+    # The root tape may be asked to record its own backward pass, which starts from the arguments;
+    # so does a forward rule.
+    reads_args = function.keeps_args or trace is ROOT or isinstance(trace, Linearizing)
+    kept = lowered if reads_args else (None,) * len(args)
+    params = {
+        "residuals": residuals,
+        "outs": tuple(map(aval_of, outs)),
+        "likes": [None if p is None else aval_of(x) for x, p in zip(lowered, parents, strict=True)],
+    }
     return trace.outputs(Node(_Recorded(function), kept, params, None, parents), outs)
 
 
@@ -115,7 +121,26 @@ class _Recorded:
             transforms.zeros_of(y) if ct is None else ct
             for ct, y in zip(cts, node.params["outs"], strict=True)
         )
-        return self.function.pull(args, residuals, filled)
+        found = self.function.pull(args, residuals, filled)
+        return [
+            self.checked(i, ct, like)
+            for i, (ct, like) in enumerate(zip(found, node.params["likes"], strict=True))
+        ]
+
+    def checked(self, i: int, ct: Any, like: Aval | None) -> Any:
+        """A cotangent that a user's rule gave for leaf i of the arguments, in its dtype."""
+        if ct is None or like is None:
+            return None
+        if ct.shape != like.shape:
+            raise ShapeError(
+                f"{self.name}: the rule's cotangent of argument leaf {i} has shape {ct.shape}, "
+                f"expected the argument's shape {like.shape}; sum it over the axes that were "
+                "broadcast"
+            )
+        return asarray(ct, like.dtype)
+
+    def push(self, args: tuple, tangents: tuple) -> tuple:
+        return self.function.forward(args, tangents)[1]
 
 
 def _batched_run(run: Callable, batched: tuple[bool, ...]) -> Callable:

@@ -127,7 +127,8 @@ def elementwise(
         jvps=rules,
         reads=[_reads_of(partial, len(partials)) for partial in partials],
     )
-    return _elementwise_function(primitive, doc)
+    with_params = any(_takes_params(partial, len(partials)) for partial in partials)
+    return _elementwise_function(primitive, doc, fast=not with_params)
 
 
 def piecewise_constant(
@@ -139,7 +140,12 @@ def piecewise_constant(
 ) -> Callable[..., Tensor]:
     """Declare an elementwise primitive through which no derivative flows: it is zero, or none."""
     primitive = Elementwise(name, kernel, arity, domain, differentiable=False)
-    return _elementwise_function(primitive, doc)
+    return _elementwise_function(primitive, doc, fast=False)
+
+
+def _takes_params(partial: Any, arity: int) -> bool:
+    """Whether a partial derivative has keyword parameters after (out, *args)."""
+    return callable(partial) and len(names_read(partial, 0)) > arity + 1
 
 
 def _reads_of(partial: Any, arity: int) -> list[int]:
@@ -157,8 +163,8 @@ def _rule_of(partial: Any, arity: int) -> Rule:
     if partial is SAME:
         return pass_through
     if partial is NEGATED:
-        return lambda g, *_args, **_params: -g
-    if len(names_read(partial, 0)) == arity + 1:  # no parameters: spare the starred call
+        return lambda g, *_args: -g
+    if not _takes_params(partial, arity):  # spare the starred call
         if arity == 1:
             return lambda g, out, x: g * partial(out, x)
         if arity == 2:
@@ -166,9 +172,9 @@ def _rule_of(partial: Any, arity: int) -> Rule:
     return lambda g, out, *args, **params: g * partial(out, *args, **params)
 
 
-def _elementwise_function(primitive: Elementwise, doc: str) -> Callable[..., Tensor]:
-    fast = {1: _unary, 2: _binary} if primitive.differentiable else {}
-    function = fast.get(primitive.arity, _nary)(primitive)
+def _elementwise_function(primitive: Elementwise, doc: str, fast: bool) -> Callable[..., Tensor]:
+    by_arity = {1: _unary, 2: _binary} if fast else {}
+    function = by_arity.get(primitive.arity, _nary)(primitive)
     function.__name__ = function.__qualname__ = primitive.name
     function.__doc__ = doc or f"`{primitive.name}`, elementwise."
     function.primitive = primitive  # type: ignore[attr-defined]
@@ -180,11 +186,9 @@ def _elementwise_function(primitive: Elementwise, doc: str) -> Callable[..., Ten
 
 
 def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
-    def function(x: Any, /, **params: Any) -> Tensor:
+    def function(x: Any, /) -> Tensor:
         if x.__class__ is not Tensor:
             x = asarray(x)
-        if params:
-            return bind(primitive, (x,), params)
         trace = x.trace
         if trace is not None:
             return trace.process1(primitive, x)
@@ -199,6 +203,8 @@ def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
 def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
     def function(x: Any, y: Any, /) -> Tensor:
         if y.__class__ is not Tensor:
+            if x.__class__ in PYTHON_NUMBERS:
+                return function(x, asarray(y))  # it is the array that says the dtype
             if x.__class__ is not Tensor:
                 x = asarray(x)
             y = operand_beside(y, x)
@@ -348,7 +354,7 @@ def _elementwise_domain(domain: Domain, arity: int) -> Rule:
     intervals: Sequence = domain if isinstance(domain, list) else [domain] * arity
 
     def drawn(draw: Any) -> tuple[tuple, dict]:
-        shapes = draw.broadcastable_shapes(arity)
+        shapes = draw.broadcastable_shapes(arity, min_length=0)
         return tuple(draw.array(s, *i) for s, i in zip(shapes, intervals, strict=True)), {}
 
     return drawn

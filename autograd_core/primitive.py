@@ -276,6 +276,8 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
 
 def describe_argument(x: Any) -> str:
     """`float32[3,4]` for an array, the number itself for a number."""
+    if x.__class__ is Tensor and isinstance(x.value, int | float):
+        return repr(x.value)  # a number beside a tensor: see declare.operand_beside
     if x.__class__ is Tensor or isinstance(x, np.ndarray):
         aval = aval_of(x)
         return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"

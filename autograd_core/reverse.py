@@ -15,7 +15,8 @@ from itertools import count
 from operator import attrgetter
 from typing import Any
 
-from autograd_core.errors import AutogradError, DtypeError, RuleError
+from autograd_core.errors import AutogradError, DtypeError
+from autograd_core.forward import Forward
 from autograd_core.primitive import (
     KEEP,
     LIKE,
@@ -92,7 +93,10 @@ class Reverse(Interpreter):
         if not primitive.differentiable:
             return out
         keep_out, keep_args = self.what_to_keep(primitive, tuple(p is not None for p in parents))
-        likes = likes_of(lowered, parents, out) if primitive.broadcasts else None
+        if primitive.broadcasts or promoted(lowered, parents, out):
+            likes = likes_of(lowered, parents, out)
+        else:
+            likes = None
         node = Node(
             primitive,
             tuple(map(kept, lowered, keep_args)),
@@ -169,7 +173,9 @@ class Linearizing(Reverse):
     __slots__ = ()
 
     def what_to_keep(self, primitive: Primitive, traced: tuple[bool, ...]):
-        return keep_plan(primitive.jvp_reads, traced)
+        """Also the output's shape and dtype, which a tangent may have to be broadcast or cast to."""
+        keep_out, keep_args = keep_plan(primitive.jvp_reads, traced)
+        return (keep_out if primitive.multiple else max(keep_out, LIKE)), keep_args
 
     def process1(self, primitive: Any, x: Tensor) -> Tensor:
         return self.process(primitive, (x,), NO_PARAMS)
@@ -204,9 +210,15 @@ def keep_plan(reads: tuple[tuple[int, ...], ...], traced: tuple[bool, ...]):
     return codes[0], tuple(codes[1:])
 
 
+def promoted(args: Sequence, parents: Sequence, out: Any) -> bool:
+    """Whether a traced argument has another dtype than the output."""
+    dtype = (out[0] if out.__class__ is tuple else out).dtype
+    return any(p is not None and x.dtype is not dtype for x, p in zip(args, parents, strict=True))
+
+
 def likes_of(args: Sequence, parents: Sequence, out: Any) -> tuple | None:
     """What to sum or cast the cotangents of traced arguments back to; None where nothing is."""
-    aval = aval_of(out)
+    aval = None if out.__class__ is tuple else aval_of(out)
     likes = tuple(None if p is None else aval_of(x) for x, p in zip(args, parents, strict=True))
     return likes if any(like not in (None, aval) for like in likes) else None
 
@@ -265,14 +277,19 @@ def backward(seeds: list[tuple[Node, Any]], trace: Reverse | None = None) -> dic
                     continue
                 if rule is pass_through:
                     ct = g
-                elif params is NO_PARAMS:
-                    ct = rule(g, out, *args)
-                else:
+                elif params is not NO_PARAMS:
                     ct = rule(g, out, *args, **params)
+                elif len(args) == 2:  # a starred call costs as much as a small product
+                    ct = rule(g, out, args[0], args[1])
+                else:
+                    ct = rule(g, out, *args)
                 if likes is not None:
                     ct = restore(ct, likes[parents.index(parent)])
                 before = pending.get(parent)
-                pending[parent] = ct if before is None else plus(before, ct)
+                if before is None:
+                    pending[parent] = ct
+                else:
+                    pending[parent] = before + ct if ct.__class__ is Tensor else plus(before, ct)
         except AutogradError as error:
             raise note_backward(error, node) from None
     return leaves
@@ -288,13 +305,16 @@ def push_forward(tangents: dict[Node, Any], ends: Sequence[Node | None]) -> list
         if node.primitive is None:
             continue
         total = None
-        for i, parent in enumerate(node.parents):
-            t = tangents.get(parent) if parent is not None else None
-            if t is not None:
-                if node.primitive.joint is not None:
-                    raise RuleError(f"linearize: {node.primitive.name} has no forward rule")
-                t = node.primitive.jvps[i](t, node.out, *node.args, **node.params)
-                total = plus(total, t)
+        given = [tangents.get(p) if p is not None else None for p in node.parents]
+        if node.primitive.joint is not None:
+            total = node.primitive.push(node.args, tuple(given))
+        else:
+            for i, t in enumerate(given):
+                if t is not None:
+                    t = node.primitive.jvps[i](t, node.out, *node.args, **node.params)
+                    total = plus(total, t)
+        if total.__class__ is Tensor and isinstance(node.out, Aval | Tensor):
+            total = Forward.conform(total, node.out)
         tangents[node] = total
     return [None if node is None else tangents.get(node) for node in ends]
 
@@ -329,6 +349,8 @@ def _rebox(node: Node, trace: Reverse) -> tuple[Any, tuple]:
     """A node's output and arguments, traced again as they were when it was recorded."""
 
     def again(x: Any, origin: Node | None) -> Any:
+        if origin is not None and x.__class__ is tuple:
+            return trace.outputs(origin, x)
         return box(x, trace, origin) if origin is not None and x.__class__ is Tensor else x
 
     return again(node.out, node), tuple(map(again, node.args, node.parents))

@@ -66,7 +66,8 @@ def build_engines(
         chosen: names to keep; all where not given.
 
     Returns:
-        What was built, and for each of the others the reason why not.
+        What was built, and for each of the others the reason why not. A missing peer is a reason;
+        a failure of ours is raised.
     """
     built: dict[str, T] = {}
     skipped: dict[str, str] = {}
@@ -77,11 +78,35 @@ def build_engines(
         try:
             built[name] = build()
         except ImportError as error:
+            if name.startswith("ours"):
+                raise
             skipped[name] = f"absent ({error}); pip install 'metagrad[peers]'"
     return built, skipped
 
 
 # Timing ---------------------------------------------------------------------------------------
+
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "METAGRAD_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+}
+
+
+def rerun_on_one_thread(module: str) -> None:
+    """Start this program over with one thread for every engine, unless that is done.
+
+    Idle threads of one engine spin for a while after its products, which slows those of the engine
+    that is timed next in the same process. Libraries read their settings when they are loaded,
+    hence the fresh start.
+    """
+    if all(os.environ.get(name) == value for name, value in ONE_THREAD.items()):
+        return
+    command = [sys.executable, "-m", module, *sys.argv[1:]]
+    os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})
 
 
 @dataclass(frozen=True)
@@ -141,6 +166,17 @@ def _best(function: Callable[[], Any], slot: float) -> float:
             return best
 
 
+def errors_of(engines: Mapping[str, Callable[[], Any]], reference: str) -> dict[str, float]:
+    """The relative error of each engine's result against that of `reference`."""
+    expected = as_numpy(engines[reference]())
+    return {name: relative_error(as_numpy(call()), expected) for name, call in engines.items()}
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Any engine's array as NumPy's."""
+    return np.asarray(value.detach() if hasattr(value, "detach") else value)
+
+
 @dataclass(frozen=True)
 class Ratio:
     """How long ours takes, as a multiple of a peer's time."""
@@ -164,12 +200,23 @@ def verdict(value: float, bound: float) -> str:
 
 
 def relative_error(value: Any, reference: Any) -> float:
-    """|value - reference| / |reference|, in the 2-norm and float64."""
+    """|value - reference| / |reference|, in the 2-norm and float64.
+
+    Raises:
+        ValueError: the shapes differ, or the reference is all zeros, which would prove nothing.
+    """
     a, b = np.asarray(value, np.float64), np.asarray(reference, np.float64)
     if a.shape != b.shape:
         raise ValueError(f"expected the reference's shape {b.shape}, got {a.shape}")
     scale = np.linalg.norm(b)
-    return float(np.linalg.norm(a - b) / scale) if scale else float(np.linalg.norm(a))
+    if scale == 0:
+        raise ValueError("the reference is all zeros: nothing to compare with")
+    return float(np.linalg.norm(a - b) / scale)
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds in print."""
+    return f"{1e3 * seconds:.2f} ms"
 
 
 # The machine and its memory -------------------------------------------------------------------
@@ -178,6 +225,19 @@ def relative_error(value: Any, reference: Any) -> float:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Threads for an engine that has to be told."""
+    return int(os.environ.get("OMP_NUM_THREADS") or cores())
+
+
+def busyness() -> str | None:
+    """A warning where other programs were running in the last minute."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load < 0.5:
+        return None
+    return f"warning: busy machine (load {load:.1f} on {cores()} cores): times are unreliable"
 
 
 def machine() -> dict[str, Any]:
@@ -228,8 +288,16 @@ class ChildError(RuntimeError):
     """A child process failed; the message is its last word."""
 
 
-def run_child(module: str, *args: Any, timeout: float = 900.0) -> dict[str, Any]:
+def run_child(
+    module: str, *args: Any, timeout: float = 900.0, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run `python -m module args…` from the repository root and read the JSON it prints last.
+
+    Args:
+        module: to run.
+        args: its command line.
+        timeout: seconds that it may take.
+        settings: environment variables to set for it.
 
     Raises:
         ChildError: it failed, or took longer than `timeout` seconds.
@@ -240,7 +308,7 @@ def run_child(module: str, *args: Any, timeout: float = 900.0) -> dict[str, Any]
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, **(settings or {})},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -291,10 +359,13 @@ class Report:
 
     def __post_init__(self) -> None:
         console = Console()
-        self.console = console if console.is_terminal else Console(width=160)
+        self.console = console if console.is_terminal else Console(width=170)
         self.console.rule(escape(self.title))
         self.console.print(escape(_listed(machine())), highlight=False)
         self.console.print(escape(_listed(self.settings)), highlight=False)
+        busy = busyness()
+        if busy:
+            self.note(busy)
 
     def add(self, table: Table) -> None:
         """Print a table and keep it."""

@@ -2,10 +2,11 @@
 
     python -m benchmarks.eager [--quick] [--save] [--engines ours torch …]
 
-The chain is 50 times `x = tanh(x * 1.01 + 0.1) - x`, 200 operations, on an 8×8 float32 array. Timed
-are its values without gradients, the gradient of its sum, and the gradient of that gradient's square
-norm; microseconds are per operation of the chain in all three. The floor is the same written by hand
-in NumPy, derivatives and all.
+The chain is 50 times `x = tanh(x * 1.01 + 0.1) - x`, 200 operations, on an 8×8 float32 array.
+Timed are its values without gradients, the gradient of its sum, and the gradient of that gradient's
+square norm; microseconds are per operation of the chain in all three. The floor is the same written
+by hand in NumPy, derivatives and all. The derivatives of the whole chain underflow to zero, so that
+engines are compared with the floor on its first 3 links.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from benchmarks.common import (
     Table,
     Timing,
     build_engines,
+    errors_of,
     interleave,
     parser,
     ratio,
-    relative_error,
     verdict,
 )
 
@@ -37,6 +38,8 @@ BOUNDS = {
     ("autograd", "gradient of gradient"): 0.5,
 }
 """The project's goals: the most that ours may take, as a multiple of a peer's time."""
+
+COMPARED_LINKS = 3
 
 Calls = dict[str, Callable[[], Any]]
 
@@ -148,41 +151,38 @@ def _named(*calls: Callable[[], Any]) -> Calls:
 ENGINES = {"ours": ours, "torch": torch, "autograd": autograd, "jax": jax, "numpy": floor}
 
 
-def measure(links: int, rounds: int, chosen: Sequence[str] | None) -> Report:
-    """Time every engine that is there, in turns."""
+def measure(
+    links: int, rounds: int, chosen: Sequence[str] | None = None, judged: bool = True
+) -> Report:
+    """Time every engine that is there, in turns; `judged` by the goals."""
     operations = 4 * links
     x0 = np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32)
     settings = {"operations": operations, "rounds": rounds, "shape": "8×8 float32"}
     report = Report("eager", "Eager engines: microseconds an operation", settings)
     builders = {name: partial(build, x0, links) for name, build in ENGINES.items()}
     engines, skipped = build_engines(builders, chosen)
+    short = {name: ENGINES[name](x0, COMPARED_LINKS) for name in (*engines, "numpy")}
     for mode in MODES:
-        calls = {name: engine[mode] for name, engine in engines.items()}
-        values = {name: np.asarray(_detached(call())) for name, call in calls.items()}
-        timings = interleave(calls, rounds)
-        report.add(_table(mode, timings, values, operations))
+        timings = interleave({name: calls[mode] for name, calls in engines.items()}, rounds)
+        errors = errors_of({name: calls[mode] for name, calls in short.items()}, "numpy")
+        report.add(_table(mode, timings, errors, operations))
         report.data[mode] = _record(timings, operations)
     for (peer, mode), bound in BOUNDS.items():
-        _judge(report, peer, mode, bound)
+        _judge(report, peer, mode, bound, judged)
     report.skip(skipped)
     return report
 
 
-def _detached(value: Any) -> Any:
-    return value.detach() if hasattr(value, "requires_grad") else value
-
-
-def _table(mode: str, timings: dict[str, Timing], values: dict, operations: int) -> Table:
+def _table(mode: str, timings: dict[str, Timing], errors: dict, operations: int) -> Table:
     columns = ["engine", "min µs/op", "median", "ours / it: minima (median of rounds)", "error"]
     rows = []
     for name, timing in timings.items():
-        compared, error = "", ""
+        compared = ""
         if "ours" in timings and name != "ours":
             compared = str(ratio(timings["ours"], timing))
-            error = f"{relative_error(values['ours'], values[name]):.0e}"
         micros = [f"{1e6 * t / operations:.2f}" for t in (timing.min, timing.median)]
         label = "numpy (floor)" if name == "numpy" else name
-        rows.append([label, *micros, compared, error])
+        rows.append([label, *micros, compared, f"{errors[name]:.0e}"])
     return Table(mode, columns, rows)
 
 
@@ -200,18 +200,21 @@ def _record(timings: dict[str, Timing], operations: int) -> dict[str, Any]:
     return record
 
 
-def _judge(report: Report, peer: str, mode: str, bound: float) -> None:
+def _judge(report: Report, peer: str, mode: str, bound: float, judged: bool) -> None:
     found = report.data[mode].get(peer, {}).get("ours_over_it")
     if found is None:
-        report.note(f"goal: {mode} ≤ {bound}× {peer}: not measured")
-        return
-    report.note(f"goal: {mode} ≤ {bound}× {peer}: {found:.2f}× {verdict(found, bound)}")
+        result = "not measured"
+    elif not judged:
+        result = "not judged on tiny settings"
+    else:
+        result = f"{found:.2f}× {verdict(found, bound)}"
+    report.note(f"goal: {mode} ≤ {bound}× {peer}: {result}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser(__doc__, tuple(ENGINES)).parse_args(argv)
     links, rounds = (2, 2) if options.quick else (50, 25)
-    report = measure(links, rounds, options.engines)
+    report = measure(links, rounds, options.engines, judged=not options.quick)
     if options.save:
         report.save()
     return 0

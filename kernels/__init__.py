@@ -8,6 +8,9 @@ not here: NumPy's ufuncs already dispatch by array type.
 from kernels import reference
 from kernels.dispatch import Kernel
 from kernels.geometry import output_shape
+from kernels.memory import keep_freed_memory
+
+keep_freed_memory()
 
 im2col = Kernel("im2col", reference.im2col)
 col2im = Kernel("col2im", reference.col2im)
@@ -15,6 +18,9 @@ conv = Kernel("conv", reference.conv)
 conv_input = Kernel("conv_input", reference.conv_input)
 conv_weight = Kernel("conv_weight", reference.conv_weight)
 pool_argmax = Kernel("pool_argmax", reference.pool_argmax)
+matmul = Kernel("matmul", reference.matmul)
+sum_axes = Kernel("sum_axes", reference.sum_axes)
+take_along = Kernel("take_along", reference.take_along)
 index_add = Kernel("index_add", reference.index_add)
 take_along_transpose = Kernel("take_along_transpose", reference.take_along_transpose)
 scatter_add_nd = Kernel("scatter_add_nd", reference.scatter_add_nd)
@@ -38,9 +44,12 @@ __all__ = [
     "im2col",
     "index_add",
     "lgamma",
+    "matmul",
     "output_shape",
     "polygamma",
     "pool_argmax",
     "scatter_add_nd",
+    "sum_axes",
+    "take_along",
     "take_along_transpose",
 ]

@@ -7,10 +7,10 @@ takes a C-contiguous array of the result's shape and dtype to fill and return.
 
 import math
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
 
+from kernels.arrays import result
 from kernels.geometry import NO_PADDING, Padding, Pair, output_shape, pooling_shape
 
 Array = np.ndarray
@@ -224,14 +224,61 @@ def check_output(
         raise ValueError(f"images of shape {shape} have {expected} windows, got {given}")
 
 
-def _deliver(result: Array, out: Array | None) -> Array:
+def _deliver(values: Array, out: Array | None) -> Array:
     if out is None:
-        return result
-    np.copyto(out, result, casting="no")
+        return values
+    np.copyto(result(out, values.shape, values.dtype), values)
     return out
 
 
-# --- scatter ----------------------------------------------------------------------------------
+# --- products and sums ------------------------------------------------------------------------
+
+
+def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
+    """Multiply matrices, as ``np.matmul`` does.
+
+    Args:
+        x: ``(..., N, K)``, or ``(K,)``.
+        y: ``(..., K, M)``, or ``(K,)``; leading axes broadcast.
+        out: where to write the result.
+
+    Returns:
+        ``(..., N, M)``, without the axis that a vector lacks.
+    """
+    return np.matmul(x, y, out=out)
+
+
+def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
+    """Add up an array over some axes.
+
+    Args:
+        x: any shape.
+        axes: distinct, counted from the front.
+        out: where to write the result.
+
+    Returns:
+        The shape of ``x`` without the axes, in its dtype.
+    """
+    return np.add.reduce(x, axis=axes, dtype=x.dtype, out=out)
+
+
+# --- gather and scatter -----------------------------------------------------------------------
+
+
+def take_along(values: Array, index: Array) -> Array:
+    """Pick elements along axis 1: ``result[p, m, q] = values[p, index[p, m, q], q]``.
+
+    Args:
+        values: ``(P, L, Q)``.
+        index: integers ``(P, M, Q)`` in ``[-L, L)``; the negative count from the end.
+
+    Returns:
+        ``(P, M, Q)``.
+
+    Raises:
+        IndexError: an index out of bounds, or not an integer.
+    """
+    return np.take_along_axis(values, index, axis=1)
 
 
 def index_add(values: Array, index: Array, size: int) -> Array:
@@ -387,6 +434,8 @@ def _lgamma(x: float) -> float:
 def _erfinv(y: float) -> float:
     if not -1 < y < 1:
         return math.copysign(math.inf, y) if abs(y) == 1 else math.nan
+    from statistics import NormalDist  # slow to import, seldom needed
+
     tail = 1 - abs(y)
     x = -NormalDist().inv_cdf(tail / 2) / math.sqrt(2)
     for _ in range(3):  # Newton; in the tail on erfc, where erf has no digits left

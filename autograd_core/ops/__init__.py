@@ -2,23 +2,48 @@
 
 from autograd_core.ops import (
     arithmetic,
+    contraction,
+    conv,
     creation,
     elementary,
     index,
+    layout,
+    linalg,
     methods,
+    normalize,
     products,
     reduce,
+    sorting,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
+from autograd_core.ops.layout import *  # noqa: F403
+from autograd_core.ops.linalg import *  # noqa: F403
+from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
-FAMILIES = (arithmetic, creation, elementary, index, products, reduce, structural)
+FAMILIES = (
+    arithmetic,
+    contraction,
+    conv,
+    creation,
+    elementary,
+    index,
+    layout,
+    linalg,
+    normalize,
+    products,
+    reduce,
+    sorting,
+    structural,
+)
 
 __all__ = sorted(name for family in FAMILIES for name in family.__all__)
 

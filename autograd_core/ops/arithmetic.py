@@ -6,13 +6,14 @@ Values at kinks follow docs/conventions.md: `abs` and `relu` have derivative 0 a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from autograd_core.declare import NEGATED, SAME, by_rule, elementwise, piecewise_constant
 from autograd_core.primitive import no_rule
-from autograd_core.tensor import Tensor
+from autograd_core.tensor import Tensor, asarray
 
 __all__ = [
     "absolute",
@@ -25,13 +26,17 @@ __all__ = [
     "cbrt",
     "ceil",
     "clip",
+    "copysign",
+    "deg2rad",
     "divide",
     "equal",
+    "float_power",
     "floor",
     "floor_divide",
     "fmod",
     "greater",
     "greater_equal",
+    "heaviside",
     "hypot",
     "isfinite",
     "isinf",
@@ -39,6 +44,7 @@ __all__ = [
     "less",
     "less_equal",
     "logaddexp",
+    "logaddexp2",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -46,15 +52,18 @@ __all__ = [
     "maximum",
     "minimum",
     "multiply",
+    "nan_to_num",
     "negative",
     "not_equal",
     "power",
+    "rad2deg",
     "reciprocal",
     "relu",
     "remainder",
     "rint",
     "round",
     "sign",
+    "signbit",
     "sqrt",
     "square",
     "subtract",
@@ -64,20 +73,43 @@ __all__ = [
 
 positive = (0.2, 3.0)
 
+
+def _once(x: Any) -> Any:
+    """An array repeated by `broadcast`, without the repetition: axes of stride 0 get length 1."""
+    return x[tuple(slice(None) if s else slice(1) for s in x.strides)]
+
+
 add = elementwise("add", np.add, SAME, SAME, doc="x + y, elementwise.")
 subtract = elementwise("subtract", np.subtract, SAME, NEGATED, doc="x - y, elementwise.")
 multiply = elementwise(
     "multiply", np.multiply, lambda _out, _x, y: y, lambda _out, x, _y: x, doc="x · y, elementwise."
 )
+
+
+def _divide_kernel(x: Any, y: Any) -> Any:
+    """x / y. Where `broadcast` repeats x along axes on which y has one entry, so it does x / y: the
+    cotangent of a mean of normalised values is of that kind, and large."""
+    if x.__class__ is y.__class__ is np.ndarray and 0 in x.strides and x.ndim == y.ndim:
+        same = [s == 0 and n == 1 for s, n in zip(x.strides, y.shape, strict=True)]
+        once = x[tuple(slice(1) if one else slice(None) for one in same)]
+        return np.broadcast_to(once / y, np.broadcast_shapes(x.shape, y.shape))
+    return np.true_divide(x, y)
+
+
 divide = elementwise(
     "divide",
-    np.true_divide,
+    _divide_kernel,
     by_rule(lambda g, _out, _x, y: g / y),
     by_rule(lambda g, out, _x, y: -(g * out / y)),
     domain=[(-3.0, 3.0), positive],
     doc="x / y, elementwise; integers divide to floats.",
 )
-negative = elementwise("negative", np.negative, NEGATED, doc="-x, elementwise.")
+negative = elementwise(
+    "negative",
+    lambda x: np.broadcast_to(-_once(x), x.shape) if 0 in x.strides else np.negative(x),
+    NEGATED,
+    doc="-x, elementwise.",
+)
 reciprocal = elementwise(
     "reciprocal", np.reciprocal, lambda out, _x: -square(out), domain=positive, doc="1 / x."
 )
@@ -95,6 +127,20 @@ sqrt = elementwise(
     domain=positive,
     doc="√x, elementwise; its derivative at 0 is +inf, as the limit is.",
 )
+
+
+def _root_partial(out: Tensor, _x: None) -> Tensor:
+    zero = equal(out, 0)
+    return where(zero, 0.0, 0.5 / where(zero, 1.0, out))
+
+
+root = elementwise(
+    "root",
+    np.sqrt,
+    _root_partial,
+    domain=positive,
+    doc="√x, elementwise, with derivative 0 at 0: for sums of squares, whose root has a minimum.",
+)
 cbrt = elementwise(
     "cbrt",
     np.cbrt,
@@ -104,7 +150,7 @@ cbrt = elementwise(
 )
 
 
-def _power_by_exponent(out: Tensor, x: Any, y: Any) -> Tensor:
+def _power_by_exponent(out: Tensor, x: Any, _y: Any) -> Tensor:
     """∂(xʸ)/∂y = xʸ log x, continued by 0 where x = 0, as the limit is for y > 0."""
     return out * log(where(equal(x, 0), 1, x))
 
@@ -119,6 +165,11 @@ power_p = elementwise(
 )
 
 
+def is_floating(x: Any) -> bool:
+    """Whether x is a tensor or array of floating-point numbers."""
+    return hasattr(x, "dtype") and x.dtype.kind == "f"
+
+
 def power(x: Any, y: Any) -> Tensor:
     """xʸ, elementwise; 0⁰ is 1, with derivative 0 in both arguments.
 
@@ -126,13 +177,13 @@ def power(x: Any, y: Any) -> Tensor:
     x ** 2 is right for negative x too.
     """
     if y.__class__ is int or y.__class__ is float:
-        if y == 2:
+        if y == 2 and getattr(x, "dtype", None) != np.bool_:  # which NumPy squares to int8
             return square(x)
         if y == 1:
             return multiply(x, 1)
         if y == 0.5:
             return sqrt(x)
-        if y == -1 and getattr(x, "dtype", np.dtype("f8")).kind == "f":
+        if y == -1 and (x.__class__ is float or is_floating(x)):
             return reciprocal(x)
     return power_p(x, y)
 
@@ -189,11 +240,25 @@ logaddexp = elementwise(
     lambda out, _x, y: exp(y - out),
     doc="log(eˣ + eʸ), elementwise, without overflow.",
 )
+logaddexp2 = elementwise(
+    "logaddexp2",
+    np.logaddexp2,
+    lambda out, x, _y: exp2(x - out),
+    lambda out, _x, y: exp2(y - out),
+    doc="log₂(2ˣ + 2ʸ), elementwise, without overflow.",
+)
+copysign = elementwise(
+    "copysign",
+    np.copysign,
+    lambda _out, x, y: sign(x) * copysign(1.0, y),
+    lambda _out, _x, _y: 0.0,
+    doc="|x| with the sign of y, elementwise; its derivative at x = 0 is 0.",
+)
 
 
 def _apart(draw: Any) -> tuple[tuple, dict]:
     """x and y > 0 with x / y away from whole numbers, where `remainder` jumps."""
-    shape = draw.shape()
+    shape = draw.shape(min_length=0)
     y = draw.array(shape, 1.0, 2.0)
     return (y * (draw.integers(shape, -2, 3) + draw.array(shape, 0.2, 0.8)), y), {}
 
@@ -216,6 +281,24 @@ fmod = elementwise(
 )
 
 # Piecewise constant: no derivative flows.
+
+
+def _whole_numbers(arity: int) -> Any:
+    """Floats among which many are equal, and many are 0."""
+
+    def domain(draw: Any) -> tuple[tuple, dict]:
+        shapes = draw.broadcastable_shapes(arity, min_length=0)
+        return tuple(draw.integers(s, -1, 2).astype(np.float64) for s in shapes), {}
+
+    return domain
+
+
+def _not_all_finite(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_length=0)
+    kind = draw.integers(shape, 0, 4)
+    return (np.choose(kind, [draw.array(shape), np.nan, np.inf, -np.inf]),), {}
+
+
 sign = piecewise_constant("sign", np.sign, 1, doc="-1, 0 or 1 by the sign of x.")
 floor = piecewise_constant("floor", np.floor, 1, doc="The largest whole number at most x.")
 ceil = piecewise_constant("ceil", np.ceil, 1, doc="The smallest whole number at least x.")
@@ -224,19 +307,36 @@ rint = piecewise_constant("rint", np.rint, 1, doc="The nearest whole number, hal
 floor_divide = piecewise_constant(
     "floor_divide", np.floor_divide, 2, domain=[(-3.0, 3.0), positive], doc="⌊x / y⌋, elementwise."
 )
-equal = piecewise_constant("equal", np.equal, 2, doc="x == y, elementwise.")
-not_equal = piecewise_constant("not_equal", np.not_equal, 2, doc="x != y, elementwise.")
-less = piecewise_constant("less", np.less, 2, doc="x < y, elementwise.")
-less_equal = piecewise_constant("less_equal", np.less_equal, 2, doc="x <= y, elementwise.")
-greater = piecewise_constant("greater", np.greater, 2, doc="x > y, elementwise.")
-greater_equal = piecewise_constant("greater_equal", np.greater_equal, 2, doc="x >= y, elementwise.")
-logical_and = piecewise_constant("logical_and", np.logical_and, 2)
-logical_or = piecewise_constant("logical_or", np.logical_or, 2)
-logical_xor = piecewise_constant("logical_xor", np.logical_xor, 2)
-logical_not = piecewise_constant("logical_not", np.logical_not, 1)
-isnan = piecewise_constant("isnan", np.isnan, 1, doc="Whether each entry is NaN.")
-isinf = piecewise_constant("isinf", np.isinf, 1, doc="Whether each entry is infinite.")
-isfinite = piecewise_constant("isfinite", np.isfinite, 1, doc="Whether each entry is finite.")
+pairs = _whole_numbers(2)
+equal = piecewise_constant("equal", np.equal, 2, pairs, doc="x == y, elementwise.")
+not_equal = piecewise_constant("not_equal", np.not_equal, 2, pairs, doc="x != y, elementwise.")
+less = piecewise_constant("less", np.less, 2, pairs, doc="x < y, elementwise.")
+less_equal = piecewise_constant("less_equal", np.less_equal, 2, pairs, doc="x <= y, elementwise.")
+greater = piecewise_constant("greater", np.greater, 2, pairs, doc="x > y, elementwise.")
+greater_equal = piecewise_constant(
+    "greater_equal", np.greater_equal, 2, pairs, doc="x >= y, elementwise."
+)
+logical_and = piecewise_constant("logical_and", np.logical_and, 2, pairs)
+logical_or = piecewise_constant("logical_or", np.logical_or, 2, pairs)
+logical_xor = piecewise_constant("logical_xor", np.logical_xor, 2, pairs)
+logical_not = piecewise_constant("logical_not", np.logical_not, 1, _whole_numbers(1))
+heaviside = piecewise_constant(
+    "heaviside",
+    np.heaviside,
+    2,
+    pairs,
+    doc="0 where x < 0, 1 where x > 0, y where x is 0; no derivative flows.",
+)
+signbit = piecewise_constant(
+    "signbit", np.signbit, 1, _not_all_finite, doc="Whether the sign is negative, that of -0 too."
+)
+isnan = piecewise_constant("isnan", np.isnan, 1, _not_all_finite, doc="Whether each entry is NaN.")
+isinf = piecewise_constant(
+    "isinf", np.isinf, 1, _not_all_finite, doc="Whether each entry is infinite."
+)
+isfinite = piecewise_constant(
+    "isfinite", np.isfinite, 1, _not_all_finite, doc="Whether each entry is finite."
+)
 
 
 def _integers(arity: int) -> Any:
@@ -256,14 +356,38 @@ def _mask(condition: Tensor, like: Tensor) -> Tensor:
     return astype(condition, like.dtype)
 
 
+def _select_kernel(c: Any, x: Any, y: Any) -> Any:
+    """numpy.where. Its one slow loop is avoided for large x where y is the number 0: a bit mask
+    keeps an entry of x, or leaves the bits of 0."""
+    if np.ndim(y) or np.size(x) < LARGE or not _maskable(c, x) or y or np.signbit(y):
+        return np.where(c, x, y)
+    integer = np.dtype(f"i{x.itemsize}")
+    bits = c.astype(integer)
+    np.negative(bits, out=bits)
+    np.bitwise_and(bits, x.view(integer), out=bits)
+    return bits.view(x.dtype)
+
+
+LARGE = 2**14
+
+
+def _maskable(c: Any, x: Any) -> bool:
+    return (
+        isinstance(x, np.ndarray)
+        and x.dtype.char in "fd"
+        and c.dtype == np.bool_
+        and c.shape == x.shape
+    )
+
+
 def _select_domain(draw: Any) -> tuple[tuple, dict]:
-    c, x, y = draw.broadcastable_shapes(3)
+    c, x, y = draw.broadcastable_shapes(3, min_length=0)
     return (draw.integers(c, 0, 2) > 0, draw.array(x), draw.array(y)), {}
 
 
 select = elementwise(
     "select",
-    np.where,
+    _select_kernel,
     no_rule("a condition has no derivative"),
     by_rule(lambda g, _out, c, _x, _y: select(c, g, 0.0)),
     by_rule(lambda g, _out, c, _x, _y: select(c, 0.0, g)),
@@ -296,11 +420,51 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 def round(x: Any, decimals: int = 0) -> Tensor:
-    """x rounded to `decimals` places, halves to even; no derivative flows."""
+    """x rounded to `decimals` places, halves to even; no derivative flows. Integers stay so."""
+    from autograd_core.ops.structural import astype
+
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        return x if decimals >= 0 else astype(round(astype(x, np.float64), decimals), x.dtype)
     if decimals == 0:
         return rint(x)
-    scale = 10.0**decimals
-    return rint(multiply(x, scale)) / scale
+    scale = 10.0 ** abs(decimals)
+    return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
 
 
-from autograd_core.ops.elementary import exp, log  # noqa: E402 - used by the rules above
+def float_power(x: Any, y: Any) -> Tensor:
+    """xʸ, elementwise, in floating point: integers are taken as float64, unlike in `power`.
+
+    Other than NumPy's, float32 stays float32.
+    """
+    from autograd_core.ops.structural import astype
+
+    x, y = (v if v.__class__ is float or is_floating(v) else astype(v, np.float64) for v in (x, y))
+    return power(x, y)
+
+
+def deg2rad(x: Any) -> Tensor:
+    """Degrees to radians, elementwise."""
+    return multiply(x, math.pi / 180)
+
+
+def rad2deg(x: Any) -> Tensor:
+    """Radians to degrees, elementwise."""
+    return multiply(x, 180 / math.pi)
+
+
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """x with NaN, inf and -inf replaced: by 0 and the dtype's largest and smallest number, where
+    nothing else is given. No derivative flows to what was replaced."""
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        return x
+    limits = np.finfo(x.dtype)
+    x = where(isnan(x), nan, x)
+    x = where(equal(x, np.inf), float(limits.max) if posinf is None else posinf, x)
+    return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
+
+
+from autograd_core.ops.elementary import exp, exp2, log  # noqa: E402 - used by the rules above

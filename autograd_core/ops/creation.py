@@ -64,10 +64,11 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Tensor:
     """`num` evenly spaced numbers from start to stop; derivatives flow through both."""
-    steps = np.arange(num) / max(num - 1 if endpoint else num, 1)
     start, stop = asarray(start), asarray(stop)
-    ramp = reshape(asarray(steps), (num,) + (1,) * max(start.ndim, stop.ndim))
-    return start + ramp * (stop - start)
+    dtype = np.result_type(start.dtype, stop.dtype, 1.0)
+    steps = np.arange(num, dtype=dtype) / max(num - 1 if endpoint else num, 1)
+    ramp = np.reshape(steps, (num,) + (1,) * max(start.ndim, stop.ndim))
+    return start * (1 - ramp) + stop * ramp  # exact at both ends
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:

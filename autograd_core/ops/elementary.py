@@ -28,11 +28,12 @@ __all__ = [
     "expm1",
     "lgamma",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "polygamma",
     "sin",
+    "sinc",
     "sinh",
     "tan",
     "tanh",
@@ -124,7 +125,7 @@ digamma = elementwise(
 
 
 def _polygamma_domain(draw: Any) -> tuple[tuple, dict]:
-    return (draw.array(draw.shape(), 0.5, 3.0),), {"n": draw.integer(1, 3)}
+    return (draw.array(draw.shape(min_length=0), 0.5, 3.0),), {"n": draw.integer(1, 3)}
 
 
 polygamma_p = elementwise(
@@ -142,4 +143,19 @@ def polygamma(n: int, x: Any) -> Tensor:
     return digamma(x) if n == 0 else polygamma_p(x, n=n)
 
 
-from autograd_core.ops.arithmetic import reciprocal, sqrt, square  # noqa: E402 - used by the rules
+SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
+
+
+def sinc(x: Any) -> Tensor:
+    """sin(πx) / (πx), elementwise, 1 at 0; its derivatives of any order are right there too."""
+    x = multiply(x, math.pi)
+    near = less(absolute(x), 0.5)  # where the series is exact to rounding, and its derivatives
+    squared = square(where(near, x, 0.0))
+    series: Any = 0.0
+    for term in reversed(SINC_TERMS):
+        series = series * squared + term
+    away = where(near, 1.0, x)
+    return where(near, series, sin(away) / away)
+
+
+from autograd_core.ops.arithmetic import absolute, less, multiply, reciprocal, sqrt, square, where  # noqa: E402 - used by the rules

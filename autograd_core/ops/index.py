@@ -21,19 +21,13 @@ from autograd_core.ops.arithmetic import greater_equal, less, where
 from autograd_core.ops.structural import (
     Aval,
     astype,
-    broadcast_arrays,
     broadcast_to,
-    concatenate,
-    embed_p,
     expand_dims,
     moveaxis,
     normalize_axis,
-    pad_constant,
     ravel,
     reshape,
     slice_p,
-    stack,
-    transpose,
     whole,
     with_batch,
 )
@@ -83,27 +77,26 @@ def _by_batch(index: Tensor, size: int, n: int) -> Tensor:
     return index + start
 
 
-def _index_add_batch(size: int, args: tuple, batched: tuple, axis: int, **params: Any) -> Tensor:
+def _index_add_batch(count: int, args: tuple, batched: tuple, /, axis: int, size: int) -> Tensor:
     values, index = args
-    n = params["size"]
     if not batched[1]:
-        return bind(index_add_p, (values, index), {"axis": axis + 1, "size": n})
-    values = moveaxis(with_batch(values, batched[0], size), 0, axis)
-    params = {"axis": axis, "size": size * n}
-    out = bind(index_add_p, (values, _by_batch(index, size, n)), params)
-    out = reshape(out, (*out.shape[:axis], size, n, *out.shape[axis + 1 :]))
+        return bind(index_add_p, (values, index), {"axis": axis + 1, "size": size})
+    values = moveaxis(with_batch(values, batched[0], count), 0, axis)
+    params = {"axis": axis, "size": count * size}
+    out = bind(index_add_p, (values, _by_batch(index, count, size)), params)
+    out = reshape(out, (*out.shape[:axis], count, size, *out.shape[axis + 1 :]))
     return moveaxis(out, axis, 0)
 
 
 def _take_domain(draw: Any) -> tuple[tuple, dict]:
     shape = draw.shape(min_rank=1)
     axis = draw.integer(0, len(shape) - 1)
-    index = draw.integers(draw.shape(max_rank=2), 0, shape[axis])
+    index = draw.integers(draw.shape(max_rank=2, min_length=0), 0, shape[axis])
     return (draw.array(shape), index), {"axis": axis}
 
 
 def _index_add_domain(draw: Any) -> tuple[tuple, dict]:
-    shape, positions = draw.shape(max_rank=2), draw.shape(max_rank=2)
+    shape, positions = draw.shape(max_rank=2), draw.shape(max_rank=2, min_length=0)
     axis, size = draw.integer(0, len(shape)), draw.integer(1, 4)
     values = draw.array((*shape[:axis], *positions, *shape[axis:]))
     return (values, draw.integers(positions, 0, size)), {"axis": axis, "size": size}
@@ -148,12 +141,12 @@ def _last_writer_kernel(index: Any, size: int) -> Any:
     return out
 
 
-def _last_writer_batch(size: int, args: tuple, _batched: tuple, **params: Any) -> Tensor:
-    """Runs of `n` places one after another; each position is given back within its own run."""
-    n, m = params["size"], args[0].shape[1]
-    writer = last_writer_p(ravel(_by_batch(args[0], size, n)), size=size * n)
-    writer = reshape(writer, (size, n))
-    return where(less(writer, 0), writer, writer - np.arange(size)[:, None] * m)
+def _last_writer_batch(count: int, args: tuple, _batched: tuple, /, size: int) -> Tensor:
+    """Runs of `size` places one after another; each position is given back within its own run."""
+    entries = args[0].shape[1]
+    writer = last_writer_p(ravel(_by_batch(args[0], count, size)), size=count * size)
+    writer = reshape(writer, (count, size))
+    return where(less(writer, 0), writer, writer - np.arange(count)[:, None] * entries)
 
 
 last_writer_p = nondifferentiable(
@@ -247,7 +240,9 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     Raises:
         IndexError: a position is out of bounds, or there are too many.
     """
-    items = _expand_ellipsis(_without_masks(key), x.shape)
+    items = _expand_ellipsis(_without_masks(key, x.shape), x.shape)
+    if any(isinstance(item, bool) for item in items):
+        x, items = _as_axes(x, items)
     arrays = [i for i, item in enumerate(items) if _is_array(item)]
     if not arrays:
         return _basic(x, items)
@@ -268,7 +263,10 @@ def _basic(x: Tensor, items: list[Any]) -> Tensor:
 
 
 def _basic_item(item: Any, n: int) -> Any:
-    return item.indices(n) if isinstance(item, slice) else _integer_position(item, n)
+    if not isinstance(item, slice):
+        return _integer_position(item, n)
+    bounds = item.indices(n)
+    return bounds if len(range(*bounds)) else (0, 0, 1)  # a start of -1 would be the last entry
 
 
 def _positions(shape: tuple[int, ...], items: list[Any]) -> Tensor:
@@ -324,24 +322,66 @@ def _integer_position(item: Any, n: int) -> int:
     return i % n
 
 
-def _without_masks(key: Any) -> list[Any]:
-    """The items of an index, each boolean mask replaced by the positions it holds at."""
+def _without_masks(key: Any, shape: tuple[int, ...]) -> list[Any]:
+    """The items of an index, each boolean mask replaced by the positions it holds at.
+
+    A mask without axes becomes True or False: see `_as_axes`.
+
+    Raises:
+        IndexError: a mask has not the shape of the axes it is for.
+    """
+    given = [_plain_item(item) for item in (key if isinstance(key, tuple) else (key,))]
     items: list[Any] = []
-    for item in key if isinstance(key, tuple) else (key,):
-        if isinstance(item, list):
-            item = asarray(item) if item else np.zeros(0, np.int64)
-        if isinstance(item, bool | np.bool_) or getattr(item, "dtype", None) == np.bool_:
-            mask = item.data if item.__class__ is Tensor else np.asarray(item)
-            items.extend(np.nonzero(mask) if mask.ndim else [None, np.zeros(int(mask), np.int64)])
-        elif item.__class__ is Tensor and item.ndim == 0 and item.trace is None:
-            items.append(int(item))
-        else:
+    axis = 0
+    for i, item in enumerate(given):
+        if item is Ellipsis:
+            axis = len(shape) - sum(map(_axes_used, given[i + 1 :]))
+        if not _is_mask(item):
             items.append(item)
+        elif item.ndim == 0:
+            items.append(bool(item))
+        elif item.shape == shape[axis : axis + item.ndim]:
+            items.extend(np.nonzero(item))
+        else:
+            raise IndexError(
+                f"a mask of shape {item.shape} does not fit axis {axis} and on of shape {shape}"
+            )
+        axis += _axes_used(item)
     return items
 
 
+def _plain_item(item: Any) -> Any:
+    """Lists and masks as arrays, tensors without axes as integers."""
+    if isinstance(item, list):
+        item = asarray(item) if item else np.zeros(0, np.int64)
+    if isinstance(item, bool | np.bool_):
+        return np.asarray(item)
+    if item.__class__ is Tensor and item.dtype == np.bool_:
+        return item.data
+    return int(item) if item.__class__ is Tensor and item.ndim == 0 and item.trace is None else item
+
+
+def _is_mask(item: Any) -> bool:
+    return getattr(item, "dtype", None) == np.bool_
+
+
+def _axes_used(item: Any) -> int:
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if _is_mask(item) else 1
+
+
+def _as_axes(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
+    """Each True or False among the items as an array that picks from a new axis of length 1: its
+    one entry, or none."""
+    lengths = iter(x.shape)
+    shape = [1 if isinstance(item, bool) else next(lengths) for item in items if item is not None]
+    items = [np.zeros(int(i), np.int64) if isinstance(i, bool) else i for i in items]
+    return reshape(x, shape), items
+
+
 def _expand_ellipsis(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    used = sum(item is not None and item is not Ellipsis for item in items)
+    used = sum(not (item is None or item is Ellipsis or isinstance(item, bool)) for item in items)
     if used > len(shape):
         raise IndexError(f"too many indices: {used} for an array of {len(shape)} axes")
     missing = [slice(None)] * (len(shape) - used)
@@ -436,6 +476,9 @@ class Update:
         positions = np.arange(self._x.size).reshape(self._x.shape)
         places = getitem(asarray(positions), self._key)
         values = asarray(values)
+        surplus = values.ndim - places.ndim
+        if surplus > 0 and values.shape[:surplus] == (1,) * surplus:  # as NumPy's assignment
+            values = reshape(values, values.shape[surplus:])
         try:
             values = broadcast_to(values, places.shape)
         except ShapeError:

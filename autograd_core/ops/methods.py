@@ -7,7 +7,15 @@ from typing import Any
 
 from autograd_core import reverse
 from autograd_core.errors import AutogradError
-from autograd_core.ops import arithmetic, index, products, reduce, structural
+from autograd_core.ops import (
+    arithmetic,
+    index,
+    linalg,
+    products,
+    reduce,
+    sorting,
+    structural,
+)
 from autograd_core.tensor import Tensor
 
 
@@ -60,20 +68,25 @@ METHODS = {
     "any": reduce.any,
     "argmax": reduce.argmax,
     "argmin": reduce.argmin,
+    "argsort": sorting.argsort,
     "astype": structural.astype,
     "clip": arithmetic.clip,
     "cumprod": reduce.cumprod,
     "cumsum": reduce.cumsum,
     "detach": structural.stop_gradient,
+    "diagonal": linalg.diagonal,
     "dot": products.dot,
     "flatten": structural.ravel,
     "max": reduce.max,
     "mean": reduce.mean,
     "min": reduce.min,
+    "nonzero": sorting.nonzero,
     "prod": reduce.prod,
     "ravel": structural.ravel,
     "repeat": index.repeat,
     "round": arithmetic.round,
+    "searchsorted": sorting.searchsorted,
+    "sort": sorting.sort,
     "squeeze": structural.squeeze,
     "std": reduce.std,
     "sum": reduce.sum,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+import kernels
 from autograd_core.declare import bilinear
 from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import multiply
-from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import (
     Aval,
     expand_dims,
@@ -30,9 +30,18 @@ __all__ = [
     "matmul",
     "outer",
     "tensordot",
-    "trace",
     "vdot",
 ]
+
+
+def _matmul_kernel(x: Any, y: Any) -> Any:
+    """Large products are shared out between threads, small ones are spared the question."""
+    if x.size * y.shape[-1] < LARGE_PRODUCT:
+        return np.matmul(x, y)
+    return kernels.matmul(x, y)
+
+
+LARGE_PRODUCT = 2**14
 
 
 def _matmul_aval(x: Aval, y: Aval) -> Aval:
@@ -59,14 +68,14 @@ def _matmul_batch(size: int, args: tuple, batched: tuple) -> Tensor:
 
 
 def _matmul_domain(draw: Any) -> tuple[tuple, dict]:
-    n, k, m = (draw.integer(1, 3) for _ in range(3))
+    n, k, m = (draw.length(min_length=0) for _ in range(3))
     bx, by = draw.broadcastable_shapes(2, max_rank=1)
     return (draw.array((*bx, n, k)), draw.array((*by, k, m))), {}
 
 
 matmul_p = bilinear(
     "matmul",
-    np.matmul,
+    _matmul_kernel,
     left=_matmul_left,
     right=_matmul_right,
     shape=_matmul_aval,
@@ -161,9 +170,3 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
     left = reshape(transpose(x, (*free_x, *over_x)), (math.prod(shape_x), k))
     right = reshape(transpose(y, (*over_y, *free_y)), (k, math.prod(shape_y)))
     return reshape(matmul(left, right), (*shape_x, *shape_y))
-
-
-def trace(x: Any) -> Tensor:
-    """The sum of the diagonal of the last two axes."""
-    x = asarray(x)
-    return sum_(multiply(x, np.eye(*x.shape[-2:], dtype=x.dtype)), (-2, -1))

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from autograd_core.declare import linear, nondifferentiable
+from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import (
     absolute,
     divide,
     equal,
     greater,
+    isnan,
     logical_not,
     multiply,
     not_equal,
     power,
-    select,
     sqrt,
     square,
+    subtract,
     where,
 )
 from autograd_core.ops.elementary import exp, log
@@ -27,8 +29,10 @@ from autograd_core.ops.structural import (
     Aval,
     astype,
     broadcast_p,
+    broadcast_to,
     concatenate,
     flip,
+    moveaxis,
     normalize_axes,
     normalize_axis,
     ravel,
@@ -38,6 +42,7 @@ from autograd_core.ops.structural import (
     slice_axis,
     stop_gradient,
     sum_axes,
+    sum_dtype,
     without,
 )
 from autograd_core.primitive import Primitive
@@ -50,22 +55,29 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
+    "average",
     "count_nonzero",
     "cumprod",
     "cumsum",
+    "diff",
     "logsumexp",
     "max",
     "mean",
     "min",
+    "nanmean",
+    "nansum",
     "norm",
     "prod",
+    "ptp",
     "std",
     "sum",
+    "trapezoid",
     "var",
 ]
 
 
-def _keep(x: Tensor, axes: tuple[int, ...], reduced: Tensor, keepdims: bool) -> Tensor:
+def keep_axes(x: Tensor, axes: tuple[int, ...], reduced: Tensor, keepdims: bool) -> Tensor:
+    """What x became without some axes; with `keepdims` they come back with length 1."""
     if not keepdims:
         return reduced
     return reshape(reduced, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
@@ -81,14 +93,14 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum over one, several or all axes."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, sum_axes(x, axes), keepdims)
+    return keep_axes(x, axes, sum_axes(x, axes), keepdims)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean over one, several or all axes; integers give floats, an empty axis NaN."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, divide(sum_axes(x, axes), _count(x, axes)), keepdims)
+    return keep_axes(x, axes, divide(sum_axes(x, axes), _count(x, axes)), keepdims)
 
 
 def _count(x: Tensor, axes: tuple[int, ...]) -> int:
@@ -101,7 +113,7 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tens
     axes = normalize_axes(axis, x.ndim)
     deviations = x - mean(x, axes, keepdims=True)
     total = sum_axes(square(deviations), axes)
-    return _keep(x, axes, divide(total, _count(x, axes) - ddof), keepdims)
+    return keep_axes(x, axes, divide(total, _count(x, axes) - ddof), keepdims)
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -147,7 +159,7 @@ max_p = _extreme("max", np.maximum)
 min_p = _extreme("min", np.minimum)
 
 
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest entry over one, several or all axes; NaN wins; ties share the derivative evenly.
 
     Raises:
@@ -155,14 +167,14 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A0
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, max_p(x, axes=axes), keepdims) if axes else x
+    return keep_axes(x, axes, max_p(x, axes=axes), keepdims) if axes else x
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest entry over one, several or all axes; see `max`."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, min_p(x, axes=axes), keepdims) if axes else x
+    return keep_axes(x, axes, min_p(x, axes=axes), keepdims) if axes else x
 
 
 amax, amin = max, min
@@ -190,7 +202,7 @@ def _arg(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> Tens
         place = primitive(ravel(x), axis=0)
         return reshape(place, (1,) * x.ndim) if keepdims else place
     axis = normalize_axis(axis, x.ndim)
-    return _keep(x, (axis,), primitive(x, axis=axis), keepdims)
+    return keep_axes(x, (axis,), primitive(x, axis=axis), keepdims)
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -203,13 +215,18 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return _arg(argmin_p, x, axis, keepdims)
 
 
+def _truths(draw: Any) -> tuple[tuple, dict]:
+    (x,), params = reduction_domain(draw, min_length=0)
+    return (draw.integers(x.shape, 0, 2).astype(x.dtype),), params
+
+
 def _quantifier(name: str, ufunc: Any) -> Primitive:
     primitive = nondifferentiable(
         name,
         lambda x, axes: ufunc.reduce(x, axis=axes, dtype=bool),
         shape=lambda x, axes: Aval(without(x.shape, axes), np.dtype(bool)),
         batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
-        domain=reduction_domain,
+        domain=_truths,
     )
     return primitive
 
@@ -218,39 +235,46 @@ all_p = _quantifier("all", np.logical_and)
 any_p = _quantifier("any", np.logical_or)
 
 
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether every entry over the axes is non-zero."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, all_p(x, axes=axes), keepdims)
+    return keep_axes(x, axes, all_p(x, axes=axes), keepdims)
 
 
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether some entry over the axes is non-zero."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return _keep(x, axes, any_p(x, axes=axes), keepdims)
+    return keep_axes(x, axes, any_p(x, axes=axes), keepdims)
 
 
 def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """How many entries over the axes are not zero."""
-    return sum(not_equal(x, 0), axis, keepdims)
+    return sum(astype(not_equal(x, 0), np.int64), axis, keepdims)
 
 
 # Sums of exponentials, and norms --------------------------------------------------------------
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x) over the axes, without overflow; -inf where every entry is."""
+    """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is.
+
+    Raises:
+        ShapeError: an axis is empty.
+    """
     x = asarray(x)
+    x = x if x.dtype.kind == "f" else astype(x, np.float64)
     axes = normalize_axes(axis, x.ndim)
     top = stop_gradient(max(x, axes, keepdims=True))
     top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
-    total = log(sum(exp(x - top), axes, keepdims=True)) + top
+    total = sum(exp(x - top), axes, keepdims=True)
+    nothing = equal(total, 0)  # where the derivative of log would be infinite, times 0
+    total = where(nothing, -np.inf, log(where(nothing, 1.0, total)) + top)
     return total if keepdims else reshape(total, without(x.shape, axes))
 
 
-def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """A vector norm over the axes (all by default): (Σ|x|ᵖ)^(1/p), or the largest |x| for p = inf.
 
     At x = 0 the derivative is 0, a subgradient. For matrices this is the norm of all their entries
@@ -285,7 +309,7 @@ def _safe_power(x: Tensor, p: float) -> Tensor:
 
 
 def _along(draw: Any) -> tuple[tuple, dict]:
-    shape = draw.shape(min_rank=1)
+    shape = draw.shape(min_rank=1, min_length=0)
     return (draw.array(shape),), {"axis": draw.integer(0, len(shape) - 1)}
 
 
@@ -304,8 +328,7 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
     x = asarray(x)
     if axis is None:
         return cumsum(ravel(x), 0)
-    if x.dtype.kind == "b":
-        x = astype(x, np.int64)
+    x = astype(x, sum_dtype(x.dtype))
     return cumsum_p(x, axis=normalize_axis(axis, x.ndim))
 
 
@@ -371,12 +394,10 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The product over one, several or all axes; its derivatives are right at zeros too."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    if x.dtype.kind == "b":
-        x = astype(x, np.int64)
-    out = x
+    out = astype(x, sum_dtype(x.dtype))
     for a in sorted(axes, reverse=True):
         out = prod_p(out, axis=a)
-    return _keep(x, axes, out, keepdims)
+    return keep_axes(x, axes, out, keepdims)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
@@ -384,6 +405,77 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
     x = asarray(x)
     if axis is None:
         return cumprod(ravel(x), 0)
-    if x.dtype.kind == "b":
-        x = astype(x, np.int64)
+    x = astype(x, sum_dtype(x.dtype))
     return cumprod_p(x, axis=normalize_axis(axis, x.ndim))
+
+
+# Compositions ---------------------------------------------------------------------------------
+
+
+def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over the axes of the entries that are not NaN."""
+    x = asarray(x)
+    return sum(where(isnan(x), 0, x), axis, keepdims)
+
+
+def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over the axes of the entries that are not NaN; NaN where all are."""
+    x = asarray(x)
+    total = nansum(x, axis, keepdims)
+    return divide(total, astype(count_nonzero(logical_not(isnan(x)), axis, keepdims), total.dtype))
+
+
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest entry over the axes less the smallest."""
+    return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
+
+
+def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over the axes, each entry counted by its weight.
+
+    Args:
+        weights: the shape of x; or, where `axis` is one axis, one for each place on it.
+
+    Raises:
+        ShapeError: the weights have another shape.
+    """
+    x = asarray(x)
+    if weights is None:
+        return mean(x, axis, keepdims)
+    weights = asarray(weights)
+    if weights.shape != x.shape:
+        if weights.ndim != 1 or np.ndim(axis) or axis is None:
+            raise ShapeError(f"average: weights of shape {weights.shape} for x of shape {x.shape}")
+        place = normalize_axis(axis, x.ndim)
+        weights = reshape(weights, (-1, *[1] * (x.ndim - place - 1)))
+        weights = broadcast_to(weights, x.shape)
+    return divide(sum(multiply(x, weights), axis, keepdims), sum(weights, axis, keepdims))
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
+    """The differences of neighbours along an axis, taken n times: n entries fewer."""
+    x = asarray(x)
+    axis = normalize_axis(axis, x.ndim)
+    for _ in range(n):
+        length = x.shape[axis]
+        after = slice_axis(x, axis, 1 if length else 0, length)
+        before = slice_axis(x, axis, 0, length - 1 if length else 0)
+        x = (not_equal if x.dtype.kind == "b" else subtract)(after, before)
+    return x
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
+    """The integral along an axis by the trapezoidal rule.
+
+    Args:
+        y: values.
+        x: where they are: one place for each entry of the axis, or an array like y. Without it
+            they are `dx` apart.
+    """
+    y = moveaxis(y, axis, -1)
+    if x is not None:
+        x = asarray(x)
+        dx = diff(x if x.ndim == 1 else moveaxis(x, axis, -1))
+    n = y.shape[-1]
+    middles = (slice_axis(y, -1, 1, n) + slice_axis(y, -1, 0, n - 1)) * 0.5
+    return sum(multiply(middles, dx), -1)

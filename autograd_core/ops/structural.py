@@ -7,15 +7,17 @@ functions around them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import index as as_integer
 from typing import Any
 
 import numpy as np
 
+import kernels
 from autograd_core.declare import linear, nondifferentiable
 from autograd_core.errors import ShapeError
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Aval, Tensor, asarray, aval_of
+from autograd_core.tensor import Aval, Tensor, asarray
 
 __all__ = [
     "astype",
@@ -85,7 +87,7 @@ def shifted(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _reshape_domain(draw: Any) -> tuple[tuple, dict]:
-    a, b, c = (draw.integer(1, 3) for _ in range(3))
+    a, b, c = (draw.length(min_length=0) for _ in range(3))
     shapes = [(a * b * c,), (a, b * c), (c, 1, b, a), (b, a * c)]
     return (draw.array(draw.choice(shapes)),), {"shape": draw.choice(shapes)}
 
@@ -121,7 +123,7 @@ def ravel(x: Any) -> Tensor:
 
 
 def _transpose_domain(draw: Any) -> tuple[tuple, dict]:
-    shape = draw.shape(min_rank=1)
+    shape = draw.shape(min_rank=1, min_length=0)
     return (draw.array(shape),), {"axes": draw.permutation(len(shape))}
 
 
@@ -182,7 +184,7 @@ def _broadcast_kernel(x: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> 
 
 
 def _broadcast_domain(draw: Any) -> tuple[tuple, dict]:
-    shape = draw.shape(min_rank=1)
+    shape = draw.shape(min_rank=1, min_length=0)
     axes = tuple(a for a in range(len(shape)) if draw.integer(0, 1))
     return (draw.array(tuple(shape[a] for a in axes)),), {"shape": shape, "axes": axes}
 
@@ -229,10 +231,16 @@ def broadcast_arrays(*arrays: Any) -> list[Tensor]:
 
 
 def _sum_kernel(x: Any, axes: tuple[int, ...]) -> Any:
-    return np.add.reduce(x, axis=axes, dtype=_sum_dtype(x.dtype))
+    if x.size > LARGE_SUM and x.dtype.kind == "f":
+        return kernels.sum_axes(x, axes)
+    return np.add.reduce(x, axis=axes, dtype=sum_dtype(x.dtype))
 
 
-def _sum_dtype(dtype: np.dtype) -> np.dtype:
+# Above this many elements memory layout decides, and the kernel minds it.
+LARGE_SUM = 2**14
+
+
+def sum_dtype(dtype: np.dtype) -> np.dtype:
     """NumPy's choice: booleans and short integers are summed as int64 or uint64."""
     if dtype.kind == "b" or (dtype.kind == "i" and dtype.itemsize < 8):
         return np.dtype(np.int64)
@@ -245,8 +253,8 @@ def without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
-def reduction_domain(draw: Any) -> tuple[tuple, dict]:
-    shape = draw.shape(min_rank=1)
+def reduction_domain(draw: Any, min_length: int = 1) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1, min_length=min_length)
     axes = tuple(a for a in range(len(shape)) if draw.integer(0, 1))
     return (draw.array(shape),), {"axes": axes or (0,)}
 
@@ -257,14 +265,14 @@ sum_p = linear(
     transpose=lambda g, x_like, axes: broadcast_p(
         g, shape=x_like.shape, axes=tuple(i for i in range(x_like.ndim) if i not in axes)
     ),
-    shape=lambda x, axes: Aval(without(x.shape, axes), _sum_dtype(x.dtype)),
+    shape=lambda x, axes: Aval(without(x.shape, axes), sum_dtype(x.dtype)),
     batch=lambda _size, args, _batched, axes: sum_p(args[0], axes=shifted(axes)),
-    domain=reduction_domain,
+    domain=lambda draw: reduction_domain(draw, min_length=0),
 )
 
 
 def sum_axes(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return sum_p(x, axes=axes) if axes else x
+    return sum_p(x, axes=axes) if axes else astype(x, sum_dtype(x.dtype))
 
 
 def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -285,14 +293,20 @@ astype_p = linear(
     transpose=lambda g, x_like, dtype: astype(g, x_like.dtype),  # noqa: ARG005
     shape=lambda x, dtype: Aval(x.shape, dtype),
     batch=lambda _size, args, _batched, dtype: astype_p(args[0], dtype=dtype),
-    domain=lambda draw: ((draw.array(draw.shape()),), {"dtype": np.dtype(np.float64)}),
+    domain=lambda draw: (
+        (draw.array(draw.shape(min_length=0)),),
+        {"dtype": np.dtype(np.float64)},
+    ),
 )
 truncate_p = nondifferentiable(
     "astype_integer",
     lambda x, dtype: np.asarray(x).astype(dtype),
     shape=lambda x, dtype: Aval(x.shape, dtype),
     batch=lambda _size, args, _batched, dtype: truncate_p(args[0], dtype=dtype),
-    domain=lambda draw: ((draw.array(draw.shape()),), {"dtype": np.dtype(np.int64)}),
+    domain=lambda draw: (
+        (draw.array(draw.shape(min_length=0)),),
+        {"dtype": np.dtype(np.int64)},
+    ),
 )
 
 
@@ -310,7 +324,7 @@ stop_gradient_p = nondifferentiable(
     lambda x: x,
     shape=lambda x: x,
     batch=lambda _size, args, _batched: stop_gradient_p(args[0]),
-    domain=lambda draw: ((draw.array(draw.shape()),), {}),
+    domain=lambda draw: ((draw.array(draw.shape(min_length=0)),), {}),
 )
 
 # slices ---------------------------------------------------------------------------------------
@@ -436,11 +450,11 @@ def with_batch(x: Any, batched: bool, size: int) -> Tensor:
 
 
 def _concatenate_domain(draw: Any) -> tuple[tuple, dict]:
-    shape = list(draw.shape(min_rank=1))
+    shape = list(draw.shape(min_rank=1, min_length=0))
     axis = draw.integer(0, len(shape) - 1)
     arrays = []
     for _ in range(draw.integer(1, 3)):
-        shape[axis] = draw.integer(1, 3)
+        shape[axis] = draw.length(min_length=0)
         arrays.append(draw.array(tuple(shape)))
     return tuple(arrays), {"axis": axis}
 
@@ -502,16 +516,15 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     x = asarray(x)
     axis = normalize_axis(axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, int):
-        if sections < 1 or n % sections:
-            raise ShapeError(f"split: axis of length {n} has no {sections} equal parts")
-        cuts = list(range(n // sections, n, n // sections)) if n else []
+    if np.ndim(sections) == 0:
+        parts = as_integer(sections)  # type: ignore[arg-type]
+        if parts < 1 or n % parts:
+            raise ShapeError(f"split: axis of length {n} has no {parts} equal parts")
+        cuts = [i * (n // parts) for i in range(1, parts)]
     else:
-        cuts = [min(max(as_integer(c) + (n if c < 0 else 0), 0), n) for c in sections]
+        cuts = [slice(as_integer(c)).indices(n)[1] for c in sections]  # type: ignore[union-attr]
     edges = [0, *cuts, n]
-    return [
-        slice_axis(x, axis, a, max(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [slice_axis(x, axis, a, max(a, b)) for a, b in pairwise(edges)]
 
 
 # Compositions ---------------------------------------------------------------------------------
@@ -594,22 +607,3 @@ def stop_gradient(x: Any) -> Any:
     from autograd_core.tree import tree_map
 
     return tree_map(lambda leaf: stop_gradient_p(asarray(leaf)), x)
-
-
-
-
-def pad_constant(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """x with `widths[i]` = (before, after) entries of `value` around axis i."""
-    x = asarray(x)
-    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
-    key = tuple((a, a + n, 1) for n, (a, _) in zip(x.shape, widths, strict=True))
-    padded = embed_p(x, key=key, shape=shape)
-    if value == 0:
-        return padded
-    outside = np.ones(shape, bool)
-    outside[as_slices(key)] = False
-    from autograd_core.ops.arithmetic import where
-
-    return where(outside, value, padded)
-
-

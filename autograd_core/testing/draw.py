@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+LENGTHS = (1, 2, 3, 2, 3)
+"""Lengths of axes, simple ones first, as Hypothesis shrinks towards the first."""
+
 Shape = tuple[int, ...]
 Domain = Callable[["Draw"], tuple[tuple, dict]]
 
@@ -61,16 +64,23 @@ class Draw:
 
     def shape(self, min_rank: int = 0, max_rank: int = 3, min_length: int = 1) -> Shape:
         """A shape of short axes: lengths 1 to 3, and 0 at times where `min_length` is 0."""
-        shape = [self.integer(1, 3) for _ in range(self.integer(min_rank, max_rank))]
+        rank = max(self.integer(min_rank, max_rank), self.integer(min_rank, max_rank))
+        shape = [self.choice(LENGTHS) for _ in range(rank)]
         if self.empty and min_length == 0 and shape:
             shape[self.integer(0, len(shape) - 1)] = 0
         return tuple(shape)
+
+    def length(self, min_length: int = 1) -> int:
+        """The length of one axis: 1 to 3, and 0 at times where `min_length` is 0."""
+        return 0 if self.empty and min_length == 0 and self.integer(0, 1) else self.choice(LENGTHS)
 
     def broadcastable_shapes(
         self, k: int, max_rank: int = 3, min_length: int = 1
     ) -> tuple[Shape, ...]:
         """k shapes that broadcast against each other, some with axes missing or of length 1."""
         whole = self.shape(0, max_rank, min_length)
+        if k == 1:
+            return (whole,)
         return tuple(self._broadcastable(whole) for _ in range(k))
 
     def _broadcastable(self, whole: Shape) -> Shape:
@@ -90,18 +100,19 @@ class Draw:
         rng = np.random.default_rng(self.seed())
         values = _apart(rng, math.prod(shape), low, high, self._taken)
         self._taken = np.sort(np.concatenate([self._taken, values]))
-        return self._laid_out(values.reshape(shape))
+        return self.laid_out(values.reshape(shape))
 
     def integers(self, shape: Shape, low: int, high: int) -> np.ndarray:
         """A read-only int64 array with entries from low to high - 1."""
         rng = np.random.default_rng(self.seed())
-        return self._laid_out(rng.integers(low, high, shape))
+        return self.laid_out(rng.integers(low, high, shape))
 
     def seed(self) -> int:
         """A seed for values that a domain makes itself; other values follow from other seeds."""
         return self._integer(0, 2**20)
 
-    def _laid_out(self, values: np.ndarray) -> np.ndarray:
+    def laid_out(self, values: np.ndarray) -> np.ndarray:
+        """A read-only copy of some array, in memory of any layout."""
         out = self.choice(LAYOUTS)(values)
         out.flags.writeable = False
         return out
@@ -139,17 +150,17 @@ def _transposed(x: np.ndarray) -> np.ndarray:
 
 
 def _strided(x: np.ndarray) -> np.ndarray:
-    """Every other entry of a larger array, along every axis."""
-    wide = np.full([2 * n for n in x.shape], 99, x.dtype)
+    """Every other entry of a larger array, along every axis, the first axis innermost."""
+    wide = np.full([2 * n for n in x.shape], 99, x.dtype, order="F")
     view = wide[(slice(None, None, 2),) * x.ndim + (...,)]
     view[...] = x
     return view
 
 
 def _reversed(x: np.ndarray) -> np.ndarray:
-    """Negative strides along every axis."""
+    """Negative strides along every axis, the first axis innermost."""
     backwards = (slice(None, None, -1),) * x.ndim + (...,)
-    return np.array(x[backwards], order="C")[backwards]
+    return np.array(x[backwards], order="F")[backwards]
 
 
 LAYOUTS = (_contiguous, _transposed, _strided, _reversed)
@@ -175,11 +186,11 @@ def draw_siblings(
         ValueError: the domain's shapes or parameters depend on the values of arrays.
     """
     args, params = domain(draw)
-    drawn = [_as_arrays(args)]
+    drawn = [_as_arrays(draw, args)]
     for _ in range(count - 1):
         again = RandomDraw(draw.seed(), draw.empty, draw.decisions)
         args, same = domain(again)
-        drawn.append(_as_arrays(args))
+        drawn.append(_as_arrays(again, args))
         if _structure(drawn[-1]) != _structure(drawn[0]) or repr(same) != repr(params):
             raise ValueError(
                 "the domain's shapes or parameters depend on the values of drawn arrays; draw them "
@@ -188,12 +199,10 @@ def draw_siblings(
     return drawn, params
 
 
-def _as_arrays(args: Sequence[Any]) -> tuple[np.ndarray, ...]:
-    """Arguments as arrays that may not be written to, computed ones too."""
-    arrays = tuple(x if isinstance(x, np.ndarray) else np.asarray(x) for x in args)
-    for x in arrays:
-        x.flags.writeable = False
-    return arrays
+def _as_arrays(draw: Draw, args: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    """Arguments as arrays; those that the domain computed are laid out as drawn ones are."""
+    arrays = map(np.asarray, args)
+    return tuple(draw.laid_out(x) if x.flags.writeable else x for x in arrays)
 
 
 def _structure(args: Sequence[np.ndarray]) -> list[tuple]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def directional(f: Numeric, xs: Arrays, ts: Arrays, h: float) -> list[Estimate]:
 
 
 def step_at(xs: Arrays) -> float:
-    """A step from xs that keeps entries from crossing each other, and from crossing multiples of ½."""
+    """A step from xs that keeps entries from crossing each other, and the multiples of ½."""
     entries = np.unique(np.concatenate([np.zeros(0), *[np.ravel(x) for x in xs]]))
     gaps = np.concatenate([np.diff(entries), np.abs(entries - np.rint(2 * entries) / 2)])
     gap = float(np.min(gaps[gaps > 0], initial=1.0))
@@ -72,9 +73,7 @@ def _extrapolate(values: Sequence[np.ndarray], rounding: float) -> Estimate:
     for k in range(1, len(values)):
         factor = 4.0**k
         before = column
-        column = [
-            (factor * b - a) / (factor - 1) for a, b in zip(before[:-1], before[1:], strict=True)
-        ]
+        column = [(factor * b - a) / (factor - 1) for a, b in pairwise(before)]
     error = rounding + largest(column[-1] - before[-1])
     scale = max(largest(column[-1]), 1.0)
     if not error <= TRUSTED * scale + rounding:

@@ -1,14 +1,19 @@
-"""Kernels for NumPy arrays: importing this package registers them."""
+"""Kernels for NumPy arrays: importing this package registers them.
+
+What each computes, its arguments included, is documented once, in ``kernels.reference``.
+"""
 
 import numpy as np
 
-from kernels.cpu import conv, pool, scatter, special
+from kernels.cpu import conv, pool, products, reduce, scatter, special
 from kernels.dispatch import KERNELS
 
 _MODULES = {
     conv: ("im2col", "col2im", "conv", "conv_input", "conv_weight"),
     pool: ("pool_argmax",),
-    scatter: ("index_add", "take_along_transpose", "scatter_add_nd"),
+    products: ("matmul",),
+    reduce: ("sum_axes",),
+    scatter: ("take_along", "index_add", "take_along_transpose", "scatter_add_nd"),
     special: ("erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"),
 }
 

@@ -1,30 +1,41 @@
 """Windows and convolutions: blocks of images, each lowered to one matrix product per task.
 
+Threads share the blocks: each copies windows and multiplies them, in a workspace of its own, and
+BLAS is left one thread meanwhile.
+
 Copying windows is left to NumPy: its strided copy runs at the speed of memory, as fast as a
 compiled loop would. Adding them back does not, so that is a Numba kernel.
 """
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from kernels import reference
-from kernels.cpu.arrays import plain, result
+from kernels.arrays import plain, result
+from kernels.cpu.blas import one_blas_thread
 from kernels.cpu.lazy import compiled
 from kernels.cpu.threads import split
 from kernels.geometry import NO_PADDING, Padding, Pair, output_shape
 
 Array = np.ndarray
 
-# Windows are lowered in blocks of about this size, to stay in the cache until their product.
+# Windows are lowered in blocks of about this size, to stay in the cache until their product, and
+# of about as many multiplications, to leave some for each thread.
 BLOCK_BYTES = 2**22
+BLOCK_WORK = 2**25
+# One product with more multiplications than this is left for BLAS to share out.
+LARGE_PRODUCT = 2**27
+# Into how many sums the filters' cotangent of one task is split, for threads to add to.
+PARTIAL_SUMS = 8
 # Up to this many channels, NumPy copies windows faster into a matrix that lies transposed.
 FEW_CHANNELS = 3
-# The least number of elements that are worth a thread. Between products nothing is worth one: to
-# wake a thread while those of BLAS still spin costs more than it saves.
+# The least number of elements that are worth a thread, and a number of them that none is.
 GRAIN = 2**17
 ONE_THREAD = 2**62
 
@@ -37,7 +48,7 @@ def im2col(
     dilation: Pair = (1, 1),
     out: Array | None = None,
 ) -> Array:
-    lowering = _Lowering((1, *x.shape), x.dtype, window, stride, padding, dilation)
+    lowering = _Lowering((1, *x.shape), x.dtype, window, stride, padding, dilation, filters=1)
     out = result(out, (len(x), *lowering.size, *window, x.shape[3]), x.dtype)
     if out.size:
         for _, images in lowering.blocks:
@@ -70,14 +81,19 @@ def conv(
 ) -> Array:
     tasks, *window, channels, filters = w.shape
     _check(x.shape[0] == tasks and x.shape[4] == channels, x, w)
-    lowering = _Lowering(x.shape, x.dtype, (window[0], window[1]), stride, padding, dilation)
+    lowering = _Lowering(
+        x.shape, x.dtype, (window[0], window[1]), stride, padding, dilation, filters
+    )
     out = result(out, (*x.shape[:2], *lowering.size, filters), np.result_type(x, w))
     if 0 in (out.size, x.size, w.size):
         out.fill(0)
         return out
     weights = _filter_matrices(w)
-    for block in lowering.blocks:
-        np.matmul(lowering(x[block]), weights[block[0]], out=_matrices(out[block]))
+
+    def multiply(lower: _Lowering, block: Block) -> None:
+        np.matmul(lower(x[block]), weights[block[0]], out=_matrices(out[block]))
+
+    lowering.share(lowering.blocks, multiply)
     return out
 
 
@@ -94,23 +110,28 @@ def conv_input(
     _check(g.shape[0] == tasks and g.shape[4] == filters, g, w)
     dtype = np.result_type(g, w)
     result_shape = (*g.shape[:2], *shape, channels)
-    lowering = _Lowering(result_shape, dtype, (window[0], window[1]), stride, padding, dilation)
+    lowering = _Lowering(
+        result_shape, dtype, (window[0], window[1]), stride, padding, dilation, filters
+    )
     reference.check_output(shape, g.shape[2:4], (window[0], window[1]), stride, padding, dilation)
     out = result(out, result_shape, dtype)
     if 0 in (out.size, g.size, w.size):
         out.fill(0)
         return out
     weights = _filter_matrices(w).swapaxes(1, 2)
-    for block in lowering.blocks:
+
+    def multiply(lower: _Lowering, block: Block) -> None:
         images = out[block]
-        if lowering.is_reshape:
-            products = images.reshape(len(images), -1, lowering.columns)
+        if lower.is_reshape:
+            products = images.reshape(len(images), -1, lower.columns)
         else:
-            products = lowering.workspace(images.shape[:2])
+            products = lower.workspace(images.shape[:2])
         np.matmul(_matrices(plain(g[block])), weights[block[0]], out=products)
-        if not lowering.is_reshape:
-            cols = products.reshape(-1, *lowering.size, *window, channels)
+        if not lower.is_reshape:
+            cols = products.reshape(-1, *lower.size, *window, channels)
             _add_windows(cols, images.reshape(-1, *shape, channels), stride, padding, dilation)
+
+    lowering.share(lowering.blocks, multiply)
     return out
 
 
@@ -124,22 +145,44 @@ def conv_weight(
     out: Array | None = None,
 ) -> Array:
     _check(x.shape[:2] == g.shape[:2], x, g)
-    lowering = _Lowering(x.shape, x.dtype, window, stride, padding, dilation)
+    lowering = _Lowering(x.shape, x.dtype, window, stride, padding, dilation, g.shape[4])
     reference.check_output(x.shape[2:4], g.shape[2:4], window, stride, padding, dilation)
     dtype = np.result_type(x, g)
     out = result(out, (len(x), *window, x.shape[4], g.shape[4]), dtype)
     if 0 in (out.size, x.size, g.size):
         out.fill(0)
         return out
+    # Sums of one task are added up in an order that depends on shapes alone, not on threads.
+    shares = lowering.shares()
     sums = out.reshape(len(out), -1, g.shape[4])
-    for tasks, images in lowering.blocks:
-        cols = lowering(x[tasks, images]).swapaxes(1, 2)
-        products = _matrices(plain(g[tasks, images]))
-        if images.start == 0:
-            np.matmul(cols, products, out=sums[tasks])
-        else:
-            sums[tasks] += cols @ products
+    places = 1 + shares[-1].place
+    partial = sums[:, None] if places == 1 else np.empty((len(out), places, *sums.shape[1:]), dtype)
+
+    def multiply(lower: _Lowering, share: Share) -> None:
+        for block in share.blocks:
+            cols = lower(x[block]).swapaxes(1, 2)
+            products = _matrices(plain(g[block]))
+            target = partial[block[0], share.place]
+            if block is share.blocks[0]:
+                np.matmul(cols, products, out=target)
+            else:
+                target += cols @ products
+
+    lowering.share(shares, multiply)
+    if places > 1:
+        np.add.reduce(partial, axis=1, out=sums)
     return out
+
+
+Block = tuple[slice, slice]
+Item = TypeVar("Item")
+
+
+class Share(NamedTuple):
+    """Blocks to be added up in turn, and which of the partial sums of their task to add them to."""
+
+    blocks: list[Block]
+    place: int
 
 
 class _Lowering:
@@ -161,7 +204,9 @@ class _Lowering:
         stride: Pair,
         padding: Padding,
         dilation: Pair,
+        filters: int,
     ) -> None:
+        self._arguments = shape, dtype, window, stride, padding, dilation, filters
         tasks, images, height, width, channels = shape
         self.size = output_shape((height, width), window, stride, padding, dilation)
         self.columns = math.prod(window) * channels
@@ -171,10 +216,36 @@ class _Lowering:
         )
         self._shape, self._dtype, self._padding = shape[2:], dtype, padding
         self._window, self._stride, self._dilation = window, stride, dilation
-        image_bytes = math.prod(self.size) * self.columns * dtype.itemsize
-        self._images = max(1, BLOCK_BYTES // max(1, image_bytes))
+        elements = max(1, math.prod(self.size) * self.columns)
+        work = elements * max(1, filters)
+        self._images = max(1, min(BLOCK_BYTES // (elements * dtype.itemsize), BLOCK_WORK // work))
+        self._work = work * tasks * images
         self.blocks = list(_blocks(tasks, images, self._images))
         self._images = min(self._images, tasks * images)
+
+    def share(self, items: list[Item], run: Callable[["_Lowering", Item], None]) -> None:
+        """Call ``run(lowering, item)`` for all items, each thread with a lowering of its own."""
+
+        def some(start: int, stop: int) -> None:
+            own = self if start == 0 else _Lowering(*self._arguments)
+            for item in items[start:stop]:
+                run(own, item)
+
+        alone = len(items) == 1 and self._work > LARGE_PRODUCT
+        with nullcontext() if alone else one_blas_thread():
+            split(len(items), 1, some)
+
+    def shares(self) -> list[Share]:
+        """The blocks in groups, each of which adds to a sum of its own."""
+        tasks, images = self._arguments[0][:2]
+        if images <= self._images:
+            return [Share([block], 0) for block in self.blocks]
+        length = len(self.blocks) // tasks
+        return [
+            Share(self.blocks[task * length : (task + 1) * length][some], place)
+            for task in range(tasks)
+            for place, some in enumerate(_pieces(length, -(-length // PARTIAL_SUMS)))
+        ]
 
     def __call__(self, x: Array) -> Array:
         """Lower images ``(B, N, H, W, C)`` to matrices ``(B, N * Ho * Wo, kh * kw * C)``."""

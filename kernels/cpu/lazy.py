@@ -23,7 +23,7 @@ FLOATS = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 class Compiled:
     """A Numba kernel that compiles itself once for each dtype of its first argument.
 
-    Arrays have to be C-contiguous and aligned, as ``kernels.cpu.arrays.plain`` makes them.
+    Arrays have to be C-contiguous and aligned, as ``kernels.arrays.plain`` makes them.
     Read-only ones are accepted where the kernel does not write. Other arguments are ints.
 
     Attributes:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels import reference
-from kernels.cpu.arrays import plain, result
+from kernels.arrays import plain, result
 from kernels.cpu.lazy import compiled
 from kernels.cpu.threads import split
 from kernels.geometry import NO_PADDING, Padding, Pair, pooling_shape

@@ -1,9 +1,9 @@
-"""Sums scattered by index: transposes of indexing."""
+"""Elements gathered, and sums scattered, by index."""
 
 import numpy as np
 
 from kernels import reference
-from kernels.cpu.arrays import plain
+from kernels.arrays import plain
 from kernels.cpu.lazy import Compiled, compiled
 from kernels.cpu.threads import split, thread_count
 
@@ -11,19 +11,31 @@ from kernels.cpu.threads import split, thread_count
 GRAIN = 2**16
 
 
+def take_along(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    fits = values.ndim == index.ndim == 3 and values.shape[::2] == index.shape[::2]
+    _check(fits, values, index)
+    if not _take_elements.supports(values.dtype):
+        return reference.take_along(values, index)
+    outer, count, inner = index.shape
+    out = np.empty(index.shape, values.dtype)
+    if out.size:
+        values, index = plain(values), _checked(index, values.shape[1])
+        grain = GRAIN // (count * inner)
+        split(outer, grain, lambda a, b: _take_elements(values, index, out, a, b))
+    return out
+
+
 def index_add(values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
+    _check(index.shape == values.shape[1:2], values, index)
     if not _add_slices.supports(values.dtype):
         return reference.index_add(values, index, size)
-    if index.shape != values.shape[1:2]:
-        raise ValueError(f"index of shape {index.shape} does not fit values {values.shape}")
     return _scatter(_add_slices, values, index, size)
 
 
 def take_along_transpose(values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
+    _check(index.shape == values.shape and values.ndim in (2, 3), values, index)
     if not _add_elements.supports(values.dtype):
         return reference.take_along_transpose(values, index, size)
-    if index.shape != values.shape or values.ndim not in (2, 3):
-        raise ValueError(f"index of shape {index.shape} does not fit values {values.shape}")
     if values.ndim == 3:
         return _scatter(_add_elements, values, index, size)
     return _scatter(_add_elements, values[:, :, None], index[:, :, None], size)[:, :, 0]
@@ -31,6 +43,11 @@ def take_along_transpose(values: np.ndarray, index: np.ndarray, size: int) -> np
 
 def scatter_add_nd(values: np.ndarray, flat_index: np.ndarray, size: int) -> np.ndarray:
     return index_add(values[None], flat_index, size)[0]
+
+
+def _check(fits: bool, values: np.ndarray, index: np.ndarray) -> None:
+    if not fits:
+        raise ValueError(f"index of shape {index.shape} does not fit values {values.shape}")
 
 
 def _scatter(kernel: Compiled, values: np.ndarray, index: np.ndarray, size: int) -> np.ndarray:
@@ -54,7 +71,7 @@ def _scatter(kernel: Compiled, values: np.ndarray, index: np.ndarray, size: int)
 
 
 def _checked(index: np.ndarray, size: int) -> np.ndarray:
-    """The index as the kernels need it. They trust it, so it has to be within bounds."""
+    """The index as the kernels need it: Numba wraps negative ones, but does not check bounds."""
     if index.dtype.kind not in "iu":
         raise IndexError(f"an index has to be of integer type, got {index.dtype}")
     low, high = index.min(), index.max()
@@ -64,22 +81,24 @@ def _checked(index: np.ndarray, size: int) -> np.ndarray:
 
 
 @compiled(writes="out")
+def _take_elements(values, index, out, first_p, last_p):
+    for p in range(first_p, last_p):
+        for m in range(index.shape[1]):
+            for q in range(index.shape[2]):
+                out[p, m, q] = values[p, index[p, m, q], q]
+
+
+@compiled(writes="out")
 def _add_slices(values, index, out, first_p, last_p, first_q, last_q):
-    """out[p, index[m], q] += values[p, m, q]"""
-    size = out.shape[1]
     for p in range(first_p, last_p):
         for m in range(values.shape[1]):
-            k = index[m] if index[m] >= 0 else index[m] + size
             for q in range(first_q, last_q):
-                out[p, k, q] += values[p, m, q]
+                out[p, index[m], q] += values[p, m, q]
 
 
 @compiled(writes="out")
 def _add_elements(values, index, out, first_p, last_p, first_q, last_q):
-    """out[p, index[p, m, q], q] += values[p, m, q]"""
-    size = out.shape[1]
     for p in range(first_p, last_p):
         for m in range(values.shape[1]):
             for q in range(first_q, last_q):
-                k = index[p, m, q] if index[p, m, q] >= 0 else index[p, m, q] + size
-                out[p, k, q] += values[p, m, q]
+                out[p, index[p, m, q], q] += values[p, m, q]

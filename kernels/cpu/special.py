@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kernels import reference
-from kernels.cpu.arrays import plain, result
+from kernels.arrays import plain, result
 from kernels.cpu.lazy import Compiled, compiled
 from kernels.cpu.threads import split
 
@@ -69,20 +69,6 @@ def _erfinv_scalar(y: float) -> float:
         step = error * 0.5 * math.sqrt(math.pi) * math.exp(x * x)
         x -= step / (1 + x * step)
     return math.copysign(x, y)
-
-
-def _lgamma_scalar(x: float) -> float:
-    """math.lgamma, but with full relative accuracy near the zeros at 1 and 2."""
-    if x <= 0 and x == math.floor(x):
-        return math.inf
-    if not 0.5 < x < 2.5:
-        return math.lgamma(x)
-    # log Γ(2 + z) by its Taylor series (Abramowitz & Stegun 6.1.33), log Γ(1 + z) from that.
-    z = x - 2 if x > 1.5 else x - 1
-    series = 0.0
-    for coefficient in LGAMMA_AT_2:
-        series = series * z + coefficient
-    return series * z if x > 1.5 else series * z - math.log1p(z)
 
 
 def _digamma_scalar(x: float) -> float:
@@ -178,10 +164,10 @@ def _erfinv(x, out, start, stop):
         out[k] = _erfinv_scalar(np.float64(x[k]))
 
 
-@compiled(writes="out", helpers=(_lgamma_scalar,))
+@compiled(writes="out")
 def _lgamma(x, out, start, stop):
     for k in range(start, stop):
-        out[k] = _lgamma_scalar(np.float64(x[k]))
+        out[k] = math.lgamma(np.float64(x[k]))
 
 
 @compiled(writes="out", helpers=(_cot_pi, _digamma_scalar))
@@ -204,37 +190,6 @@ digamma = _elementwise(_digamma, reference.digamma)
 
 # --- coefficients, for Horner's rule from the highest power down -----------------------------
 
-# log Γ(2 + z)/z: 1 - γ, then (-1)ᵏ (ζ(k) - 1)/k for k = 2, 3, …
-LGAMMA_AT_2 = (
-    1.330476437424449e-10,
-    -2.7595228851242334e-10,
-    5.731367241678862e-10,
-    -1.1921401405860912e-09,
-    2.4836745438024785e-09,
-    -5.183475041970047e-09,
-    1.0838659214896955e-08,
-    -2.2711094608943164e-08,
-    4.7698101693639804e-08,
-    -1.0043224823968099e-07,
-    2.1207184805554665e-07,
-    -4.492469198764566e-07,
-    9.55141213040742e-07,
-    -2.039215753801366e-06,
-    4.374866789907488e-06,
-    -9.439488275268397e-06,
-    2.050721277567069e-05,
-    -4.492623673813314e-05,
-    9.945751278180853e-05,
-    -0.00022315475845357939,
-    0.0005096695247430425,
-    -0.001192753911703261,
-    0.0028905103307415234,
-    -0.007385551028673986,
-    0.020580808427784546,
-    -0.0673523010531981,
-    0.3224670334241132,
-    0.42278433509846713,
-)
 # The positive zero of digamma in two parts, and ψ(zero + h)/h: ψ⁽ᵏ⁾(zero)/k! for k = 1, 2, …
 DIGAMMA_ROOT = 1.4616321449683622
 DIGAMMA_ROOT_REST = 9.549995429965697e-17

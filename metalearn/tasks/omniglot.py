@@ -4,8 +4,8 @@ Lake, Salakhutdinov & Tenenbaum 2015, "Human-level concept learning through prob
 induction"; published at https://github.com/brendenlake/omniglot.
 
 The images are 105×105 and black and white. They are made grey and scaled to 28×28 with Pillow's
-antialiased Lanczos filter, as learn2learn and torchmeta do, ink 1 on paper 0. (MAML's own script
-also names Lanczos, but Pillow falls back to the nearest pixel for 1-bit images.)
+antialiased Lanczos filter, as learn2learn does, ink 1 on paper 0. (MAML's own script also names
+Lanczos, but Pillow falls back to the nearest pixel for 1-bit images.)
 
 Rotations follow MAML's code: each class of an episode is turned by its own random multiple of 90°,
 in training *and* in validation and test episodes, and an episode draws distinct characters. So

@@ -20,7 +20,7 @@ from kernel_cases import (
 
 import kernels
 from kernels import reference
-from kernels.cpu import conv, lazy
+from kernels.cpu import blas, conv, lazy, threads
 
 block_sizes = st.sampled_from([1, 1000, conv.BLOCK_BYTES])
 WIDE = ((1, 2), (0, 1))
@@ -103,23 +103,50 @@ def test_rounding_errors_grow_no_faster_than_the_sums(problem, block):
         assert_close(one, other, rounding_errors=length + 1, scale=scale)
 
 
-def test_results_repeat_bit_for_bit():
+@pytest.mark.parametrize(("tasks", "images"), [(1, 50), (3, 20), (9, 2)])
+def test_results_repeat_bit_for_bit_on_any_number_of_threads(tasks, images):
     rng = np.random.default_rng(0)
-    x, w = normal(rng, (1, 50, 14, 14, 16), "f"), normal(rng, (1, 3, 3, 16, 8), "f")
-    with patch.object(conv, "BLOCK_BYTES", 2**20):
-        assert len(conv._Lowering(x.shape, x.dtype, (3, 3), (1, 1), WIDE, (1, 1)).blocks) > 3
-        g = kernels.conv(x, w, (1, 1), WIDE)
-        first = kernels.conv_weight(x, g, (3, 3), (1, 1), WIDE)
-        for _ in range(3):
-            assert_same(kernels.conv(x, w, (1, 1), WIDE), g)
-            assert_same(kernels.conv_weight(x, g, (3, 3), (1, 1), WIDE), first)
+    x = normal(rng, (tasks, images, 14, 14, 16), "f")
+    w = normal(rng, (tasks, 3, 3, 16, 8), "f")
+    found = []
+    for workers in (1, 2, 5, 5):
+        with (
+            patch.object(conv, "BLOCK_BYTES", 2**19),
+            patch.object(threads, "thread_count", lambda workers=workers: workers),
+        ):
+            lowering = conv._Lowering(x.shape, x.dtype, (3, 3), (1, 1), WIDE, (1, 1), 8)
+            assert len(lowering.shares()) > 3
+            g = kernels.conv(x, w, (1, 1), WIDE)
+            found.append(trio_of(x, w, g))
+    for again in found[1:]:
+        for one, other in zip(again, found[0], strict=True):
+            assert_same(one, other)
+
+
+def trio_of(x, w, g):
+    return (
+        g,
+        kernels.conv_input(g, w, x.shape[2:4], (1, 1), WIDE),
+        kernels.conv_weight(x, g, w.shape[1:3], (1, 1), WIDE),
+    )
+
+
+def test_sums_of_one_task_are_few_and_hold_every_block_once():
+    """However many images: each sum costs as much memory as the filters."""
+    lowering = conv._Lowering((2, 700, 14, 14, 64), np.dtype("f"), (3, 3), (1, 1), WIDE, (1, 1), 64)
+    shares = lowering.shares()
+    assert len(lowering.blocks) > 50
+    assert sorted({share.place for share in shares}) == list(range(conv.PARTIAL_SUMS))
+    assert [block for share in shares for block in share.blocks] == lowering.blocks
+    for share in shares:
+        assert len({block[0].start for block in share.blocks}) == 1
 
 
 @pytest.mark.parametrize("images", [1, 5, 700])
 @pytest.mark.parametrize("tasks", [1, 32])
 def test_blocks_cover_everything_once_within_the_workspace(tasks, images):
     lowering = conv._Lowering(
-        (tasks, images, 14, 14, 64), np.dtype("f"), (3, 3), (2, 2), WIDE, (1, 1)
+        (tasks, images, 14, 14, 64), np.dtype("f"), (3, 3), (2, 2), WIDE, (1, 1), 8
     )
     seen = np.zeros((tasks, images), int)
     for block in lowering.blocks:
@@ -154,3 +181,20 @@ def test_shapes_that_do_not_fit_are_refused():
         kernels.conv_input(g, w, (5, 4))
     with pytest.raises(ValueError, match=r"have .* windows"):
         kernels.conv_weight(x, g, (2, 3))
+
+
+def test_blas_has_one_thread_inside_and_its_own_number_again_outside():
+    controls = blas.find_controls()
+    if controls is None:
+        pytest.skip("NumPy was built with another BLAS")
+    before = controls.get()
+    try:
+        controls.set(2)
+        with pytest.raises(KeyError), blas.one_blas_thread():
+            with blas.one_blas_thread():
+                assert controls.get() == 1
+            assert controls.get() == 1
+            raise KeyError
+        assert controls.get() == 2
+    finally:
+        controls.set(before)

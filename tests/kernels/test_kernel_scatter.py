@@ -1,4 +1,4 @@
-"""index_add, take_along_transpose, scatter_add_nd."""
+"""take_along, index_add, take_along_transpose, scatter_add_nd."""
 
 from unittest.mock import patch
 
@@ -14,6 +14,9 @@ from kernels.cpu import lazy, scatter, threads
 
 sizes = st.integers(1, 5)
 lengths = st.integers(0, 9)
+workers = st.sampled_from([1, 2, 5])
+# With fewer slices than threads and a long last axis, threads share that.
+inners = st.sampled_from([0, 1, 2, 7, 11])
 index_types = st.sampled_from([np.int64, np.int32, np.uint8])
 
 
@@ -39,7 +42,26 @@ def agree(name, workers, *args):
 
 
 @law
-@given(st.data(), float_types, index_types, counts, lengths, counts, sizes, st.integers(1, 3))
+@given(st.data(), float_types, index_types, counts, lengths, inners, sizes, workers)
+def test_take_along_is_the_reference(data, dtype, index_type, outer, length, inner, size, workers):
+    values = data.draw(arrays((outer, size, inner), dtype, fill=normal))
+    index = data.draw(indices((outer, length, inner), size, index_type))
+    agree("take_along", workers, values, index)
+
+
+def test_take_along_refuses_what_is_out_of_bounds_or_does_not_fit():
+    values, index = np.zeros((1, 3, 2)), np.zeros((1, 4, 2), int)
+    for bad in (3, -4):
+        with pytest.raises(IndexError, match="out of bounds"):
+            kernels.take_along(values, index + bad)
+    with pytest.raises(IndexError, match="integer"):
+        kernels.take_along(values, index + 0.5)
+    with pytest.raises(ValueError, match="does not fit"):
+        kernels.take_along(values, index[:, :, :1])
+
+
+@law
+@given(st.data(), float_types, index_types, counts, lengths, inners, sizes, workers)
 def test_index_add_is_the_reference(data, dtype, index_type, outer, length, inner, size, workers):
     values = data.draw(arrays((outer, length, inner), dtype, fill=normal))
     index = data.draw(indices((length,), size, index_type))
@@ -47,7 +69,7 @@ def test_index_add_is_the_reference(data, dtype, index_type, outer, length, inne
 
 
 @law
-@given(st.data(), float_types, index_types, lengths, counts, sizes, st.integers(1, 3))
+@given(st.data(), float_types, index_types, lengths, inners, sizes, workers)
 def test_scatter_add_nd_is_the_reference(data, dtype, index_type, length, inner, size, workers):
     values = data.draw(arrays((length, inner), dtype, fill=normal))
     index = data.draw(indices((length,), size, index_type))
@@ -55,11 +77,11 @@ def test_scatter_add_nd_is_the_reference(data, dtype, index_type, length, inner,
 
 
 @law
-@given(st.data(), float_types, index_types, lengths, sizes, st.integers(1, 3), st.booleans())
+@given(st.data(), float_types, index_types, lengths, sizes, workers, st.booleans())
 def test_take_along_transpose_is_the_reference(
     data, dtype, index_type, length, size, workers, three
 ):
-    shape = data.draw(st.tuples(counts, st.just(length), *[counts] * three))
+    shape = data.draw(st.tuples(counts, st.just(length), *[inners] * three))
     values = data.draw(arrays(shape, dtype, fill=normal))
     agree(
         "take_along_transpose", workers, values, data.draw(indices(shape, size, index_type)), size

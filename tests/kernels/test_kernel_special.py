@@ -71,8 +71,9 @@ def test_erfinv(mpmath):
 def test_lgamma(mpmath):
     points = np.concatenate([POSITIVE, ZEROS, np.abs(TINY), 2 - ZEROS % 1])
     expected = truth(mpmath.loggamma, points)
-    scale = 1 + np.abs(expected)  # math.lgamma is not accurate near the zeros
-    assert_close(kernels.lgamma(points), expected, rounding_errors=32)
+    scale = 1 + np.abs(expected)  # the reference is not accurate near the zeros
+    best = None if lazy.numba_loads() else scale
+    assert_close(kernels.lgamma(points), expected, rounding_errors=32, scale=best)
     assert_close(reference.lgamma(points), expected, rounding_errors=32, scale=scale)
 
 
@@ -88,7 +89,8 @@ def test_digamma(mpmath):
     points = np.concatenate([POSITIVE, ZEROS, np.abs(TINY)])
     expected = truth(mpmath.digamma, points)
     scale = 1 + np.abs(expected)  # the reference is not accurate near the zero
-    assert_close(kernels.digamma(points), expected, rounding_errors=128)
+    best = None if lazy.numba_loads() else scale
+    assert_close(kernels.digamma(points), expected, rounding_errors=128, scale=best)
     assert_close(reference.digamma(points), expected, rounding_errors=32, scale=scale)
 
 

@@ -100,6 +100,12 @@ def test_an_unreadable_image_is_refused(folder, name):
         load_folder(folder)
 
 
+def test_a_line_break_in_a_name_does_not_break_the_message(folder):
+    write_files(folder, {"Latin/a/x\ny.png": b"not an image"})
+    with raises_data_error("x y.png", "cannot be read"):
+        load_folder(folder)
+
+
 def test_an_image_too_large_in_pixels_is_refused(folder):
     write_files(folder, {"Latin/a/x.png": huge_png()})
     with raises_data_error(folder / "Latin/a/x.png", "too large"):

@@ -1,10 +1,13 @@
 """From image files to pixels: polarity, levels, colour, resizing, and files that are broken."""
 
+import struct
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from metalearn.tasks import DataError, Preprocess
 from metalearn.tasks.images import read_image
@@ -23,7 +26,9 @@ def read(pixels, **settings_):
     return read_image(png(pixels), "page.png", Preprocess(**settings_))
 
 
-@pytest.mark.parametrize(("paper", "ink"), [(255, 0), (0, 255), (180, 40), (60, 150), (200, 199)])
+@pytest.mark.parametrize(
+    ("paper", "ink"), [(255, 0), (0, 255), (180, 40), (100, 20), (60, 150), (140, 250), (200, 199)]
+)
 def test_auto_takes_paper_to_0_and_ink_to_255(paper, ink):
     image = read(page(paper, ink), size=28, ink="auto")
     assert image.shape == (1, 28, 28) and image.dtype == np.uint8
@@ -52,7 +57,9 @@ def test_paper_with_noise_becomes_nearly_clean():
 
 
 def test_a_blank_page_has_no_ink():
-    assert not read(np.full((50, 50), 200, np.uint8)).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not read(np.full((50, 50), 77, np.uint8)).any()
 
 
 def test_fixed_polarity_does_not_stretch():
@@ -141,10 +148,22 @@ def test_an_image_with_too_many_pixels_is_refused(side):
         read_image(huge_png(side), "bomb.png", Preprocess())
 
 
-def test_a_program_is_not_an_image():
-    # Pillow would hand PostScript to an interpreter.
-    with raises_data_error("a.eps", "cannot be read"):
-        read_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a.eps", Preprocess())
+@pytest.mark.parametrize("kind", ["PCX", "EPS"])
+def test_formats_out_of_the_list_are_not_even_tried(kind):
+    # Pillow would read the first, and hand the second, a program, to an interpreter.
+    data = encode(Image.fromarray(page(255, 0)), kind)
+    with raises_data_error("a.img", "cannot be read", "not a known format"):
+        read_image(data, "a.img", Preprocess())
+
+
+@pytest.mark.parametrize("error", [struct.error("x"), IndexError("x"), SyntaxError("x")])
+def test_whatever_a_decoder_raises_the_image_is_named(monkeypatch, error):
+    def load(_):
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    with raises_data_error("a.png", "cannot be read"):
+        read_image(png(page(255, 0)), "a.png", Preprocess())
 
 
 def test_another_size_than_expected_is_refused():

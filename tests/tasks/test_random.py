@@ -55,6 +55,10 @@ def test_normals_have_the_moments_of_the_normal_distribution():
     # Standard deviations of the sample moments of 100,000 numbers: √1, √2, √15, √96 / √n.
     bounds = 5 * np.sqrt([1, 2, 15, 96]) / np.sqrt(numbers.size)
     assert (np.abs(np.array(moments) - [0, 1, 0, 3]) < bounds).all()
+    # The two that come from one pair of uniform numbers are unrelated, in sign and in size.
+    pairs = numbers.reshape(1000, 2, 50)
+    for x, y in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 0] ** 2, pairs[:, 1] ** 2)):
+        assert abs(np.corrcoef(x.ravel(), y.ravel())[0, 1]) < 5 / np.sqrt(50_000)
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))), counters)

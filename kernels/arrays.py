@@ -1,4 +1,4 @@
-"""What a kernel may assume of the arrays it works on."""
+"""What kernels ask of the arrays they work on."""
 
 import numpy as np
 

@@ -1,0 +1,188 @@
+"""Padding, joining and cutting: NumPy's conveniences, composed of structural operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index as as_integer
+from typing import Any
+
+import numpy as np
+
+from autograd_core.errors import ShapeError
+from autograd_core.ops.arithmetic import where
+from autograd_core.ops.index import take
+from autograd_core.ops.structural import (
+    Shape,
+    as_shape,
+    as_slices,
+    astype,
+    atleast_2d,
+    concatenate,
+    embed_p,
+    flip,
+    normalize_axis,
+    ravel,
+    reshape,
+    slice_axis,
+    split,
+    squeeze,
+    transpose,
+)
+from autograd_core.tensor import Tensor, asarray
+
+__all__ = [
+    "append",
+    "array_split",
+    "atleast_3d",
+    "broadcast_shapes",
+    "column_stack",
+    "delete",
+    "dstack",
+    "fliplr",
+    "flipud",
+    "pad",
+    "permute_dims",
+    "unstack",
+]
+
+PERIODIC = ("edge", "reflect", "symmetric", "wrap")
+
+
+def pad(x: Any, widths: Any, mode: str = "constant", value: Any = 0) -> Tensor:
+    """x with entries added before and after along its axes.
+
+    Args:
+        x: any shape.
+        widths: (before, after) for each axis, one such pair for all axes, or one number for all.
+        mode: "constant" (`value`), "edge" (the entry on the edge), "reflect" (mirrored, without
+            the edge), "symmetric" (mirrored, with the edge) or "wrap" (from the other side).
+        value: a number; derivatives flow through it.
+
+    Raises:
+        ShapeError: the widths do not fit the axes, are negative, or there is nothing to repeat.
+    """
+    x = asarray(x)
+    pairs = _pairs(widths, x.ndim)
+    if mode == "constant":
+        return _pad_constant(x, pairs, value)
+    if mode not in PERIODIC:
+        raise ValueError(f"pad: expected mode 'constant' or one of {PERIODIC}, got {mode!r}")
+    for axis, (before, after) in enumerate(pairs):
+        if before or after:
+            n = x.shape[axis]
+            if n == 0:
+                raise ShapeError(f"pad: axis {axis} is empty, there is nothing to repeat")
+            x = take(x, np.pad(np.arange(n), (before, after), mode=mode), axis)  # type: ignore[call-overload]
+    return x
+
+
+def _pairs(widths: Any, ndim: int) -> list[tuple[int, int]]:
+    try:
+        pairs = np.broadcast_to(np.asarray(widths), (ndim, 2)).tolist()
+    except ValueError:
+        raise ShapeError(f"pad: widths {widths!r} do not fit {ndim} axes") from None
+    if any(as_integer(n) < 0 for pair in pairs for n in pair):
+        raise ShapeError(f"pad: widths cannot be negative, got {widths!r}")
+    return [(a, b) for a, b in pairs]
+
+
+def _pad_constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor:
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))
+    key = tuple((a, a + n, 1) for n, (a, _) in zip(x.shape, pairs, strict=True))
+    padded = embed_p(x, key=key, shape=shape)
+    if value.__class__ is not Tensor and np.ndim(value) == 0 and value == 0:
+        return padded
+    outside = np.ones(shape, bool)
+    outside[as_slices(key)] = False
+    return where(outside, astype(value, x.dtype), padded)
+
+
+# Joining --------------------------------------------------------------------------------------
+
+
+def atleast_3d(x: Any) -> Tensor:
+    """x with three axes: (n,) becomes (1, n, 1) and (m, n) becomes (m, n, 1)."""
+    x = asarray(x)
+    return x if x.ndim >= 3 else reshape(x, (*atleast_2d(x).shape, 1))
+
+
+def dstack(arrays: Sequence[Any]) -> Tensor:
+    """The arrays joined along axis 2, given three axes first; see `atleast_3d`."""
+    return concatenate([atleast_3d(x) for x in arrays], 2)
+
+
+def column_stack(arrays: Sequence[Any]) -> Tensor:
+    """Vectors as the columns of a matrix; matrices are joined to them as they are."""
+    tensors = [asarray(x) for x in arrays]
+    return concatenate([x if x.ndim >= 2 else reshape(x, (x.size, 1)) for x in tensors], 1)
+
+
+def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
+    """x and `values` joined along an axis; both flattened where it is None."""
+    return concatenate([x, values], axis)
+
+
+# Cutting --------------------------------------------------------------------------------------
+
+
+def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """As `split`, but a number of parts need not divide the axis: the first ones are one longer."""
+    x = asarray(x)
+    if np.ndim(sections) == 0:
+        parts = as_integer(sections)  # type: ignore[arg-type]
+        if parts < 1:
+            raise ShapeError(f"array_split: expected at least 1 part, got {parts}")
+        length, longer = divmod(x.shape[normalize_axis(axis, x.ndim)], parts)
+        sections = [i * length + min(i, longer) for i in range(1, parts)]
+    return split(x, sections, axis)
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along an axis, without it."""
+    x = asarray(x)
+    axis = normalize_axis(axis, x.ndim)
+    return tuple(squeeze(slice_axis(x, axis, i, i + 1), axis) for i in range(x.shape[axis]))
+
+
+def delete(x: Any, places: Any, axis: int | None = None) -> Tensor:
+    """x without the entries at some places (a number, a slice, or several numbers) along an axis;
+    flattened where it is None.
+
+    Raises:
+        IndexError: a place is out of bounds.
+    """
+    x = asarray(x)
+    if axis is None:
+        x, axis = ravel(x), 0
+    axis = normalize_axis(axis, x.ndim)
+    return take(x, np.delete(np.arange(x.shape[axis]), places), axis)
+
+
+# Order and shapes -----------------------------------------------------------------------------
+
+
+def fliplr(x: Any) -> Tensor:
+    """x with the order of its columns (axis 1) reversed."""
+    return flip(x, 1)
+
+
+def flipud(x: Any) -> Tensor:
+    """x with the order of its rows (axis 0) reversed."""
+    return flip(x, 0)
+
+
+def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
+    """x with its axes in the order `axes`; another name of `transpose`, from the array API."""
+    return transpose(x, axes)
+
+
+def broadcast_shapes(*shapes: Shape) -> tuple[int, ...]:
+    """The shape that arrays of some shapes have when broadcast together.
+
+    Raises:
+        ShapeError: they do not broadcast.
+    """
+    try:
+        return np.broadcast_shapes(*map(as_shape, shapes))
+    except ValueError as error:
+        raise ShapeError(f"broadcast_shapes: {error}") from None

@@ -1,0 +1,113 @@
+"""Sigmoids and softmaxes: exponentials brought to a common scale, without overflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_core.declare import elementwise
+from autograd_core.ops.elementary import exp
+from autograd_core.ops.reduce import sum as sum_
+from autograd_core.ops.structural import normalize_axis
+from autograd_core.primitive import Primitive
+from autograd_core.tensor import Tensor, asarray
+
+__all__ = ["log_sigmoid", "log_softmax", "sigmoid", "softmax", "softplus"]
+
+
+def _sigmoid_kernel(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) as eᵐⁱⁿ⁽ˣ·⁰⁾ / (1 + e⁻|ˣ|): no overflow, accurate in both tails."""
+    small = np.exp(-np.abs(x))
+    return np.exp(np.minimum(x, 0)) / (1 + small)
+
+
+def _softplus_kernel(x: Any) -> Any:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+sigmoid = elementwise(
+    "sigmoid",
+    _sigmoid_kernel,
+    lambda out, _x: out * (1 - out),
+    doc="1 / (1 + e⁻ˣ), elementwise, without overflow.",
+)
+softplus = elementwise(
+    "softplus",
+    _softplus_kernel,
+    lambda _out, x: sigmoid(x),
+    doc="log(1 + eˣ), elementwise, without overflow.",
+)
+
+
+def log_sigmoid(x: Any) -> Tensor:
+    """log(sigmoid(x)), elementwise, without overflow."""
+    return -softplus(-asarray(x))
+
+
+# softmax --------------------------------------------------------------------------------------
+
+
+def _log_softmax_kernel(x: Any, axis: int) -> Any:
+    if x.size == 0:
+        return x.copy()
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted
+
+
+def _softmax_kernel(x: Any, axis: int) -> Any:
+    if x.size == 0:
+        return x.copy()
+    shares = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    shares /= np.sum(shares, axis=axis, keepdims=True)
+    return shares
+
+
+def _domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_rank=1, min_length=0)
+    return (draw.array(shape),), {"axis": draw.integer(0, len(shape) - 1)}
+
+
+def _softmax_rule(g: Tensor, out: Tensor, _x: None, *, axis: int) -> Tensor:
+    """The Jacobian diag(s) - s sᵀ is symmetric: one rule for both modes."""
+    scaled = g * out
+    return scaled - out * sum_(scaled, axis, keepdims=True)
+
+
+softmax_p = Primitive(
+    "softmax",
+    _softmax_kernel,
+    shape=lambda x, axis: x,  # noqa: ARG005
+    vjps=[_softmax_rule],
+    jvps=[_softmax_rule],
+    batch=lambda _size, args, _batched, axis: softmax_p(args[0], axis=axis + 1),
+    domain=_domain,
+)
+log_softmax_p = Primitive(
+    "log_softmax",
+    _log_softmax_kernel,
+    shape=lambda x, axis: x,  # noqa: ARG005
+    vjps=[lambda g, out, _x, *, axis: g - exp(out) * sum_(g, axis, keepdims=True)],
+    jvps=[lambda t, out, _x, *, axis: t - sum_(exp(out) * t, axis, keepdims=True)],
+    batch=lambda _size, args, _batched, axis: log_softmax_p(args[0], axis=axis + 1),
+    domain=_domain,
+)
+
+
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """exp(x) / Σ exp(x) along an axis, without overflow."""
+    x = _floating(x)
+    return softmax_p(x, axis=normalize_axis(axis, x.ndim))
+
+
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """log(softmax(x)) along an axis, without overflow, and accurate where softmax(x) is tiny."""
+    x = _floating(x)
+    return log_softmax_p(x, axis=normalize_axis(axis, x.ndim))
+
+
+def _floating(x: Any) -> Tensor:
+    """Integers as float64, as NumPy's exp takes them."""
+    x = asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)

@@ -1,0 +1,77 @@
+"""What an optimiser is, and how several make one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_core.ops.structural import astype
+from autograd_core.tensor import Tensor, asarray
+from autograd_core.tree import tree_map
+
+Number = Any  # a Python number or a scalar tensor; derivatives flow through a tensor
+Schedule = Callable[[Any], Any]
+"""A function of the number of steps taken so far, an integer tensor."""
+
+
+class Optimizer(NamedTuple):
+    """A pair of pure functions.
+
+    `init(params) -> state`: a pytree of tensors, to be kept and handed back (and saved with the
+    parameters).
+
+    `update(grads, state, params) -> (updates, state)`: what to *add* to the parameters, in their
+    structure, shapes and dtypes. `apply` adds it:
+
+        updates, state = optimizer.update(grads, state, params)
+        params = apply(params, updates)
+    """
+
+    init: Callable[[Any], Any]
+    update: Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def apply(params: Any, updates: Any) -> Any:
+    """The parameters after a step: params + updates, leaf by leaf."""
+    return tree_map(lambda p, u: p + u, params, updates)
+
+
+def chain(*optimizers: Optimizer) -> Optimizer:
+    """One after the other: each is given, as gradients, the updates of the one before.
+
+    chain(clip_by_global_norm(1.0), adam(1e-3))
+    """
+
+    def init(params: Any) -> tuple:
+        return tuple(o.init(params) for o in optimizers)
+
+    def update(grads: Any, state: tuple, params: Any) -> tuple[Any, tuple]:
+        states = []
+        for optimizer, old in zip(optimizers, state, strict=True):
+            grads, new = optimizer.update(grads, old, params)
+            states.append(new)
+        return grads, tuple(states)
+
+    return Optimizer(init, update)
+
+
+def no_steps() -> Tensor:
+    """The count of steps at the start."""
+    return asarray(np.zeros((), np.int64))
+
+
+def zeros_like(params: Any) -> Any:
+    """Zeros in the structure, shapes and dtypes of the parameters."""
+    return tree_map(lambda p: asarray(np.zeros(p.shape, p.dtype)), params)
+
+
+def rate_at(rate: Number | Schedule, count: Tensor) -> Any:
+    """A learning rate, or what a schedule says it is after `count` steps."""
+    return rate(count) if callable(rate) else rate
+
+
+def beside(value: Number, like: Tensor) -> Number:
+    """A number that does not promote `like`: a tensor is cast to its dtype."""
+    return value if isinstance(value, int | float) else astype(asarray(value), like.dtype)

@@ -1,0 +1,286 @@
+"""Random numbers that depend on a key alone: no hidden state, the same numbers everywhere.
+
+    key = random.key(0)
+    init_key, data_key = random.split(key)
+    w = random.normal(init_key, (3, 4))
+
+A key gives the same numbers each time, so use each key once: `split` it for independent ones, or
+`fold_in` a step or an index. Keys are tensors, uint64 (2,): under `vmap` a mapped key gives each
+slice its own numbers, and one that is not mapped gives all slices the same.
+
+The bits are those of Philox-4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+2011) with that key; what is made of them is written here, so that results do not change with NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_core.declare import nondifferentiable
+from autograd_core.errors import DtypeError, ShapeError
+from autograd_core.ops.arithmetic import less
+from autograd_core.ops.index import take
+from autograd_core.ops.structural import Aval, as_shape, astype, broadcast_to, with_batch
+from autograd_core.primitive import Primitive, bind
+from autograd_core.tensor import Tensor, asarray, box
+
+__all__ = [
+    "bernoulli",
+    "bits",
+    "fold_in",
+    "key",
+    "normal",
+    "permutation",
+    "randint",
+    "split",
+    "uniform",
+]
+
+Shape = int | Sequence[int]
+UINT64 = np.dtype(np.uint64)
+
+# The last word of Philox' counter says what the numbers are for, so that children of a key and
+# numbers drawn with it never meet.
+DRAW, SPLIT, FOLD = 0, 1, 2
+
+
+def key(seed: int) -> Tensor:
+    """A key made of a seed, any whole number from 0.
+
+    Raises:
+        ValueError: a negative seed.
+    """
+    return box(np.random.SeedSequence(int(seed)).generate_state(2, np.uint64))
+
+
+def _raw(key: np.ndarray, count: int, purpose: int = DRAW, index: int = 0) -> np.ndarray:
+    """`count` numbers of 64 random bits."""
+    generator = np.random.Philox(key=key, counter=[0, index, 0, purpose])
+    return generator.random_raw(count)
+
+
+# Primitives: functions of a key -----------------------------------------------------------------
+
+
+def _keyed(
+    name: str,
+    sample: Callable[..., np.ndarray],
+    shape: Callable[..., tuple[int, ...]],
+    dtype: Callable[..., np.dtype],
+    domain: Callable[[Any], dict],
+) -> Primitive:
+    """A primitive that draws from a key, or, for a stack of keys (…, 2), from each of them.
+
+    Args:
+        sample: `sample(key, **params)`, an array of the shape and dtype that `shape(**params)` and
+            `dtype(**params)` say.
+        domain: draws the params.
+    """
+
+    def kernel(keys: Any, **params: Any) -> np.ndarray:
+        if keys.ndim == 1:
+            return sample(keys, **params)
+        stacked = [sample(k, **params) for k in keys.reshape(-1, 2)]
+        lead = keys.shape[:-1]
+        return np.reshape(np.array(stacked, dtype(**params)), (*lead, *shape(**params)))
+
+    primitive = nondifferentiable(
+        name,
+        kernel,
+        shape=lambda keys, **params: Aval((*keys.shape[:-1], *shape(**params)), dtype(**params)),
+        batch=lambda _size, args, _batched, **params: bind(primitive, args, params),
+        domain=lambda draw: ((draw.integers((2,), 0, 9).astype(UINT64),), domain(draw)),
+    )
+    return primitive
+
+
+def _sample_bits(key: Any, shape: tuple[int, ...]) -> Any:
+    return _raw(key, math.prod(shape)).reshape(shape)
+
+
+def _sample_uniform(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """As many of the leading bits as the significand holds, as a fraction in [0, 1)."""
+    count = math.prod(shape)
+    if dtype.itemsize == 8:
+        return ((_raw(key, count) >> np.uint64(11)) * 2.0**-53).reshape(shape)
+    halves = _raw(key, -(-count // 2)).astype("<u8", copy=False).view("<u4")[:count]
+    return ((halves >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+
+
+def _sample_normal(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """Box and Muller, "A note on the generation of random normal deviates" (1958)."""
+    count = math.prod(shape)
+    first, second = _sample_uniform(key, (2, -(-count // 2)), np.dtype(np.float64))
+    radius, angle = np.sqrt(-2 * np.log1p(-first)), 2 * np.pi * second
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return pairs[:count].astype(dtype).reshape(shape)
+
+
+def _sample_permutation(key: Any, length: int) -> Any:
+    return np.argsort(_raw(key, length), kind="stable")
+
+
+def _some_shape(draw: Any) -> dict:
+    return {"shape": draw.shape(min_length=0)}
+
+
+def _shape_and_dtype(draw: Any) -> dict:
+    return {**_some_shape(draw), "dtype": np.dtype(draw.choice([np.float32, np.float64]))}
+
+
+bits_p = _keyed(
+    "random_bits",
+    _sample_bits,
+    shape=lambda shape: shape,
+    dtype=lambda shape: UINT64,  # noqa: ARG005
+    domain=_some_shape,
+)
+uniform_p = _keyed(
+    "random_uniform",
+    _sample_uniform,
+    shape=lambda shape, dtype: shape,  # noqa: ARG005
+    dtype=lambda shape, dtype: dtype,  # noqa: ARG005
+    domain=_shape_and_dtype,
+)
+normal_p = _keyed(
+    "random_normal",
+    _sample_normal,
+    shape=lambda shape, dtype: shape,  # noqa: ARG005
+    dtype=lambda shape, dtype: dtype,  # noqa: ARG005
+    domain=_shape_and_dtype,
+)
+permutation_p = _keyed(
+    "random_permutation",
+    _sample_permutation,
+    shape=lambda length: (length,),
+    dtype=lambda length: np.dtype(np.int64),  # noqa: ARG005
+    domain=lambda draw: {"length": draw.integer(1, 5)},
+)
+split_p = _keyed(
+    "random_split",
+    lambda key, count: _raw(key, 2 * count, SPLIT).reshape(count, 2),
+    shape=lambda count: (count, 2),
+    dtype=lambda count: UINT64,  # noqa: ARG005
+    domain=lambda draw: {"count": draw.integer(1, 3)},
+)
+
+
+def _fold_kernel(keys: Any, data: Any) -> Any:
+    lead = np.broadcast_shapes(keys.shape[:-1], data.shape)
+    keys, data = np.broadcast_to(keys, (*lead, 2)), np.broadcast_to(data, lead)
+    children = [
+        _raw(k, 2, FOLD, int(index))
+        for k, index in zip(keys.reshape(-1, 2), data.reshape(-1), strict=True)
+    ]
+    return np.array(children, UINT64).reshape(*lead, 2)
+
+
+fold_in_p: Primitive = nondifferentiable(
+    "random_fold_in",
+    _fold_kernel,
+    shape=lambda keys, data: Aval((*np.broadcast_shapes(keys.shape[:-1], data.shape), 2), UINT64),
+    batch=lambda size, args, batched: bind(
+        fold_in_p, [with_batch(x, b, size) for x, b in zip(args, batched, strict=True)], {}
+    ),
+    domain=lambda draw: (
+        (draw.integers((2,), 0, 9).astype(UINT64), draw.integers((), 0, 9).astype(UINT64)),
+        {},
+    ),
+)
+
+
+# What users call --------------------------------------------------------------------------------
+
+
+def split(key: Any, count: int = 2) -> Tensor:
+    """`count` independent keys made of one: uint64 (count, 2). Do not draw with `key` again."""
+    return split_p(_checked("split", key), count=int(count))
+
+
+def fold_in(key: Any, data: Any) -> Tensor:
+    """The key numbered `data`, an integer of up to 64 bits, of those that descend from `key`.
+
+    Raises:
+        DtypeError: `data` is not an integer.
+    """
+    data = asarray(data)
+    if data.dtype.kind not in "iu":
+        raise DtypeError(f"fold_in: expected an integer, got {data.dtype}")
+    return fold_in_p(_checked("fold_in", key), astype(data, UINT64))
+
+
+def bits(key: Any, shape: Shape = ()) -> Tensor:
+    """Numbers of 64 random bits each, uint64."""
+    return bits_p(_checked("bits", key), shape=as_shape(shape))
+
+
+def uniform(
+    key: Any, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float32
+) -> Tensor:
+    """Uniform in [low, high), which broadcast against `shape`; derivatives flow through them."""
+    dtype = _float(dtype)
+    unit = uniform_p(_checked("uniform", key), shape=as_shape(shape), dtype=dtype)
+    low, high = asarray(low, dtype), asarray(high, dtype)
+    return unit * (high - low) + low
+
+
+def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Tensor:
+    """Normal with mean 0 and variance 1."""
+    return normal_p(_checked("normal", key), shape=as_shape(shape), dtype=_float(dtype))
+
+
+def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Tensor:
+    """True with probability p, which broadcasts to `shape` (its own by default)."""
+    p = asarray(p)
+    shape = p.shape if shape is None else as_shape(shape)
+    dtype = p.dtype if p.dtype.kind == "f" else np.float64
+    unit = uniform_p(_checked("bernoulli", key), shape=shape, dtype=_float(dtype))
+    return less(unit, broadcast_to(p, shape))
+
+
+def randint(key: Any, shape: Shape, low: int, high: int) -> Tensor:
+    """Whole numbers in [low, high), int64.
+
+    They are remainders of 64 bits, so that no number is likelier than another by more than a share
+    (high - low) / 2⁶⁴.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not low < high:
+        raise ValueError(f"randint: there is no whole number in [{low}, {high})")
+    return astype(bits(key, shape) % np.uint64(high - low), np.int64) + low
+
+
+def permutation(key: Any, x: Any, axis: int = 0) -> Tensor:
+    """The numbers 0, …, n - 1 in random order for a number n; else x, shuffled along an axis."""
+    key = _checked("permutation", key)
+    if isinstance(x, int):
+        return permutation_p(key, length=x)
+    x = asarray(x)
+    return take(x, permutation_p(key, length=x.shape[axis]), axis)
+
+
+def _checked(name: str, key: Any) -> Tensor:
+    key = asarray(key)
+    if key.dtype != UINT64 or key.shape[-1:] != (2,):
+        raise DtypeError(
+            f"{name}: expected a key, uint64 (2,), as random.key(seed) makes it; "
+            f"got {key.dtype} of shape {key.shape}"
+        )
+    if key.ndim != 1:
+        raise ShapeError(
+            f"{name}: expected one key, got keys of shape {key.shape}; take one, or use vmap"
+        )
+    return key
+
+
+def _float(dtype: Any) -> np.dtype:
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise DtypeError(f"random numbers come in float32 and float64, not {dtype}")
+    return dtype

@@ -1,0 +1,186 @@
+"""Laws of the rules of both modes: first derivatives, and those of derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from autograd_core import transforms
+from autograd_core.errors import RuleError
+from autograd_core.tensor import Tensor
+from autograd_core.testing.case import (
+    EXACT,
+    Case,
+    Function,
+    alone_and_together,
+    checking,
+    named,
+    numbers,
+    pullback,
+    pushforward,
+    require_all_close,
+)
+from autograd_core.testing.numeric import (
+    Arrays,
+    LawViolation,
+    direction,
+    directional,
+    largest,
+    require_close,
+)
+
+
+def _numeric(f: Function) -> Callable:
+    return lambda *xs: numbers(f(*xs))
+
+
+def forward_rules(case: Case) -> None:
+    """The jvp rule of each argument is the derivative of the kernel, by differences."""
+    for places in alone_and_together(case.pushed):
+        with checking(case, f"jvp of {named(places)} = the kernel's derivative by differences"):
+            _check_push(case, case.function(places), case.at(places))
+
+
+def _check_push(case: Case, f: Function, xs: Arrays) -> None:
+    ts = direction(case.rng, xs)
+    estimates = directional(_numeric(f), xs, ts, case.step)
+    got = numbers(transforms.jvp(f, xs, ts)[1])
+    for i, (t, estimate) in enumerate(zip(got, estimates, strict=True)):
+        tolerance = estimate.error + EXACT * largest(estimate.value)
+        require_close(t, estimate.value, tolerance, f"tangent of output {i}")
+
+
+def adjointness(case: Case) -> None:
+    """<vjp(g), t> = <g, jvp(t)> for each argument and output alone, and for all together."""
+    for places in alone_and_together(case.pulled):
+        if set(places) <= set(case.pushed):
+            f, xs = case.function(places), case.at(places)
+            count = len(f(*xs))
+            for outputs in alone_and_together(tuple(range(count))):
+                with checking(case, f"<vjp(g), t> = <g, jvp(t)> in {named(places)} of {outputs}"):
+                    _check_adjoint(case, _outputs_of(f, outputs, count), xs)
+
+
+def _outputs_of(f: Function, outputs: tuple[int, ...], count: int) -> Function:
+    if len(outputs) == count:
+        return f
+    return lambda *xs: tuple(y for i, y in enumerate(f(*xs)) if i in outputs)
+
+
+def _check_adjoint(case: Case, f: Function, xs: Arrays) -> None:
+    ts = direction(case.rng, xs)
+    outs, tangents = transforms.jvp(f, xs, ts)
+    gs = direction(case.rng, numbers(outs))
+    cotangents = transforms.vjp(f, *xs)[1](tuple(gs))
+    _require_dual(numbers(cotangents), ts, gs, numbers(tangents))
+
+
+def _require_dual(cotangents: Arrays, ts: Arrays, gs: Arrays, tangents: Arrays) -> None:
+    for i, (ct, t) in enumerate(zip(cotangents, ts, strict=True)):
+        if ct.shape != t.shape:
+            raise LawViolation(f"cotangent {i}: expected shape {t.shape}, got {ct.shape}")
+    pulled = [a * b for a, b in zip(cotangents, ts, strict=True)]
+    pushed = [a * b for a, b in zip(gs, tangents, strict=True)]
+    scale = max(_total(map(np.abs, pulled)), _total(map(np.abs, pushed)))
+    expected, got = np.asarray(_total(pushed)), np.asarray(_total(pulled))
+    require_close(got, expected, EXACT * scale, "<vjp(g), t> beside <g, jvp(t)>")
+
+
+def _total(arrays: Any) -> float:
+    return float(sum(np.sum(x) for x in arrays))
+
+
+def linearization(case: Case) -> None:
+    """The push that `linearize` gives equals jvp, each time it is called."""
+    for places in alone_and_together(case.pushed):
+        with checking(case, f"linearize pushes as jvp does, in {named(places)}"):
+            f, xs = case.function(places), case.at(places)
+            outs, push = transforms.linearize(f, *xs)
+            # What follows the primitive meets its tangent as it is, of whatever shape.
+            _, push_on = transforms.linearize(lambda *xs, f=f: tuple(y.sum() for y in f(*xs)), *xs)
+            for _ in range(2):
+                ts = direction(case.rng, xs)
+                expected = numbers(transforms.jvp(f, xs, ts)[1])
+                require_all_close(numbers(push(*ts)), expected, numbers(outs), "tangent")
+                sums = [np.asarray(t.sum(dtype=t.dtype)) for t in expected]
+                require_all_close(numbers(push_on(*ts)), sums, expected, "sum of tangent")
+
+
+def blocked(case: Case) -> None:
+    """Derivatives that do not exist are zero, or raise; they never come out as something else."""
+    if not case.floats:
+        return
+    if not case.primitive.differentiable:
+        with checking(case, "no derivative flows, in either mode"):
+            _check_no_derivative(case)
+    for mode, ruled in (("vjp", case.pulled), ("jvp", case.pushed)):
+        for i in case.floats if case.primitive.differentiable else ():
+            if i not in ruled:
+                with checking(case, f"{mode} of argument {i}, which has no rule, raises RuleError"):
+                    _check_raises(case, mode, i)
+
+
+def _check_no_derivative(case: Case) -> None:
+    xs = case.at(case.floats)
+
+    def f(*inner: Any) -> tuple[Tensor, ...]:
+        full = list(case.args)
+        for i, x in zip(case.floats, inner, strict=True):
+            full[i] = x
+        return case.apply(full)
+
+    outs, pull = transforms.vjp(f, *xs)
+    found = [pull(tuple(np.ones(y.shape, y.dtype) for y in outs))]
+    found.append(transforms.jvp(f, xs, direction(case.rng, xs))[1])
+    for x in (x for group in found for x in numbers(group)):
+        require_close(x, np.zeros(x.shape), 0.0, "derivative")
+
+
+def _check_raises(case: Case, mode: str, i: int) -> None:
+    f, x = case.function((i,)), case.args[i]
+    try:
+        if mode == "jvp":
+            transforms.jvp(f, (x,), (x,))
+        else:
+            outs, pull = transforms.vjp(f, x)
+            pull(outs)
+    except RuleError:
+        return
+    raise LawViolation("it did not raise")
+
+
+def second_order(case: Case) -> None:
+    """The vjp and the jvp are themselves functions whose jvp and vjp are right."""
+    for name, f, xs in _derivatives(case):
+        _check_orders(case, name, f, xs)
+
+
+def third_order(case: Case) -> None:
+    """So are the vjp and the jvp of the vjp and the jvp: all four nestings of two modes."""
+    for name, f, xs in _derivatives(case):
+        for outer, g, ys in _both_modes(case, name, f, xs):
+            _check_orders(case, outer, g, ys)
+
+
+def _derivatives(case: Case) -> Iterator[tuple[str, Function, list[np.ndarray]]]:
+    """vjp and jvp in all arguments that have both rules, and where to take them."""
+    places = tuple(i for i in case.pulled if i in case.pushed)
+    if places and case.function(places)(*case.at(places)):
+        yield from _both_modes(case, "", case.function(places), case.at(places))
+
+
+def _both_modes(
+    case: Case, name: str, f: Function, xs: list[np.ndarray]
+) -> Iterator[tuple[str, Function, list[np.ndarray]]]:
+    gs = direction(case.rng, numbers(f(*xs)))
+    yield f"vjp {name}", pullback(f, len(gs)), [*gs, *xs]
+    yield f"jvp {name}", pushforward(f, len(xs)), [*direction(case.rng, xs), *xs]
+
+
+def _check_orders(case: Case, name: str, f: Function, xs: list[np.ndarray]) -> None:
+    with checking(case, f"jvp of {name}by differences"):
+        _check_push(case, f, xs)
+    with checking(case, f"vjp of {name}is the adjoint of its jvp"):
+        _check_adjoint(case, f, xs)

@@ -1,0 +1,77 @@
+"""One meta-training step, one engine a file, each written as that engine's users write it.
+
+Each module has `prepare(workload)`, which draws data and parameters and returns an object with
+`advance()`, one step of training that returns its loss, and `gradients()`, the meta-gradient of the
+last step as a flat list of NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from benchmarks.workloads import Workload
+
+
+class Training(Protocol):
+    """A model in training on one workload."""
+
+    def advance(self) -> float:
+        """Take one step of training, wait for it, and return the loss that it started from."""
+        ...
+
+    def gradients(self) -> list[np.ndarray]:
+        """The meta-gradient of the last step, a leaf of the parameters each."""
+        ...
+
+
+class Engine(NamedTuple):
+    """Where an engine's `prepare` is, what it needs, and what it does."""
+
+    module: str
+    package: str | None
+    about: str
+
+
+ENGINES = {
+    "ours": Engine("ours", None, "vmap over tasks, eager"),
+    "torch-loop": Engine("torch_loop", "torch", "autograd.grad(create_graph=True), task by task"),
+    "torch-func": Engine("torch_func", "torch", "torch.func: grad and vmap over tasks"),
+    "jax-jit": Engine("jax_jit", "jax", "jit of value_and_grad of vmap over tasks"),
+}
+
+
+def prepare(name: str, workload: Workload) -> Training:
+    """The training of a workload by the engine of that name."""
+    return import_module(f"benchmarks.engines.{ENGINES[name].module}").prepare(workload)
+
+
+class Functional:
+    """Training by a pure function `step(state, tasks) -> loss, gradients, state`.
+
+    `leaves` takes a tree of gradients apart, and `wait` blocks until a state has been computed.
+    """
+
+    def __init__(
+        self,
+        step: Callable,
+        state: Any,
+        tasks: Any,
+        leaves: Callable,
+        wait: Callable[[Any], Any] | None = None,
+    ):
+        self.step, self.state, self.tasks = step, state, tasks
+        self.leaves, self.wait = leaves, wait
+        self.found: Any = None
+
+    def advance(self) -> float:
+        loss, self.found, self.state = self.step(self.state, self.tasks)
+        if self.wait:
+            self.wait(self.state)
+        return float(loss)
+
+    def gradients(self) -> list[np.ndarray]:
+        return [np.asarray(leaf) for leaf in self.leaves(self.found)]

@@ -1,0 +1,78 @@
+"""One engine on one workload, in a process of its own: times steps and prints what it found.
+
+    python -m benchmarks.meta_worker ENGINE WORKLOAD SECONDS OUT [--tiny] [--float64]
+
+`benchmarks.meta_step` starts it. The gradient of the first step goes to the file OUT (.npz); the
+rest is printed as one line of JSON. With negative SECONDS that step is all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import peak_rss
+from benchmarks.engines import Training, prepare
+from benchmarks.workloads import WORKLOADS, tiny
+
+AT_LEAST, AT_MOST = 3, 2000
+
+
+def measure(training: Training, seconds: float, out: Path) -> dict[str, Any]:
+    """The first step (compilation and all), then unless negative steps for `seconds` seconds."""
+    before = peak_rss()
+    start = time.perf_counter()
+    loss = training.advance()
+    first = time.perf_counter() - start
+    np.savez(out, *training.gradients())
+    taken = time_steps(training, seconds) if seconds >= 0 else [first]
+    return {
+        "first_s": first,
+        "median_s": statistics.median(taken),
+        "min_s": min(taken),
+        "steps_timed": len(taken),
+        "loss": loss,
+        "peak_rss": peak_rss(),
+        "rss_before_first_step": before,
+    }
+
+
+def time_steps(training: Training, seconds: float) -> list[float]:
+    """Seconds of each step after one more, of as many as fit into `seconds`, but at least three."""
+    training.advance()
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < AT_MOST and (len(taken) < AT_LEAST or time.perf_counter() < end):
+        start = time.perf_counter()
+        training.advance()
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("engine")
+    parser.add_argument("workload", choices=tuple(WORKLOADS))
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--float64", action="store_true")
+    options = parser.parse_args(argv)
+    workload = WORKLOADS[options.workload]
+    workload = tiny(workload) if options.tiny else workload
+    workload = replace(workload, dtype="float64") if options.float64 else workload
+    training = prepare(options.engine, workload)
+    print(json.dumps(measure(training, options.seconds, options.out)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,385 @@
+"""The command line: train, evaluate, adapt, show.
+
+Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctrl-C. An error is
+one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+import autograd_core as ac
+from metalearn import commands
+from metalearn.errors import MetalearnError, OptionError
+from metalearn.normalisation import MODES
+from metalearn.tasks import DataError
+
+# Wherever this version of typer keeps it.
+ClickException = cast(type[Exception], typer.BadParameter.__mro__[2])
+
+app = typer.Typer(
+    name="metalearn",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+MODES_HELP = "; ".join(f"{mode}: {meaning}" for mode, meaning in MODES.items())
+
+# Panels of the help text.
+TASK, ALGORITHM, BUDGET, NETWORK, FILES = (
+    "What a task is",
+    "The algorithm",
+    "How long, and how often",
+    "The network and the images",
+    "Where things are",
+)
+
+
+def option(help: str, panel: str | None = None, flag: str | None = None, **more: Any) -> Any:
+    names = [flag] if flag else []
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+Debug = Annotated[bool, option("Show where an error came from.", flag="--debug")]
+RunPath = Annotated[Path, typer.Argument(help="The folder that `train` made.", show_default=False)]
+Data = Annotated[
+    Path | None, option("Where the data lie now, if not where they lay in training.", FILES)
+]
+Checkpoint = Annotated[str, typer.Option(help="Use the best parameters in validation, or last.")]
+BatchNorm = Annotated[
+    str | None,
+    option("Normalise otherwise than in training: transductive or support.", flag="--batch-norm"),
+]
+Steps = Annotated[
+    int | None, option("Inner steps; by default what validation used in training.", flag="--steps")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"metalearn {ac.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        option(
+            "Print the version and stop.",
+            flag="--version",
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Learn to learn: meta-train a network on many small tasks, then adapt it to new ones.
+
+    **train** it, **evaluate** it on classes it has never seen, **adapt** it to your own images,
+    and **show** what it does in pictures. Start with `metalearn train glyphs`: it needs no data.
+    """
+    del version, debug  # one has its callback, `run` reads the other
+
+
+@app.command()
+def train(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="sinusoid, glyphs (both made here), omniglot (downloaded, or --data), or a folder "
+            "with a folder of images for each class.",
+            show_default=False,
+        ),
+    ] = None,
+    ways: Annotated[int | None, option("Classes a task [5].", TASK)] = None,
+    shots: Annotated[
+        int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
+    ] = None,
+    queries: Annotated[
+        int | None, option("Examples of each class to be judged by [5; sinusoid: 10].", TASK)
+    ] = None,
+    split: Annotated[
+        str | None,
+        option(
+            "Which classes are held out: random [default; Omniglot: the papers' 1200/423], "
+            "alphabets (Omniglot's own), or a JSON file of a split.",
+            TASK,
+        ),
+    ] = None,
+    algorithm: Annotated[
+        str | None, option("maml (second order) [default] or fomaml (first order).", ALGORITHM)
+    ] = None,
+    inner_steps: Annotated[
+        int | None, option("Gradient steps on the support set in training [1].", ALGORITHM)
+    ] = None,
+    inner_lr: Annotated[
+        float | None,
+        option(
+            "Rate of those steps, per unit of *mean* loss [images: 0.4; sinusoid: 0.01]. The MAML "
+            "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
+            ALGORITHM,
+        ),
+    ] = None,
+    meta_lr: Annotated[
+        float | None, option("Adam's rate for meta-updates [0.001].", ALGORITHM)
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        option("Of that rate over the budget: cosine [default] or constant.", ALGORITHM),
+    ] = None,
+    batch_norm: Annotated[
+        str | None, option(f"Which statistics normalise [transductive]. {MODES_HELP}.", ALGORITHM)
+    ] = None,
+    remat: Annotated[
+        str | None,
+        option(
+            "What of the inner loop to compute again rather than keep, to save memory: none "
+            "[default], every (step), or sqrt (stretches of √steps).",
+            ALGORITHM,
+        ),
+    ] = None,
+    meta_batch: Annotated[
+        int | None, option("Tasks a meta-update [16; sinusoid: 25].", ALGORITHM)
+    ] = None,
+    task_slice: Annotated[
+        int | None,
+        option(
+            "Compute so many tasks at a time, to save memory [all]. Same results up to rounding.",
+            ALGORITHM,
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None, option("Stop after so many meta-updates. Exactly repeatable.", BUDGET)
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        option("Stop after so many minutes of training; with --iterations, at the first.", BUDGET),
+    ] = None,
+    validate_every: Annotated[
+        int | None, option("Meta-updates between validations.", BUDGET)
+    ] = None,
+    validation_episodes: Annotated[int | None, option("Episodes a validation.", BUDGET)] = None,
+    eval_steps: Annotated[
+        int | None, option("Inner steps in validation and evaluation.", BUDGET)
+    ] = None,
+    seed: Annotated[
+        int | None, option("Of the initial parameters and the order of tasks [0].", BUDGET)
+    ] = None,
+    model: Annotated[str | None, option("conv4 [images] or mlp [sinusoid].", NETWORK)] = None,
+    filters: Annotated[int | None, option("Of each convolution in conv4 [64].", NETWORK)] = None,
+    pooling: Annotated[
+        str | None,
+        option("How conv4 halves: stride, max-pool, or auto [by image size].", NETWORK),
+    ] = None,
+    hidden: Annotated[
+        str | None, option("Layer widths of mlp, such as 40,40 [default].", NETWORK)
+    ] = None,
+    image_size: Annotated[
+        int | None, option("Pixels a side that images are scaled to [28].", NETWORK)
+    ] = None,
+    channels: Annotated[
+        int | None, option("Of images in a folder: 1, grey [default], or 3, RGB.", NETWORK)
+    ] = None,
+    ink: Annotated[
+        str | None,
+        option(
+            "What is bright in grey images of a folder: auto [default], dark or light ink, or "
+            "keep as they are.",
+            NETWORK,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
+    ] = None,
+    out: Annotated[
+        Path | None, option("The run's folder to make; it must not exist [runs/…].", FILES)
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        option("Go on with this run; only --iterations, --minutes and --data may change.", FILES),
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Meta-train a model on a dataset, with progress, checkpoints and pictures in a run's folder.
+
+    Ctrl-C saves and stops; `--resume RUN` goes on, also after a crash, to the same parameters.
+
+        metalearn train glyphs --minutes 2
+
+        metalearn train omniglot --ways 5 --shots 1
+
+        metalearn train sinusoid --shots 10
+    """
+    given = dict(locals())
+    for name in ("dataset", "out", "resume", "debug"):
+        del given[name]
+    given["data"] = None if data is None else str(data)
+    given["hidden"] = None if hidden is None else _widths(hidden)
+    if resume is not None:
+        return commands.resume(resume, dataset, out, given)
+    if dataset is None:
+        raise OptionError("no dataset; expected sinusoid, omniglot, glyphs, a folder, or --resume")
+    return commands.train(dataset, out, given)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"--hidden {text}: expected layer widths such as 40,40") from error
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    episodes: Annotated[int, typer.Option(help="Tasks to evaluate on.")] = 600,
+    steps: Steps = None,
+    queries: Annotated[
+        int | None, option("Examples of each class to be judged by [15; sinusoid: 100].")
+    ] = None,
+    part: Annotated[str, typer.Option(help="Classes of test, validation or train.")] = "test",
+    upright: Annotated[
+        bool,
+        option(
+            "Omniglot: characters as drawn, without rotated ones as further classes.",
+            flag="--upright",
+        ),
+    ] = False,
+    checkpoint: Checkpoint = "best",
+    batch_norm: BatchNorm = None,
+    seed: Annotated[int, typer.Option(help="Of the episodes.")] = 0,
+    data: Data = None,
+    as_json: Annotated[bool, option("Print the result as JSON.", flag="--json")] = False,
+    debug: Debug = False,
+) -> int:
+    """Score a run on tasks of classes it has never seen, before adaptation and after each step.
+
+    Prints the mean over episodes with its 95 % interval, and saves it as RUN/evaluation.json.
+    """
+    del debug
+    trained, problem, result = commands.evaluate(
+        run,
+        {
+            "episodes": episodes,
+            "steps": steps,
+            "queries": queries,
+            "part": part,
+            "upright": upright,
+            "checkpoint": checkpoint,
+            "batch_norm": batch_norm,
+            "seed": seed,
+            "data": data,
+        },
+    )
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        commands.print_lines(commands.evaluation_lines(trained, problem, result))
+    return 0
+
+
+@app.command()
+def adapt(
+    run: RunPath,
+    support: Annotated[
+        Path, option("A folder with a folder of images for each class: what to learn from.")
+    ],
+    query: Annotated[
+        Path,
+        option("A folder of images to name, loose or, to count what is right, in class folders."),
+    ],
+    steps: Steps = None,
+    checkpoint: Checkpoint = "best",
+    batch_norm: BatchNorm = None,
+    out: Annotated[
+        Path | None, option("Where to save; it must not exist [RUN/adapted/…].", FILES)
+    ] = None,
+    as_json: Annotated[bool, option("Print the predictions as JSON.", flag="--json")] = False,
+    debug: Debug = False,
+) -> int:
+    """Adapt a trained model to your own few images, and name others.
+
+    Prints each prediction with its probability, and saves them as CSV, JSON and a picture.
+    """
+    del debug
+    return commands.adapt(run, support, query, steps, checkpoint, batch_norm, out, as_json)
+
+
+@app.command()
+def show(
+    run: RunPath,
+    steps: Steps = None,
+    checkpoint: Checkpoint = "best",
+    seed: Annotated[int, typer.Option(help="Of the tasks shown.")] = 0,
+    data: Data = None,
+    debug: Debug = False,
+) -> int:
+    """Draw a run: its learning curves, and a test task before and after adaptation.
+
+    Saves PNG files in RUN/pictures and prints their paths.
+    """
+    del debug
+    return commands.show(run, steps, checkpoint, seed, data)
+
+
+# Running, and telling what went wrong ---------------------------------------------------------
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; its exit code."""
+    debug = "--debug" in arguments or os.environ.get("METALEARN_TRACEBACK", "0") not in ("", "0")
+    if debug:
+        return _run(arguments)
+    return _guarded(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    return int(app(list(arguments), prog_name="metalearn", standalone_mode=False) or 0)
+
+
+def _guarded(call: Callable[[], int]) -> int:
+    """The exit code of a call, whose errors are told in one line."""
+    try:
+        return call()
+    except ClickException as error:
+        message = _wording(error)
+        # Without a command the help has been printed, and there is nothing to add.
+        return _tell(f"{message} (metalearn --help says more)", 2) if message else 2
+    except MetalearnError as error:
+        return _tell(str(error), error.exit_code)
+    except DataError as error:
+        return _tell(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell("stopped; what was saved before is intact", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing can be told there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        return _tell(f"out of memory ({error}); lower --meta-batch, or use --task-slice", 1)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        return _tell(f"unexpected {what} (METALEARN_TRACEBACK=1 shows where; please report it)", 1)
+
+
+def _wording(error: Any) -> str:
+    return error.format_message().strip()
+
+
+def _tell(message: str, code: int) -> int:
+    print(f"metalearn: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,342 @@
+"""What the commands do; `cli` says how they are called."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from metalearn import checkpoints
+from metalearn.config import Config, make_config
+from metalearn.console import PlainDisplay, duration, open_display
+from metalearn.errors import Interrupted, OptionError, RunError
+from metalearn.interrupts import Interrupts
+from metalearn.learner import ACCURACY, MSE, Measure
+from metalearn.problems import PARTS, Classification, Problem, open_problem
+from metalearn.runs import Run, check_free, create_run, free_path, open_run, write_json
+from metalearn.tasks import NewTask
+from metalearn.trained import (
+    Prediction,
+    Trained,
+    evaluation_lines,
+    load_trained,
+    predictions_csv,
+    read_task,
+    share_right,
+)
+from metalearn.trained import adapt as adapt_to
+from metalearn.trained import evaluate as evaluate_on
+from metalearn.training import Trainer, algorithm_of
+
+QUERIES = 15  # a class, in evaluation
+WAVE_QUERIES = 100
+FINAL_EPISODES = 200  # after training
+
+
+def print_lines(lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def measure_of(config: Config) -> Measure:
+    return MSE if config.is_regression else ACCURACY
+
+
+# train ----------------------------------------------------------------------------------------
+
+
+def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
+    """Make a run and train it."""
+    config = make_config(dataset, given)
+    if out is not None:
+        check_free(out)  # before minutes of reading data
+    with open_display(measure_of(config)) as display:
+        problem = open_problem(config, display.working)
+        _check_samplers(problem, config)
+        path = free_path(Path("runs"), _default_name(config)) if out is None else out
+        run = create_run(path, config, problem, algorithm_of(config).order)
+        with run.locked():
+            _train(run, problem, display)
+    return 0
+
+
+def _default_name(config: Config) -> str:
+    name = Path(config.data).name if config.dataset == "folder" and config.data else config.dataset
+    ways = "" if config.is_regression else f"{config.ways}w"
+    return f"{name}-{ways}{config.shots}s-{config.algorithm}"
+
+
+def _check_samplers(problem: Problem, config: Config) -> None:
+    """Raise `DataError` for a split too small for the tasks, before a run is made."""
+    for part in PARTS:
+        problem.sampler(part, config.shots, config.queries, config.seed)
+
+
+def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str, Any]) -> int:
+    """Go on with a run, perhaps with a larger budget or its data elsewhere."""
+    changes = {name: value for name, value in given.items() if value is not None}
+    fixed = [name for name in changes if name not in ("iterations", "minutes", "data")]
+    if dataset is not None or out is not None or fixed:
+        what = fixed[0] if fixed else ("out" if out is not None else "dataset")
+        raise OptionError(
+            f"--resume {path}: goes on with the run's own options, and {what!r} was given; only "
+            "--iterations, --minutes and --data may change"
+        )
+    run = open_run(path)
+    config = _resumed_config(run.config, changes)
+    with open_display(measure_of(config)) as display:
+        problem = _reopen(run, config, display)
+        with run.locked():
+            _train(run.with_config(config), problem, display)
+    return 0
+
+
+def _resumed_config(config: Config, changes: Mapping[str, Any]) -> Config:
+    if "data" in changes and config.data is None and config.dataset != "omniglot":
+        raise OptionError(f"--data {changes['data']}: {config.dataset} reads no files")
+    if {"iterations", "minutes"} & changes.keys():
+        config = replace(config, **{"iterations": None, "minutes": None, **changes})
+    return replace(config, **changes)
+
+
+def _reopen(run: Run, config: Config, display: PlainDisplay, upright: bool = False) -> Problem:
+    """A run's data, checked to be the same as in training."""
+    problem = open_problem(config, display.working, run.split())
+    run.check_data(problem)
+    if upright and isinstance(problem, Classification):
+        problem = replace(problem, upright=True)
+    return problem
+
+
+def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
+    config, order = run.config, {1: "first", 2: "second"}[run.order]
+    budget = [f"{config.iterations:,} iterations"] if config.iterations else []
+    budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    display.line(
+        f"{config.task_name}: {config.algorithm} ({order} order), {config.inner_steps} inner "
+        f"step{'s' if config.inner_steps > 1 else ''} at {config.inner_lr:g}, "
+        f"{config.meta_batch} tasks a meta-update, batch norm: {config.batch_norm}"
+    )
+    display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
+    display.line(f"run: {run.path}")
+
+
+def _train(run: Run, problem: Problem, display: PlainDisplay) -> None:
+    _introduce(display, run, problem)
+    with Interrupts() as interrupts:
+        trainer = Trainer(run, problem, display)
+        if trainer.iteration:
+            display.line(f"going on from iteration {trainer.iteration:,}")
+        finished = trainer.train(interrupts.requested)
+    again = f"metalearn train --resume {shlex.quote(str(run.path))}"
+    if not finished:
+        raise Interrupted(
+            f"stopped at iteration {trainer.iteration:,} and saved; go on with: {again}",
+            interrupts.exit_code,
+        )
+    display.line(
+        f"trained {trainer.iteration:,} iterations in {duration(trainer.seconds)}; "
+        f"more: {again} --iterations N"
+    )
+    _conclude(run, problem, display)
+
+
+def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
+    """A result to read and pictures to look at."""
+    from metalearn import pictures
+
+    trained = load_trained(run)
+    result = evaluate_on(
+        trained,
+        problem,
+        episodes=FINAL_EPISODES,
+        steps=run.config.eval_steps,
+        queries=_evaluation_queries(run.config, problem),
+        progress=lambda done, total: display.working("evaluating", done, total),
+    )
+    write_json(run.path / "evaluation.json", result)
+    for line in evaluation_lines(trained, problem, result):
+        display.line(line)
+    for path in pictures.show(trained, problem, run.config.eval_steps):
+        display.line(f"picture: {path}")
+    display.line(f"evaluate at length: metalearn evaluate {shlex.quote(str(run.path))}")
+
+
+def _evaluation_queries(config: Config, problem: Problem) -> int:
+    """Queries a class: 15 as in the papers, or as many as the smallest test class has left."""
+    if not isinstance(problem, Classification):
+        return WAVE_QUERIES
+    counts = problem.dataset.counts[problem.dataset.indices_of(problem.split.test)]
+    return max(1, min(QUERIES, int(counts.min()) - config.shots))
+
+
+# evaluate -------------------------------------------------------------------------------------
+
+
+def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, dict[str, Any]]:
+    """Evaluate a run, save the result beside it, and return it."""
+    _check_evaluation(options)
+    run = open_run(path)
+    config = _moved(run.config, options["data"])
+    trained = load_trained(run, options["checkpoint"], options["batch_norm"])
+    with open_display(measure_of(config), to_stderr=True) as display:
+        problem = _reopen(run, config, display, options["upright"])
+        result = evaluate_on(
+            trained,
+            problem,
+            episodes=options["episodes"],
+            steps=options["steps"] or config.eval_steps,
+            queries=options["queries"] or _evaluation_queries(config, problem),
+            part=options["part"],
+            seed=options["seed"],
+            progress=lambda done, total: display.working("evaluating", done, total),
+        )
+        result["upright"] = options["upright"]
+        try:
+            write_json(run.path / "evaluation.json", result)
+        except RunError as error:  # the result itself is worth printing all the same
+            display.line(f"not saved: {error}")
+    return trained, problem, result
+
+
+def _check_evaluation(options: Mapping[str, Any]) -> None:
+    for name, least in (("episodes", 2), ("steps", 1), ("queries", 1), ("seed", 0)):
+        value = options[name]
+        if value is not None and value < least:
+            raise OptionError(f"--{name} {value}: expected a whole number of at least {least}")
+    if options["part"] not in PARTS:
+        raise OptionError(f"--part {options['part']}: expected one of {', '.join(PARTS)}")
+    _check_checkpoint(options["checkpoint"])
+
+
+def _check_checkpoint(name: str) -> None:
+    if name not in ("best", "last"):
+        raise OptionError(f"--checkpoint {name}: expected best or last")
+
+
+def _moved(config: Config, data: Path | None) -> Config:
+    return config if data is None else _resumed_config(config, {"data": str(data)})
+
+
+# adapt ----------------------------------------------------------------------------------------
+
+
+def adapt(
+    path: Path,
+    support: Path,
+    query: Path,
+    steps: int | None,
+    checkpoint: str,
+    batch_norm: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Adapt a run to a user's folders of images; print and save what it says of the queries."""
+    _check_checkpoint(checkpoint)
+    _check_steps(steps)
+    run = open_run(path)
+    if out is not None:
+        check_free(out)
+    trained = load_trained(run, checkpoint, batch_norm)
+    task = read_task(run, support, query)
+    steps = steps or run.config.eval_steps
+    predictions = adapt_to(trained, task, steps)
+    record = _adapted_record(trained, task, predictions, support, query, steps)
+    folder = free_path(run.path / "adapted", query.resolve().name) if out is None else out
+    _save_adapted(folder, trained, task, predictions, record, steps)
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        print_lines(_adapted_lines(trained, task, predictions, steps, folder))
+    return 0
+
+
+def _check_steps(steps: int | None) -> None:
+    if steps is not None and steps < 1:
+        raise OptionError(f"--steps {steps}: expected a whole number of at least 1")
+
+
+def _adapted_record(
+    trained: Trained,
+    task: NewTask,
+    predictions: list[Prediction],
+    support: Path,
+    query: Path,
+    steps: int,
+) -> dict[str, Any]:
+    right = share_right(predictions)
+    return {
+        **trained.about(),
+        "steps": steps,
+        "support": str(support),
+        "query": str(query),
+        "classes": list(task.classes),
+        "accuracy": None if right is None else right[0] / right[1],
+        "predictions": [p._asdict() for p in predictions],
+    }
+
+
+def _save_adapted(
+    folder: Path,
+    trained: Trained,
+    task: NewTask,
+    predictions: list[Prediction],
+    record: Mapping[str, Any],
+    steps: int,
+) -> None:
+    from metalearn import pictures
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be made ({error.strerror}); choose another --out"
+        ) from error
+    table = predictions_csv(predictions, task.classes)
+    checkpoints.write_atomically(folder / "predictions.csv", table.encode())
+    write_json(folder / "predictions.json", record)
+    figure = pictures.adapted_picture(trained, task, predictions, steps)
+    pictures.save_picture(figure, folder / "predictions.png")
+
+
+def _adapted_lines(
+    trained: Trained,
+    task: NewTask,
+    predictions: list[Prediction],
+    steps: int,
+    folder: Path,
+) -> list[str]:
+    lines = [
+        f"adapted by {steps} inner steps to {len(task.support[1])} images of "
+        f"{', '.join(task.classes)}",
+        *trained.describe(),
+    ]
+    width = max(len(p.file) for p in predictions)
+    names = max(len(c) for c in task.classes)
+    for p in predictions:
+        verdict = "" if p.true is None else ("  right" if p.true == p.predicted else "  WRONG")
+        chance = f"{100 * p.probability:5.1f} %"
+        lines.append(f"  {p.file:{width}s}  {p.predicted:{names}s}  {chance}{verdict}")
+    right = share_right(predictions)
+    if right is not None:
+        lines.append(f"{right[0]} of {right[1]} right ({100 * right[0] / right[1]:.1f} %)")
+    return [*lines, f"saved: {folder} (predictions.csv, predictions.json, predictions.png)"]
+
+
+# show -----------------------------------------------------------------------------------------
+
+
+def show(path: Path, steps: int | None, checkpoint: str, seed: int, data: Path | None) -> int:
+    """Draw a run's pictures and print their paths."""
+    from metalearn import pictures
+
+    _check_checkpoint(checkpoint)
+    _check_steps(steps)
+    run = open_run(path)
+    config = _moved(run.config, data)
+    trained = load_trained(run, checkpoint)
+    with open_display(measure_of(config), to_stderr=True) as display:
+        problem = _reopen(run, config, display)
+    for picture in pictures.show(trained, problem, steps or config.eval_steps, seed):
+        print(picture)
+    return 0

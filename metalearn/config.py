@@ -1,0 +1,205 @@
+"""The options of a training run: one flat record, with defaults for each dataset, checked once."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from metalearn.algorithms import ALGORITHMS, REMAT
+from metalearn.errors import OptionError, RunError
+from metalearn.normalisation import check_mode
+from metalearn.tasks.images import INKS
+
+SCHEDULES = ("cosine", "constant")
+MODELS = ("mlp", "conv4")
+POOLING = ("auto", "stride", "max-pool")
+EMBEDDED = ("sinusoid", "omniglot", "glyphs")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes.
+
+    Rates are in units of a *mean* loss (see `algorithms.maml`). A run ends when `iterations`
+    meta-updates are done or `minutes` of training are spent, whichever is set and comes first.
+    Raises `OptionError` when an option makes no sense.
+    """
+
+    dataset: str = "omniglot"  # one of EMBEDDED, or "folder"
+    data: str | None = None  # where it lies; None for the embedded ones, and to download Omniglot
+    split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
+    ways: int = 5
+    shots: int = 1
+    queries: int = 5  # a class, in training; for sinusoids, in all
+    algorithm: str = "maml"
+    inner_steps: int = 1
+    inner_lr: float = 0.4
+    meta_lr: float = 1e-3
+    schedule: str = "cosine"  # of the meta rate, over the budget
+    meta_batch: int = 16
+    task_slice: int | None = None  # tasks computed at a time; None for all of the meta-batch
+    iterations: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    batch_norm: str = "transductive"
+    remat: str = "none"
+    model: str = "conv4"
+    filters: int = 64
+    hidden: tuple[int, ...] = (40, 40)
+    pooling: str = "auto"
+    image_size: int = 28
+    channels: int = 1
+    ink: str | None = None
+    eval_steps: int = 3  # inner steps in validation and evaluation
+    validate_every: int = 250
+    validation_episodes: int = 100
+
+    def __post_init__(self) -> None:
+        for field, check in CHECKS.items():
+            value = getattr(self, field)
+            problem = None if value is None and field in OPTIONAL else check(value)
+            if problem:
+                raise OptionError(f"{_flag(field)} {value}: {problem}")
+        check_mode(self.batch_norm)
+        if self.iterations is None and self.minutes is None:
+            raise OptionError("neither --iterations nor --minutes: expected at least one of them")
+        if self.is_regression and self.model != "mlp":
+            raise OptionError(f"--model {self.model}: sinusoids need --model mlp")
+        if self.dataset in ("omniglot", "glyphs") and self.channels != 1:
+            raise OptionError(f"--channels {self.channels}: {self.dataset} is grey; use 1")
+        if self.model == "mlp" and self.batch_norm != "none":
+            raise OptionError(
+                f"--batch-norm {self.batch_norm}: the MLP has no batch norm; use --batch-norm none"
+            )
+
+    @property
+    def is_regression(self) -> bool:
+        return self.dataset == "sinusoid"
+
+    @property
+    def task_name(self) -> str:
+        """Such as "omniglot 5-way 1-shot"."""
+        ways = "" if self.is_regression else f"{self.ways}-way "
+        return f"{self.dataset} {ways}{self.shots}-shot"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` reads it back."""
+        return {**asdict(self), "hidden": list(self.hidden)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Config":
+        """Raises `RunError` for missing, unknown or impossible options."""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != names:
+            wrong = sorted(set(data) ^ names) if isinstance(data, Mapping) else [type(data)]
+            raise RunError(f"the recorded options are not this version's: see {wrong[0]!r}")
+        try:
+            return cls(**{**data, "hidden": tuple(data["hidden"])})
+        except (OptionError, TypeError) as error:
+            raise RunError(f"the recorded options are wrong: {error}") from error
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
+    """The options given for a dataset ("sinusoid", "omniglot", "glyphs", or a folder's path), with
+    its defaults for those that are None. Raises `OptionError`."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if dataset not in EMBEDDED:
+        if "data" in chosen:
+            raise OptionError(
+                f"dataset {dataset!r} and --data {chosen['data']}: expected {', '.join(EMBEDDED)} "
+                "for the dataset, or a folder of class folders without --data"
+            )
+        if not Path(dataset).is_dir():
+            raise OptionError(
+                f"dataset {dataset!r}: expected {', '.join(EMBEDDED)}, or a folder that exists"
+            )
+        dataset, chosen["data"] = "folder", dataset
+    elif dataset != "omniglot" and "data" in chosen:
+        raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
+    defaults = _defaults(dataset, chosen)
+    return Config(**{**defaults, **chosen, "dataset": dataset})
+
+
+# One measured setting for each dataset; docs/decisions says how they were found.
+_IMAGES: dict[str, Any] = {"iterations": 4000, "minutes": 20.0}
+_SINUSOID: dict[str, Any] = {
+    "shots": 10,
+    "queries": 10,
+    "inner_lr": 0.01,
+    "meta_batch": 25,
+    "iterations": 20_000,
+    "model": "mlp",
+    "batch_norm": "none",
+    "eval_steps": 10,
+    "validate_every": 2000,
+    "validation_episodes": 200,
+}
+
+
+def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = dict(_SINUSOID if dataset == "sinusoid" else _IMAGES)
+    if chosen.get("model") == "mlp":
+        defaults["batch_norm"] = "none"
+    if dataset == "glyphs":
+        defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
+    if {"iterations", "minutes"} & chosen.keys():
+        # A budget that is given replaces the default one as a whole.
+        defaults |= {"iterations": None, "minutes": None}
+    return defaults
+
+
+# Checks: each says what is wrong with a value, or None.
+
+Check = Callable[[Any], str | None]
+
+
+def at_least(low: int) -> Check:
+    return lambda value: None if value >= low else f"expected a whole number of at least {low}"
+
+
+def positive(value: float) -> str | None:
+    fine = math.isfinite(value) and value > 0
+    return None if fine else "expected a finite number above 0"
+
+
+def one_of(*values: str) -> Check:
+    return lambda value: None if value in values else f"expected one of {', '.join(values)}"
+
+
+def widths(value: tuple[int, ...]) -> str | None:
+    return None if value and min(value) >= 1 else "expected layer widths of at least 1, as 40,40"
+
+
+OPTIONAL = {"iterations", "minutes", "task_slice", "ink", "data"}
+CHECKS: Mapping[str, Check] = {
+    "dataset": one_of(*EMBEDDED, "folder"),
+    "ways": at_least(2),
+    "shots": at_least(1),
+    "queries": at_least(1),
+    "algorithm": one_of(*ALGORITHMS),
+    "inner_steps": at_least(1),
+    "inner_lr": positive,
+    "meta_lr": positive,
+    "schedule": one_of(*SCHEDULES),
+    "meta_batch": at_least(1),
+    "task_slice": at_least(1),
+    "iterations": at_least(1),
+    "minutes": positive,
+    "seed": at_least(0),
+    "remat": one_of(*REMAT),
+    "model": one_of(*MODELS),
+    "filters": at_least(1),
+    "hidden": widths,
+    "pooling": one_of(*POOLING),
+    "image_size": at_least(8),
+    "channels": lambda value: None if value in (1, 3) else "expected 1 (grey) or 3 (RGB)",
+    "ink": one_of(*INKS),
+    "eval_steps": at_least(1),
+    "validate_every": at_least(1),
+    "validation_episodes": at_least(2),
+}

@@ -1,0 +1,64 @@
+"""How well an initialisation adapts: scores on episodes, before adaptation and after each step."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import autograd_core as ac
+from metalearn.algorithms import Algorithm
+from metalearn.learner import Learner
+from metalearn.tasks import Task, TaskSampler
+
+TASKS_AT_A_TIME = 25
+
+
+class Interval(NamedTuple):
+    """A mean with half the width of its 95 % confidence interval."""
+
+    mean: float
+    half_width: float
+
+
+def outputs_at_steps(
+    algorithm: Algorithm, learner: Learner, params: Any, task: Task, steps: Sequence[int]
+) -> Iterator[Any]:
+    """Outputs for the query set, (n, …), with the parameters after each of some inner steps."""
+    adapted = algorithm.adaptation(learner, params, task.support, max(steps))
+    for step, (theta, _) in enumerate(adapted):
+        if step in steps:
+            yield learner.query_outputs(theta, task, step)[0]
+
+
+def scores_at_steps(
+    algorithm: Algorithm,
+    learner: Learner,
+    params: Any,
+    sampler: TaskSampler,
+    episodes: int,
+    steps: Sequence[int],
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """The score of each episode after each of some inner steps, (episodes, len(steps)).
+
+    The episodes are the tasks 0, 1, … of the sampler's iteration 0; 0 steps is before adaptation.
+    `progress(done, episodes)` is called as they come.
+    """
+
+    def scores(task: Task) -> Any:
+        outputs = outputs_at_steps(algorithm, learner, params, task, steps)
+        return ac.stack([learner.measure.score(out, task.query[1]) for out in outputs])
+
+    found: list[np.ndarray] = []
+    for first in range(0, episodes, TASKS_AT_A_TIME):
+        numbers = range(first, min(first + TASKS_AT_A_TIME, episodes))
+        found.append(np.asarray(ac.vmap(scores)(sampler.sample(0, numbers)), np.float64))
+        if progress is not None:
+            progress(numbers.stop, episodes)
+    return np.concatenate(found)
+
+
+def intervals(scores: np.ndarray) -> list[Interval]:
+    """For each column of scores, (episodes, n), the mean ± 1.96 standard errors."""
+    errors = 1.96 * scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    return [Interval(float(m), float(e)) for m, e in zip(scores.mean(axis=0), errors, strict=True)]

@@ -1,0 +1,133 @@
+"""Networks as pure functions of a pytree of parameters.
+
+Both are the networks of Finn, Abbeel & Levine 2017, "Model-agnostic meta-learning", section 5.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import autograd_core as ac
+from autograd_core import nn, random
+from metalearn.errors import OptionError
+
+BLOCKS = 4
+LARGEST_STRIDED = 48  # pixels; larger images are halved by max-pooling
+
+
+class Model(NamedTuple):
+    """A network.
+
+    - `init(key)`: parameters, a pytree of float32 tensors, from a key of `autograd_core.random`
+    - `apply(params, x, statistics)`: `(outputs, used)` for a batch x (N, …): outputs (N, outputs),
+      and the statistics that its batch norms used, one `nn.Statistics` each. `statistics` is
+      "batch" for those of x itself, or such a tuple
+    - `normalised`: channels of each batch norm; empty where there is none
+    """
+
+    name: str
+    init: Callable[[Any], Any]
+    apply: Callable[[Any, Any, Any], tuple[Any, tuple]]
+    normalised: tuple[int, ...] = ()
+
+
+def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
+    """Fully connected layers with relu between them; x (N, …) is flattened to (N, inputs).
+
+    Weights are He's normal, biases 0; the last layer is scaled to variance 1 / fan-in. For
+    sinusoids the paper has two hidden layers of 40.
+    """
+    widths = (inputs, *hidden, outputs)
+
+    def init(key: Any) -> list:
+        keys = random.split(key, len(widths) - 1)
+        layers = [_linear(k, i, o) for k, (i, o) in zip(keys, pairwise(widths), strict=True)]
+        layers[-1]["weight"] = layers[-1]["weight"] * 0.5**0.5
+        return layers
+
+    def apply(params: list, x: Any, statistics: Any) -> tuple[Any, tuple]:
+        del statistics  # nothing here is normalised
+        x = ac.reshape(x, (x.shape[0], inputs))
+        for layer in params[:-1]:
+            x = nn.relu(nn.linear(x, layer["weight"], layer["bias"]))
+        return nn.linear(x, params[-1]["weight"], params[-1]["bias"]), ()
+
+    return Model("mlp", init, apply)
+
+
+def conv4(
+    channels: int,
+    size: int,
+    outputs: int,
+    filters: int = 64,
+    normalise: bool = True,
+    pool: bool | None = None,
+) -> Model:
+    """Four blocks of 3×3 convolution, batch norm and relu, then a linear layer; x (N, C, H, W).
+
+    - without `pool` the convolutions have stride 2, and the mean over the positions left goes to
+      the last layer: 28 → 14 → 7 → 4 → 2 → mean, the paper's network for Omniglot
+    - with `pool` each block ends in 2×2 max-pooling, and all positions go to the last layer:
+      84 → 42 → 21 → 10 → 5, 25 · filters inputs, the one for mini-ImageNet (32 filters there)
+    - by default (`None`) images above 48 pixels are pooled
+
+    A convolution has no bias where batch norm follows, which would take it away again.
+
+    Raises `OptionError` for images too small to be pooled four times.
+    """
+    pool = size > LARGEST_STRIDED if pool is None else pool
+    features = filters * (size >> BLOCKS) ** 2 if pool else filters
+    if features == 0:
+        raise OptionError(
+            f"images of {size} pixels; max-pooling four times needs {1 << BLOCKS}: use the "
+            "network with strides"
+        )
+
+    def init(key: Any) -> dict:
+        *keys, last = random.split(key, BLOCKS + 1)
+        widths = pairwise((channels, *[filters] * BLOCKS))
+        blocks = [_block(k, i, o, normalise) for k, (i, o) in zip(keys, widths, strict=True)]
+        return {"blocks": blocks, "head": _linear(last, features, outputs, nn.init.glorot_normal)}
+
+    def apply(params: dict, x: Any, statistics: Any) -> tuple[Any, tuple]:
+        used = []
+        for i, block in enumerate(params["blocks"]):
+            x = nn.conv2d(x, block["weight"], block.get("bias"), 1 if pool else 2, padding=1)
+            if normalise:
+                given = statistics if statistics == "batch" else statistics[i]
+                x, seen = nn.batch_norm(
+                    x, block["scale"], block["shift"], statistics=given, return_statistics=True
+                )
+                used.append(seen)
+            x = nn.max_pool2d(nn.relu(x), 2) if pool else nn.relu(x)
+        x = ac.reshape(x, (x.shape[0], features)) if pool else nn.global_avg_pool(x)
+        return nn.linear(x, params["head"]["weight"], params["head"]["bias"]), tuple(used)
+
+    return Model("conv4", init, apply, (filters,) * BLOCKS if normalise else ())
+
+
+def _linear(key: Any, inputs: int, outputs: int, init: Callable = nn.init.he_normal) -> dict:
+    """Weight (outputs, inputs) and bias (outputs,)."""
+    return {"weight": init(key, (outputs, inputs)), "bias": ac.zeros(outputs, "float32")}
+
+
+def _block(key: Any, inputs: int, outputs: int, normalise: bool) -> dict:
+    """A 3×3 filter (outputs, inputs, 3, 3), and the batch norm's scale and shift or a bias."""
+    weight = nn.init.he_normal(key, (outputs, inputs, 3, 3))
+    if not normalise:
+        return {"weight": weight, "bias": ac.zeros(outputs, "float32")}
+    return {
+        "weight": weight,
+        "scale": ac.ones(outputs, "float32"),
+        "shift": ac.zeros(outputs, "float32"),
+    }
+
+
+def with_outputs(params: Any, ways: int) -> Any:
+    """The parameters of a classifier with its first `ways` outputs alone.
+
+    Labels of training episodes are shuffled, so no output of the initialisation is special.
+    """
+    if isinstance(params, list):
+        return [*params[:-1], {name: rows[:ways] for name, rows in params[-1].items()}]
+    return {**params, "head": {name: rows[:ways] for name, rows in params["head"].items()}}

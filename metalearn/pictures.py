@@ -1,0 +1,247 @@
+"""Pictures of runs, as PNG files. No window is opened; nothing of matplotlib's state is used."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+import autograd_core as ac
+from metalearn.checkpoints import write_atomically
+from metalearn.errors import RunError
+from metalearn.evaluation import outputs_at_steps
+from metalearn.learner import Measure
+from metalearn.problems import Classification
+from metalearn.tasks import NewTask, SinusoidSampler, Task
+from metalearn.trained import Prediction, Trained
+
+RIGHT, WRONG, NEUTRAL = "#1a7f37", "#cf222e", "#57606a"
+QUERIES_SHOWN = 8  # a class
+SHOTS_SHOWN = 5  # a class
+
+
+def save_picture(figure: Figure, path: Path) -> Path:
+    """Write a PNG as a whole, and return its path. Raises `RunError`."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110, bbox_inches="tight")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    write_atomically(path, data.getvalue())
+    return path
+
+
+# Learning curves ------------------------------------------------------------------------------
+
+
+def learning_curves(
+    lines: Sequence[Mapping[str, Any]], measure: Measure, title: str
+) -> Figure | None:
+    """Loss and score over iterations, in training and validation; None before there is a line."""
+    training = [line for line in lines if "loss" in line]
+    if not training:
+        return None
+    # A mean square error is loss and score in one.
+    panels = 2 if measure.higher_is_better else 1
+    figure = Figure(figsize=(5.2 * panels, 3.6), layout="constrained")
+    score, *rest = figure.subplots(1, panels, squeeze=False).flat
+    _curve(score, training, "score", "training tasks, after adaptation")
+    _validations(score, [line for line in lines if "validation" in line])
+    score.set(ylabel=measure.name, yscale="linear" if measure.higher_is_better else "log")
+    if measure.higher_is_better:
+        score.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for loss in rest:
+        _curve(loss, training, "loss", "training loss, on the query sets after adaptation")
+        loss.set(ylabel="cross-entropy", yscale="log")
+    for axes in (score, *rest):
+        axes.set_xlabel("iteration (meta-update)")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _curve(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, label: str) -> None:
+    x = np.array([line["iteration"] for line in lines])
+    y = np.array([line[key] for line in lines])
+    axes.plot(x, y, color="#8db4e2", linewidth=0.8, alpha=0.7)
+    window = max(1, len(y) // 30)
+    smooth = np.convolve(y, np.ones(window) / window, mode="valid")
+    axes.plot(x[window - 1 :], smooth, color="#0969da", linewidth=1.6, label=label)
+
+
+def _validations(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
+    if not lines:
+        return
+    x = [line["iteration"] for line in lines]
+    mean = [line["validation"]["mean"] for line in lines]
+    error = [line["validation"]["half_width"] for line in lines]
+    axes.errorbar(x, mean, error, color="#bc4c00", fmt="o-", markersize=3, label="validation, 95 %")
+    best = [line for line in lines if line["best"]][-1]
+    axes.plot(
+        best["iteration"],
+        best["validation"]["mean"],
+        "*",
+        color="#bc4c00",
+        markersize=12,
+        label="best",
+    )
+
+
+# Sinusoids ------------------------------------------------------------------------------------
+
+
+def sinusoid_picture(trained: Trained, steps: int, seed: int = 0, waves: int = 4) -> Figure:
+    """For some test tasks the true wave, the points given, and the curve after each step."""
+    sampler = SinusoidSampler(trained.run.config.shots, 1, seed, "test")
+    grid = np.linspace(-5, 5, 201, dtype=np.float32)[:, None]
+    amplitudes, phases = sampler.waves(0, range(waves))
+    tasks = sampler.sample(0, range(waves))
+    figure = Figure(figsize=(9.5, 5.6), layout="constrained")
+    for i, axes in enumerate(figure.subplots(2, (waves + 1) // 2).flat[:waves]):
+        support = (tasks.support[0][i], tasks.support[1][i])
+        truth = amplitudes[i] * np.sin(grid - phases[i])
+        curves = outputs_at_steps(
+            trained.algorithm,
+            trained.learner,
+            trained.params,
+            Task(support, (grid, truth)),
+            range(steps + 1),
+        )
+        _wave(axes, grid, truth, support, [np.asarray(c) for c in curves])
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False
+    )
+    figure.suptitle(
+        f"{trained.run.config.task_name}: four new waves, before and after each of {steps} steps"
+    )
+    return figure
+
+
+def _wave(
+    axes: Axes, grid: np.ndarray, truth: np.ndarray, support: Any, curves: Sequence[np.ndarray]
+) -> None:
+    colours = mpl.colormaps["viridis_r"](np.linspace(0.15, 1.0, len(curves) - 1))
+    axes.plot(grid, truth, color="black", linewidth=1.2, label="true wave")
+    axes.plot(grid, curves[0], color=NEUTRAL, linestyle=":", label="prior, before adaptation")
+    for step, (curve, colour) in enumerate(zip(curves[1:], colours, strict=True), start=1):
+        shown = step in (1, len(curves) - 1)
+        label = f"after {step} step{'s' if step > 1 else ''}" if shown else None
+        axes.plot(grid, curve, color=colour, linewidth=1.5 if shown else 0.6, label=label)
+    axes.plot(*support, "^", color=WRONG, markersize=6, label="points given")
+    errors = [float(((c - truth) ** 2).mean()) for c in curves]
+    axes.set_title(f"MSE {errors[0]:.2f} → {errors[1]:.2f} → … → {errors[-1]:.3f}", fontsize=9)
+    axes.grid(alpha=0.3)
+
+
+# Images ---------------------------------------------------------------------------------------
+
+
+class _Shown(NamedTuple):
+    """One query image in a picture: its pixels, predicted class, probability and true class."""
+
+    pixels: np.ndarray
+    predicted: int
+    probability: float
+    true: int | None
+
+
+def episode_picture(trained: Trained, problem: Classification, steps: int, seed: int = 0) -> Figure:
+    """One test episode: on the left what was learned from, on the right what is predicted."""
+    config = trained.run.config
+    sampler = problem.sampler("test", config.shots, QUERIES_SHOWN, seed)
+    task = ac.tree_map(lambda x: x[0], sampler.sample(0, [0]))
+    (logits,) = outputs_at_steps(trained.algorithm, trained.learner, trained.params, task, [steps])
+    shown = _shown(task.query[0], _softmax(np.asarray(logits)), task.query[1].tolist())
+    right = sum(s.predicted == s.true for s in shown)
+    names = [f"class {i + 1}" for i in range(config.ways)]
+    title = (
+        f"{config.task_name}: a test episode, {right} of {len(shown)} right after {steps} inner "
+        f"steps (batch norm: {trained.learner.mode})"
+    )
+    return _task_picture(names, task.support, shown, title)
+
+
+def adapted_picture(
+    trained: Trained, task: NewTask, predictions: Sequence[Prediction], steps: int
+) -> Figure:
+    """A user's own task: support images by class, and each query with its prediction."""
+    rows = np.array([p.probabilities for p in predictions])
+    labels = [None if p.true is None else task.classes.index(p.true) for p in predictions]
+    title = (
+        f"adapted by {steps} inner steps to {len(task.support[1])} images of "
+        f"{len(task.classes)} classes (batch norm: {trained.learner.mode})"
+    )
+    shown = _shown(task.query, rows, labels)
+    return _task_picture(task.classes, task.support, shown, title)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def _shown(x: np.ndarray, probabilities: np.ndarray, labels: Sequence[int | None]) -> list[_Shown]:
+    return [
+        _Shown(pixels, int(row.argmax()), float(row.max()), label)
+        for pixels, row, label in zip(x, probabilities, labels, strict=True)
+    ]
+
+
+def _task_picture(
+    names: Sequence[str], support: Any, shown: Sequence[_Shown], title: str
+) -> Figure:
+    """A row for each class: its support images, a gap, and the queries *predicted* to be of it."""
+    x, y = support
+    given = [x[y == label][:SHOTS_SHOWN] for label in range(len(names))]
+    found = [[s for s in shown if s.predicted == label] for label in range(len(names))]
+    width = max(map(len, given)) + 1
+    columns = width + max(1, min(2 * QUERIES_SHOWN, max(map(len, found))))
+    figure = Figure(figsize=(0.75 * columns + 1.2, 0.95 * len(names) + 0.9), layout="constrained")
+    grid = figure.subplots(len(names), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, name in enumerate(names):
+        grid[row, 0].set_title(name[-18:], fontsize=8, loc="left")
+        for axes, pixels in zip(grid[row], given[row], strict=False):
+            _image(axes, pixels, NEUTRAL)
+        for axes, query in zip(grid[row, width:], found[row], strict=False):
+            right = None if query.true is None else query.true == query.predicted
+            colour = {None: NEUTRAL, True: RIGHT, False: WRONG}[right]
+            _image(axes, query.pixels, colour)
+            axes.set_title(f"{100 * query.probability:.0f} %", fontsize=7, color=colour, pad=2)
+    figure.suptitle(
+        f"{title}\nleft: learned from; right: predicted to be of that class, with probability"
+        + ("" if shown[0].true is None else " (green right, red wrong)"),
+        fontsize=9,
+    )
+    return figure
+
+
+def _image(axes: Axes, pixels: np.ndarray, colour: str) -> None:
+    """(C, H, W) in [0, 1]; grey images as ink on paper."""
+    axes.axis("on")
+    axes.set(xticks=[], yticks=[])
+    picture = 1 - pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=1.8)
+
+
+def show(trained: Trained, problem: Any, steps: int, seed: int = 0) -> list[Path]:
+    """Draw all pictures of a run into its folder, and return their paths. Raises `RunError`."""
+    run, config = trained.run, trained.run.config
+    title = f"{config.task_name}, {config.algorithm}, batch norm: {config.batch_norm}"
+    curves = learning_curves(run.metrics.read(), problem.measure, title)
+    if config.is_regression:
+        name, figure = "sinusoids.png", sinusoid_picture(trained, steps, seed)
+    else:
+        name, figure = "episode.png", episode_picture(trained, problem, steps, seed)
+    paths = [] if curves is None else [save_picture(curves, run.pictures / "learning_curves.png")]
+    return [*paths, save_picture(figure, run.pictures / name)]

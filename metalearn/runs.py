@@ -1,0 +1,284 @@
+"""A run's folder: what was asked for, what was measured, and what was learned.
+
+    RUN/config.json                the options, and what they met: data, split, versions
+    RUN/split.json                 the classes of each part (not for sinusoids)
+    RUN/metrics.jsonl              a line for every few meta-updates and for each validation
+    RUN/checkpoints/last.safetensors    everything that training goes on from
+    RUN/checkpoints/best.safetensors    the parameters that did best in validation
+    RUN/pictures/, RUN/evaluation.json  made by `show` and `evaluate`
+
+Every file is written as a whole or, metrics, line by line; a process killed at any moment leaves a
+run that can be resumed.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+import autograd_core as ac
+from metalearn import checkpoints
+from metalearn.config import Config
+from metalearn.errors import RunError
+from metalearn.normalisation import MODES
+from metalearn.problems import Classification, Problem, read_split
+from metalearn.tasks import Split
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its configuration; make one with `create_run` or `open_run`."""
+
+    path: Path
+    config: Config
+    record: Mapping[str, Any]  # all of config.json
+
+    @property
+    def last(self) -> Path:
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "pictures"
+
+    @property
+    def order(self) -> int:
+        """The order of the derivatives in the meta-gradient."""
+        return self.record["algorithm"]["order"]
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        return Metrics(self.path / "metrics.jsonl")
+
+    def split(self) -> Split | None:
+        """The recorded split. Raises `RunError` when it is not the one the run began with."""
+        if self.record["split"] is None:
+            return None
+        split = read_split(self.path / "split.json")
+        if split.hash != self.record["split"]["hash"]:
+            raise RunError(
+                f"{self.path / 'split.json'}: not the split that this run was trained with "
+                f"(hash {split.hash[:12]}, expected {self.record['split']['hash'][:12]})"
+            )
+        return split
+
+    def check_data(self, problem: Problem) -> None:
+        """Raise `RunError` when the data are not those that the run was trained on."""
+        expected = self.record["dataset"]["fingerprint"]
+        found = problem.record["dataset"]["fingerprint"]
+        if found != expected:
+            raise RunError(
+                f"{self.path}: the data have changed since training (fingerprint {found[:12]}, "
+                f"recorded {expected[:12]}): give the folder of the same data with --data"
+            )
+
+    def with_config(self, config: Config) -> "Run":
+        """The same run with other options, saved, such as a larger budget."""
+        if config == self.config:
+            return self
+        run = replace(self, config=config, record={**self.record, "options": config.to_dict()})
+        _write_json(run.path / "config.json", run.record)
+        return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run. Raises `RunError` when one does.
+
+        The system lets go of the lock when the process ends, however it ends.
+        """
+        try:
+            file = open(self.path / ".lock", "a+")  # noqa: SIM115
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror}); give access, or another --out"
+            ) from error
+        with file:
+            if not _try_lock(file):
+                raise RunError(
+                    f"{self.path}: another process is training this run; wait for it, or give "
+                    "another --out"
+                )
+            yield
+
+
+def _try_lock(file: IO) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # not on this system: two trainings at once are then up to the user
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+# Making and finding runs ----------------------------------------------------------------------
+
+
+def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
+    """A new run folder, which appears complete or not at all.
+
+    Raises `RunError` when the path exists and is not an empty folder, or cannot be written.
+    """
+    check_free(path)
+    record = _record(config, problem, order)
+    whole = path.absolute()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.new")
+    try:
+        (temporary / "checkpoints").mkdir(parents=True)
+        _write_json(temporary / "config.json", record)
+        if isinstance(problem, Classification):
+            _write_json(temporary / "split.json", problem.split.to_dict())
+        os.rename(temporary, path)
+    except (OSError, RunError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(
+            f"{path}: the run folder cannot be made ({reason}); choose another --out"
+        ) from error
+    return Run(path, config, record)
+
+
+def check_free(path: Path) -> None:
+    """Raise `RunError` when a path is taken: runs are never overwritten."""
+    try:
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be looked into ({error.strerror}); choose another --out"
+        ) from error
+    if (path / "config.json").exists():
+        raise RunError(
+            f"{path}: there is a run here already; continue it with --resume {path}, or choose "
+            "another --out"
+        )
+    raise RunError(f"{path}: exists and is not empty; choose another --out")
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """`folder/name`, or `folder/name-2`, … : the first that does not exist."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def _record(config: Config, problem: Problem, order: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "options": config.to_dict(),
+        "algorithm": {"name": config.algorithm, "order": order},
+        "batch_norm": {"mode": config.batch_norm, "meaning": MODES[config.batch_norm]},
+        **problem.record,
+        "seed": config.seed,
+        "versions": {
+            "metagrad": ac.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def open_run(path: Path) -> Run:
+    """A run that exists. Raises `RunError` when there is none, or its record is damaged."""
+    file = path / "config.json"
+    try:
+        record = json.loads(file.read_text())
+    except OSError as error:
+        raise RunError(
+            f"{path}: not a run ({file.name}: {error.strerror}); expected a folder that "
+            "`metalearn train` made"
+        ) from error
+    except ValueError as error:
+        raise RunError(f"{file}: damaged ({error}); expected JSON") from error
+    try:
+        if record["format"] != FORMAT:
+            raise RunError(f"{file}: format {record['format']}; expected {FORMAT}")
+        parts = record["algorithm"]["order"], record["dataset"]["fingerprint"], record["split"]
+        del parts  # they have to be there
+        return Run(path, Config.from_dict(record["options"]), record)
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{file}: not a run's record; it lacks {error}") from error
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    checkpoints.write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON file as a whole. Raises `RunError`."""
+    _write_json(path, record)
+
+
+# Metrics --------------------------------------------------------------------------------------
+
+
+class Metrics:
+    """JSON lines, each with the `iteration` it was measured after.
+
+    Lines wait in memory until `flush`, which comes before each checkpoint: so a checkpoint's file
+    holds all lines up to it, and what lies after is dropped by `truncate` when training resumes.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._waiting: list[str] = []
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        self._waiting.append(json.dumps(line) + "\n")
+
+    def flush(self) -> None:
+        """Append what waits and let it reach the disk. Raises `RunError`."""
+        if not self._waiting:
+            return
+        try:
+            with self.path.open("a") as file:
+                file.writelines(self._waiting)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: cannot be written ({error.strerror}); the last checkpoint is "
+                "intact: make room or give access, then continue with --resume"
+            ) from error
+        self._waiting.clear()
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines; a last one cut off by a kill is left out. Raises `RunError`."""
+        try:
+            text = self.path.read_text()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read ({error.strerror})") from error
+        lines = text.split("\n")[:-1]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise RunError(f"{self.path}: damaged ({error}); expected JSON lines") from error
+
+    def truncate(self, iteration: int) -> None:
+        """Drop lines measured after an iteration."""
+        kept = [line for line in self.read() if line["iteration"] <= iteration]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        checkpoints.write_atomically(self.path, text.encode())

@@ -1,0 +1,237 @@
+"""What a run has learned, read back: to evaluate on held-out tasks and to adapt to new ones."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import autograd_core as ac
+from autograd_core import nn
+from metalearn import checkpoints
+from metalearn.algorithms import Algorithm
+from metalearn.errors import OptionError, RunError
+from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps
+from metalearn.learner import ACCURACY, MSE, Learner
+from metalearn.models import with_outputs
+from metalearn.normalisation import MODES, check_mode, has_averages
+from metalearn.problems import Problem
+from metalearn.runs import Run
+from metalearn.tasks import DataError, NewTask, Preprocess, Task, read_new_task
+from metalearn.training import algorithm_of, initial_state, model_of
+
+
+class Trained(NamedTuple):
+    """A run's initialisation, ready to adapt: see `load_trained`."""
+
+    run: Run
+    algorithm: Algorithm
+    learner: Learner
+    params: Any
+    checkpoint: str  # "best" or "last"
+    iteration: int
+
+    def about(self) -> dict[str, Any]:
+        """What every result says of where it comes from, as JSON."""
+        config = self.run.config
+        return {
+            "run": str(self.run.path),
+            "checkpoint": self.checkpoint,
+            "iteration": self.iteration,
+            "algorithm": {"name": config.algorithm, "order": self.run.order},
+            "inner": {"steps_in_training": config.inner_steps, "rate": config.inner_lr},
+            "batch_norm": {"mode": self.learner.mode, "meaning": MODES[self.learner.mode]},
+            "dataset": self.run.record["dataset"],
+            "split": self.run.record["split"],
+            "version": ac.__version__,
+        }
+
+    def describe(self) -> list[str]:
+        """The same for people, a line each."""
+        config = self.run.config
+        name = {1: "first", 2: "second"}[self.run.order]
+        mode = self.learner.mode
+        return [
+            f"{config.algorithm} ({name} order), inner rate {config.inner_lr} per unit of mean "
+            f"loss; {self.checkpoint} checkpoint, iteration {self.iteration:,}",
+            f"batch norm: {mode} ({MODES[mode]})",
+        ]
+
+
+def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = None) -> Trained:
+    """The best (in validation) or the last parameters of a run.
+
+    `batch_norm` is a mode to use in place of the one trained with; parameters without batch norm
+    or running averages cannot get them afterwards.
+
+    Raises `RunError` for a checkpoint that is missing, damaged, or of another model; `OptionError`
+    for a mode that the run cannot have.
+    """
+    config = run.config
+    mode = _mode(config.batch_norm, batch_norm)
+    state = initial_state(config, model_of(config))
+    if checkpoint == "last":
+        tree, record = checkpoints.load(run.last, state._asdict())
+    elif run.best.exists():
+        like = {"params": state.params, "averages": state.averages}
+        tree, record = checkpoints.load(run.best, like)
+    else:
+        raise RunError(
+            f"{run.path}: no best checkpoint yet (validation comes every {config.validate_every} "
+            "iterations); train further, or use --checkpoint last"
+        )
+    measure = MSE if config.is_regression else ACCURACY
+    averages = tree["averages"] if has_averages(mode) else None
+    learner = Learner(model_of(config), measure, mode, averages)
+    return Trained(
+        run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
+    )
+
+
+def _mode(trained: str, wanted: str | None) -> str:
+    mode = check_mode(wanted or trained)
+    if mode != trained and ("none" in (mode, trained) or has_averages(mode)):
+        raise OptionError(
+            f"--batch-norm {mode}: this run was trained with {trained} and has nothing for it; "
+            f"use {trained}" + ("" if trained == "none" else ", transductive or support")
+        )
+    return mode
+
+
+# Held-out tasks -------------------------------------------------------------------------------
+
+
+def evaluate(
+    trained: Trained,
+    problem: Problem,
+    episodes: int,
+    steps: int,
+    queries: int,
+    part: str = "test",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Scores on episodes of a part of the split, before adaptation and after each inner step.
+
+    Returns a record for JSON; `scores` holds, for each number of steps, the mean over episodes and
+    half the width of its 95 % interval. Raises `DataError` when the part cannot give such episodes.
+    """
+    config, measure = trained.run.config, problem.measure
+    sampler = problem.sampler(part, config.shots, queries, seed)
+    found = scores_at_steps(
+        trained.algorithm,
+        trained.learner,
+        trained.params,
+        sampler,
+        episodes,
+        range(steps + 1),
+        progress,
+    )
+    return {
+        **trained.about(),
+        "task": config.task_name,
+        "part": part,
+        "episodes": episodes,
+        "ways": None if config.is_regression else config.ways,
+        "shots": config.shots,
+        "queries": queries,
+        "seed": seed,
+        "measure": measure.name,
+        "scores": [
+            {"steps": step, "mean": interval.mean, "half_width_95": interval.half_width}
+            for step, interval in enumerate(intervals(found))
+        ],
+    }
+
+
+def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any]) -> list[str]:
+    """A record of `evaluate` for people."""
+    text = problem.measure.text
+    per_class = "" if result["ways"] is None else " a class"
+    lines = [
+        f"{result['task']}: {result['episodes']} episodes of {problem.describe(result['part'])}, "
+        f"{result['queries']} queries{per_class}",
+        *trained.describe(),
+        f"{problem.measure.name}, mean ± 95 % interval:",
+    ]
+    for row in result["scores"]:
+        steps = row["steps"]
+        when = "before adaptation" if steps == 0 else f"after inner step {steps}"
+        lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
+    return lines
+
+
+# A user's own images --------------------------------------------------------------------------
+
+
+class Prediction(NamedTuple):
+    """What an adapted model says of one image; `true` is its class where that is known."""
+
+    file: str
+    predicted: str
+    probability: float
+    probabilities: tuple[float, ...]  # in the order of the classes
+    true: str | None
+
+
+def read_task(run: Run, support: Path, query: Path) -> NewTask:
+    """A user's folders of images, treated as the run's data were.
+
+    Raises `DataError` for folders that cannot be used, `OptionError` for a run on sinusoids.
+    """
+    config = run.config
+    if config.is_regression:
+        raise OptionError(f"{run.path}: trained on sinusoids; adapt needs a run on images")
+    preprocess = Preprocess.from_dict(run.record["dataset"]["preprocess"])
+    if run.config.dataset != "folder":
+        # Strokes on paper are all these models know, whichever way round a user's images are.
+        preprocess = Preprocess(preprocess.size, preprocess.channels, "auto")
+    task = read_new_task(support, query, preprocess)
+    if len(task.classes) > config.ways:
+        raise DataError(
+            f"{support}: {len(task.classes)} classes; this run was trained {config.ways}-way: "
+            f"expected at most {config.ways} class folders, or train with more --ways"
+        )
+    return task
+
+
+def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
+    """Adapt to a new task by `steps` inner steps on its support set, and predict its queries."""
+    ways = len(task.classes)
+    arrays = Task(task.support, (task.query, np.zeros(len(task.query), np.int64)))
+    (logits,) = outputs_at_steps(
+        trained.algorithm, trained.learner, with_outputs(trained.params, ways), arrays, [steps]
+    )
+    probabilities = np.asarray(nn.softmax(logits))
+    labels: Sequence[int | None] = (
+        [None] * len(task.query) if task.query_labels is None else task.query_labels.tolist()
+    )
+    return [
+        Prediction(
+            file=file,
+            predicted=task.classes[int(row.argmax())],
+            probability=float(row.max()),
+            probabilities=tuple(map(float, row)),
+            true=None if label is None else task.classes[label],
+        )
+        for file, row, label in zip(task.query_files, probabilities, labels, strict=True)
+    ]
+
+
+def share_right(predictions: Sequence[Prediction]) -> tuple[int, int] | None:
+    """How many of how many predictions are right; None where the classes are not known."""
+    known = [p for p in predictions if p.true is not None]
+    return (sum(p.predicted == p.true for p in known), len(known)) if known else None
+
+
+def predictions_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
+    """A table with a header: file, predicted, probability, true, and a probability a class."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", "predicted", "probability", "true", *(f"p({c})" for c in classes)])
+    for p in predictions:
+        each = [f"{x:.6f}" for x in p.probabilities]
+        table.writerow([p.file, p.predicted, f"{p.probability:.6f}", p.true or "", *each])
+    return text.getvalue()

@@ -1,0 +1,150 @@
+"""Every benchmark's `--quick` path, on a machine without peers; nothing here asserts on time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as everything
+from benchmarks import common, eager, hvp, memory, meta_step
+from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
+
+pytestmark = pytest.mark.usefixtures("no_peers")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """`--save` writes here."""
+    monkeypatch.setattr(common.Report.save, "__defaults__", (tmp_path,))
+    return tmp_path
+
+
+def saved(folder, name):
+    (path,) = folder.glob(f"{name}-*.json")
+    return json.loads(path.read_text())
+
+
+def test_eager_runs_without_peers(capsys, results):
+    assert eager.main(["--quick", "--save"]) == 0
+    printed = capsys.readouterr().out
+    for peer in ("torch", "jax", "autograd"):
+        assert f"{peer}: absent" in printed
+    assert printed.count("not measured") == len(eager.BOUNDS)
+    record = saved(results, "eager")
+    assert {mode: set(record[mode]) for mode in eager.MODES} == {
+        mode: {"ours", "numpy"} for mode in eager.MODES
+    }
+
+
+def test_eager_judges_by_the_goals_only_where_they_were_measured(capsys):
+    report = common.Report("eager", "", {})
+    report.data["gradient"] = {"torch": {"ours_over_it": 1.5}, "autograd": {"ours_over_it": 0.5}}
+    eager._judge(report, "torch", "gradient", 1.0, True)
+    eager._judge(report, "autograd", "gradient", 0.5, True)
+    eager._judge(report, "torch", "gradient", 1.0, False)
+    endings = [note.split(": ")[-1] for note in report.notes if note.startswith("goal")]
+    assert endings == ["1.50× FAIL", "0.50× PASS", "not judged on tiny settings"]
+
+
+def test_the_chain_written_by_hand_has_the_right_derivatives():
+    x0 = np.random.default_rng(0).standard_normal((2, 2))
+    calls = eager.floor(x0, 2)
+    _, gradient, second = (calls[mode] for mode in eager.MODES)
+    step = 1e-6 * np.eye(4)[1].reshape(2, 2)
+
+    def difference(of, mode):
+        high, low = (of(eager.floor(x0 + s * step, 2)[mode]()) for s in (1, -1))
+        return (high - low) / 2e-6
+
+    assert gradient()[0, 1] == pytest.approx(difference(np.sum, "forward"), rel=1e-6)
+    square_norm = lambda g: np.sum(g**2)
+    assert second()[0, 1] == pytest.approx(difference(square_norm, "gradient"), rel=1e-6)
+
+
+def test_hvp_runs_without_peers(capsys, results):
+    assert hvp.main(["--quick", "--save"]) == 0
+    printed = capsys.readouterr().out
+    assert "torch.func: absent" in printed and "jax.jit: absent" in printed
+    assert set(saved(results, "hvp")[hvp.HVP]["engines"]) == {"ours"}
+
+
+def test_hvp_flops_count_the_directions():
+    problem = hvp.Problem((3, 5, 2), examples=7)
+    # 15 multiply-adds on data (a gradient takes 2 products, a direction 2), 10 others (3 and 6).
+    assert problem.hvp_flops(4) == 2 * 7 * (15 * (2 + 4 * 2) + 10 * (3 + 4 * 6))
+    assert problem.size == 15 + 5 + 10 + 2
+
+
+def test_meta_step_runs_without_peers(capsys, results):
+    assert meta_step.main(["--quick", "--save", "sine_1step", "omni_5w1s"]) == 0
+    printed = capsys.readouterr().out
+    assert "torch-loop: torch is not installed" in printed
+    assert "jax-jit: jax is not installed" in printed
+    record = saved(results, "meta_step")
+    for name in ("sine_1step", "omni_5w1s"):
+        ours = record[name]["engines"]["ours"]
+        assert ours["rounding"] < 1e-4 and np.isfinite(ours["loss"]) and ours["peak_rss"] > 1e6
+    assert not record["failed"]
+
+
+def test_jax_is_left_out_of_meta_step_unless_asked_for(monkeypatch):
+    monkeypatch.setattr(meta_step, "absent", lambda _: None)
+    engines, skipped = meta_step.choose_engines(None, with_jax=False)
+    assert "--jax" in skipped["jax-jit"] and "jax-jit" not in engines
+    assert "jax-jit" in meta_step.choose_engines(None, with_jax=True)[0]
+    assert meta_step.choose_engines(["jax-jit"], with_jax=False)[0] == ["jax-jit"]
+
+
+def test_a_wrong_gradient_is_seen(tmp_path):
+    gradient = [np.float32([3, 4]), np.float32([1e-9])]
+    wrong = [np.float32([3, 4.001]), np.float32([0.01])]
+    found = {"ours": {"loss": 1.0}, "torch-loop": {"loss": 1.00001}}
+    np.savez(tmp_path / "ours.npz", *wrong)
+    for name in ("torch-loop", "reference"):
+        np.savez(tmp_path / f"{name}.npz", *gradient)
+    compare(found, tmp_path)
+    assert found["torch-loop"]["rounding"] == 0 < found["ours"]["rounding"]
+    (line,) = judge(found, 1e-4)
+    assert "loss to 1.0e-05 PASS" in line and "gradient to 2.0e-03 FAIL" in line
+
+
+def test_leaves_are_compared_at_their_own_scale_down_to_a_share_of_the_whole():
+    reference = [np.array([100.0]), np.array([10.0]), np.array([1e-9])]
+    errors = gradient_errors([reference[0], np.array([10.1]), reference[2]], reference)
+    assert errors["worst_leaf_error"] == pytest.approx(0.01)
+    errors = gradient_errors([*reference[:2], np.array([1e-3])], reference)
+    assert errors["worst_leaf_error"] == pytest.approx(1e-3 / (LEAST_SHARE * 100), rel=0.01)
+    with pytest.raises(ValueError, match="shape"):
+        gradient_errors([np.ones(2)], [np.ones((1, 2))])
+
+
+def test_memory_runs_without_peers(capsys):
+    assert memory.main(["--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert "torch: torch is not installed" in printed and "agree to" in printed
+
+
+def test_all_are_listed_and_run(capsys, monkeypatch):
+    assert everything.main(["--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(
+        everything.BENCHMARKS
+    )
+    ran = []
+    monkeypatch.setattr(everything, "run", lambda name, flags: ran.append((name, flags)) or 0)
+    assert everything.main(["hvp", "eager", "--quick"]) == 0
+    assert ran == [("hvp", ["--quick"]), ("eager", ["--quick"])]
+    with pytest.raises(SystemExit):
+        everything.main(["nothing"])
+
+
+def test_an_engine_that_fails_is_named_and_fails_the_run(monkeypatch, capsys):
+    def failing(module, *_, **__):
+        if module == "benchmarks.floor":
+            return {"rate": 1e9}
+        raise common.ChildError("out of memory")
+
+    monkeypatch.setattr(meta_step, "run_child", failing)
+    assert meta_step.main(["--quick", "sine_1step"]) == 1
+    assert "sine_1step: FAIL: ours: out of memory" in capsys.readouterr().out
