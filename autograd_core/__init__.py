@@ -18,8 +18,19 @@ from autograd_core.errors import (
     RuleError,
     ShapeError,
 )
-from autograd_core.ops import *  # noqa: F403
 from autograd_core.ops import __all__ as _operations
+from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.contraction import *  # noqa: F403
+from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.elementary import *  # noqa: F403
+from autograd_core.ops.index import *  # noqa: F403
+from autograd_core.ops.layout import *  # noqa: F403
+from autograd_core.ops.linalg import *  # noqa: F403
+from autograd_core.ops.normalize import *  # noqa: F403
+from autograd_core.ops.products import *  # noqa: F403
+from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
 from autograd_core.tensor import Tensor, asarray
 from autograd_core.transforms import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autograd_core.primitive import Interpreter, Primitive, bind, plus
-from autograd_core.tensor import Tensor, box
+from autograd_core.tensor import Aval, Tensor, box
 
 
 class Forward(Interpreter):
@@ -35,7 +35,7 @@ class Forward(Interpreter):
         return box(primal, self, self.conform(tangent, primal))
 
     @staticmethod
-    def conform(tangent: Tensor, primal: Tensor) -> Tensor:
+    def conform(tangent: Tensor, primal: Tensor | Aval) -> Tensor:
         """A tangent in the shape and dtype of its primal, which broadcasting may have changed."""
         if tangent.shape != primal.shape or tangent.dtype != primal.dtype:
             from autograd_core.ops.structural import astype, broadcast_to

@@ -173,7 +173,7 @@ class Linearizing(Reverse):
     __slots__ = ()
 
     def what_to_keep(self, primitive: Primitive, traced: tuple[bool, ...]):
-        """Also the output's shape and dtype, which a tangent may have to be broadcast or cast to."""
+        """Also the output's shape and dtype: a tangent may have to be broadcast or cast to them."""
         keep_out, keep_args = keep_plan(primitive.jvp_reads, traced)
         return (keep_out if primitive.multiple else max(keep_out, LIKE)), keep_args
 

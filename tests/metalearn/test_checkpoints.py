@@ -46,7 +46,7 @@ def test_names_are_readable(tree):
 @pytest.mark.parametrize("keep", [0, 1, 7, 8, 100, -1])
 def test_a_file_cut_off_anywhere_is_refused(saved, tree, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    with pytest.raises(RunError, match="last.safetensors"):
+    with pytest.raises(RunError, match=r"last\.safetensors"):
         checkpoints.load(saved, tree)
 
 

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from metalearn.config import Config, make_config
+from metalearn.errors import OptionError, RunError
+
+NONSENSE = [
+    ({"shots": -1}, "--shots -1"),
+    ({"ways": 0}, "--ways 0"),
+    ({"ways": 1}, "--ways 1"),
+    ({"queries": 0}, "--queries 0"),
+    ({"algorithm": "mamml"}, "maml, fomaml"),
+    ({"inner_steps": 0}, "--inner-steps 0"),
+    ({"inner_lr": float("nan")}, "--inner-lr nan"),
+    ({"inner_lr": -0.1}, "--inner-lr -0.1"),
+    ({"meta_lr": float("inf")}, "--meta-lr inf"),
+    ({"meta_lr": 0.0}, "--meta-lr"),
+    ({"meta_batch": 0}, "--meta-batch"),
+    ({"task_slice": 0}, "--task-slice"),
+    ({"iterations": 0}, "--iterations 0"),
+    ({"minutes": 0.0}, "--minutes 0"),
+    ({"minutes": float("nan")}, "--minutes nan"),
+    ({"seed": -1}, "--seed"),
+    ({"schedule": "linear"}, "cosine, constant"),
+    ({"remat": "some"}, "none, every, sqrt"),
+    ({"batch_norm": "inductive"}, "transductive, support"),
+    ({"model": "resnet"}, "mlp, conv4"),
+    ({"filters": 0}, "--filters"),
+    ({"model": "mlp", "hidden": ()}, "--hidden"),
+    ({"model": "mlp", "batch_norm": "support"}, "no batch norm"),
+    ({"channels": 2}, "--channels 2"),
+    ({"channels": 3}, "grey"),
+    ({"image_size": 4}, "--image-size"),
+    ({"pooling": "mean"}, "--pooling"),
+    ({"eval_steps": 0}, "--eval-steps"),
+    ({"validate_every": 0}, "--validate-every"),
+    ({"validation_episodes": 1}, "--validation-episodes"),
+    ({"data": "/somewhere"}, "reads no files"),
+]
+
+
+@pytest.mark.parametrize(("given", "says"), NONSENSE, ids=lambda x: str(x)[:30])
+def test_options_that_make_no_sense(given, says):
+    with pytest.raises(OptionError) as caught:
+        make_config("glyphs", given)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_dataset():
+    with pytest.raises(OptionError, match="sinusoid, omniglot, glyphs, or a folder"):
+        make_config("mnist", {})
+
+
+def test_a_given_budget_replaces_the_default_one():
+    assert make_config("omniglot", {}).iterations and make_config("omniglot", {}).minutes
+    given = make_config("omniglot", {"iterations": 7})
+    assert (given.iterations, given.minutes) == (7, None)
+    given = make_config("omniglot", {"minutes": 7.0})
+    assert (given.iterations, given.minutes) == (None, 7.0)
+
+
+def test_a_folder_is_a_dataset(tmp_path):
+    config = make_config(str(tmp_path), {})
+    assert (config.dataset, config.data) == ("folder", str(tmp_path))
+    with pytest.raises(OptionError, match="--data"):
+        make_config(str(tmp_path), {"data": "elsewhere"})
+
+
+@pytest.mark.parametrize("dataset", ["sinusoid", "omniglot", "glyphs"])
+def test_defaults_survive_json(dataset):
+    config = make_config(dataset, {"hidden": (3, 4)})
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("change", [{"ways": -1}, {"hidden": 3}, {"more": 1}])
+def test_recorded_options_are_checked(change):
+    with pytest.raises(RunError, match="recorded options"):
+        Config.from_dict({**make_config("glyphs", {}).to_dict(), **change})

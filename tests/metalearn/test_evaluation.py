@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+import autograd_core as ac
+from metalearn import evaluation
+from metalearn.errors import OptionError, RunError
+from metalearn.learner import ACCURACY, MSE, accuracy
+from metalearn.problems import open_problem
+from metalearn.trained import evaluate, evaluation_lines, load_trained
+
+from .helpers import new_run, small_config
+
+
+def test_intervals_are_those_of_the_normal_distribution():
+    scores = np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 1.0], [0.25, 1.0]])
+    first, second = evaluation.intervals(scores)
+    assert first.mean == scores[:, 0].mean()
+    assert first.half_width == pytest.approx(1.96 * scores[:, 0].std(ddof=1) / 2)
+    assert second == (1.0, 0.0)
+
+
+def test_accuracy_counts_the_largest_logits():
+    logits = np.array([[3.0, 1.0, 2.0], [0.0, 0.0, 1.0], [5.0, 6.0, 1.0], [1.0, 0.0, 0.0]])
+    assert float(accuracy(logits, np.array([0, 2, 0, 0]))) == 0.75
+
+
+def test_better():
+    assert ACCURACY.better(0.5, None) and ACCURACY.better(0.6, 0.5)
+    assert not ACCURACY.better(0.5, 0.5) and not ACCURACY.better(float("nan"), 0.5)
+    assert MSE.better(0.4, 0.5) and not MSE.better(0.5, 0.5)
+
+
+def test_scores_do_not_depend_on_how_many_are_computed_together(glyphs_run, monkeypatch):
+    trained, problem = load_trained(glyphs_run), open_problem(glyphs_run.config)
+    sampler = problem.sampler("test", 1, 3, 0)
+    args = (trained.algorithm, trained.learner, trained.params, sampler, 7, [0, 2])
+    together = evaluation.scores_at_steps(*args)
+    monkeypatch.setattr(evaluation, "TASKS_AT_A_TIME", 3)
+    np.testing.assert_allclose(evaluation.scores_at_steps(*args), together)
+    assert together.shape == (7, 2)
+
+
+def test_an_evaluation_says_what_it_is_of(glyphs_run):
+    trained, problem = load_trained(glyphs_run), open_problem(glyphs_run.config)
+    result = evaluate(trained, problem, episodes=4, steps=2, queries=3)
+    assert [row["steps"] for row in result["scores"]] == [0, 1, 2]
+    assert result["algorithm"] == {"name": "maml", "order": 2}
+    assert result["batch_norm"]["mode"] == "transductive"
+    assert result["split"]["hash"] == problem.split.hash
+    assert (result["part"], result["episodes"], result["measure"]) == ("test", 4, "accuracy")
+    text = "\n".join(evaluation_lines(trained, problem, result))
+    for fragment in ("second order", "transductive", "random-1", "held-out", "after inner step 2"):
+        assert fragment in text
+
+
+def test_the_score_is_that_of_the_adapted_parameters(waves_run):
+    """One episode, computed by hand."""
+    trained, problem = load_trained(waves_run), open_problem(waves_run.config)
+    task = ac.tree_map(lambda a: a[0], problem.sampler("test", 10, 10, 0).sample(0, [0]))
+    params = trained.params
+    for step in range(2):
+        gradient = ac.grad(lambda p, s=step: trained.learner.support_loss(p, task.support, s)[0])
+        rate = waves_run.config.inner_lr
+        params = ac.tree_map(lambda p, g, r=rate: p - r * g, params, gradient(params))
+    predicted, _ = trained.learner.model.apply(params, task.query[0], "batch")
+    expected = float(np.mean((np.asarray(predicted) - task.query[1]) ** 2))
+    sampler = problem.sampler("test", 10, 10, 0)
+    found = evaluation.scores_at_steps(
+        trained.algorithm, trained.learner, trained.params, sampler, 2, [2]
+    )
+    assert found[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_run_without_a_best_checkpoint(tmp_path):
+    run, _ = new_run(tmp_path / "run", small_config())
+    with pytest.raises(RunError, match="--checkpoint last"):
+        load_trained(run)
+
+
+def test_modes_that_a_run_cannot_have(glyphs_run, waves_run):
+    for run, mode in ((glyphs_run, "running"), (glyphs_run, "none"), (waves_run, "support")):
+        with pytest.raises(OptionError, match=mode):
+            load_trained(run, batch_norm=mode)
+    assert load_trained(glyphs_run, batch_norm="support").learner.mode == "support"
