@@ -164,10 +164,8 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
 
 def _evaluation_queries(config: Config, problem: Problem) -> int:
     """Queries a class: 15 as in the papers, or as many as the smallest test class has left."""
-    if not isinstance(problem, Classification):
-        return WAVE_QUERIES
-    counts = problem.dataset.counts[problem.dataset.indices_of(problem.split.test)]
-    return max(1, min(QUERIES, int(counts.min()) - config.shots))
+    left = problem.queries_left("test", config.shots)
+    return WAVE_QUERIES if left is None else min(QUERIES, left)
 
 
 # evaluate -------------------------------------------------------------------------------------

@@ -155,7 +155,8 @@ class _Shown(NamedTuple):
 def episode_picture(trained: Trained, problem: Classification, steps: int, seed: int = 0) -> Figure:
     """One test episode: on the left what was learned from, on the right what is predicted."""
     config = trained.run.config
-    sampler = problem.sampler("test", config.shots, QUERIES_SHOWN, seed)
+    queries = min(QUERIES_SHOWN, problem.queries_left("test", config.shots))
+    sampler = problem.sampler("test", config.shots, queries, seed)
     task = ac.tree_map(lambda x: x[0], sampler.sample(0, [0]))
     (logits,) = outputs_at_steps(trained.algorithm, trained.learner, trained.params, task, [steps])
     shown = _shown(task.query[0], _softmax(np.asarray(logits)), task.query[1].tolist())

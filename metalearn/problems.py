@@ -42,6 +42,9 @@ class Problem(Protocol):
     def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
         """Tasks of "train", "validation" or "test". Raises `DataError`."""
 
+    def queries_left(self, part: str, shots: int) -> int | None:
+        """How many queries a class every class of a part can give; None for any number."""
+
     def describe(self, part: str) -> str:
         """Whose tasks those are, for people."""
 
@@ -58,6 +61,10 @@ class Sinusoids:
 
     def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
         return SinusoidSampler(shots, queries, seed, part)
+
+    def queries_left(self, part: str, shots: int) -> int | None:
+        del part, shots
+        return None
 
     def describe(self, part: str) -> str:
         return f"new waves of the stream {part!r}"
@@ -99,6 +106,10 @@ class Classification:
         return EpisodeSampler(
             self.dataset, classes, self.ways, shots, queries, seed, part, rotations
         )
+
+    def queries_left(self, part: str, shots: int) -> int | None:
+        classes = self.dataset.indices_of(getattr(self.split, part))
+        return int(self.dataset.counts[classes].min()) - shots
 
     def describe(self, part: str) -> str:
         count, split = len(getattr(self.split, part)), self.split

@@ -198,7 +198,15 @@ def read_task(run: Run, support: Path, query: Path) -> NewTask:
 
 
 def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
-    """Adapt to a new task by `steps` inner steps on its support set, and predict its queries."""
+    """Adapt to a new task by `steps` inner steps on its support set, and predict its queries.
+
+    Raises `OptionError` for a single query that would have to be normalised by itself.
+    """
+    if len(task.query) == 1 and trained.learner.mode == "transductive":
+        raise OptionError(
+            "one query image, and batch norm transductive: it would be normalised by itself; use "
+            "--batch-norm support, or give more queries"
+        )
     ways = len(task.classes)
     arrays = Task(task.support, (task.query, np.zeros(len(task.query), np.int64)))
     (logits,) = outputs_at_steps(

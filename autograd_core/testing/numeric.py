@@ -15,8 +15,8 @@ Numeric = Callable[..., Sequence[np.ndarray]]  # float64 arrays in, float64 arra
 EPS = float(np.finfo(np.float64).eps)
 LARGEST_STEP = 2.0**-9
 LEVELS = 3
-ROUNDING = 256.0
-"""How many units in the last place of its largest value a function may be off by."""
+ROUNDING = 64.0
+"""How many units in the last place of the largest argument or value a function may be off by."""
 TRUSTED = 1e-5
 """An estimate whose error bound, relative to the scale of the function, is above this is none."""
 
@@ -47,7 +47,7 @@ def directional(f: Numeric, xs: Arrays, ts: Arrays, h: float) -> list[Estimate]:
     Raises:
         LawViolation: the bound is too wide to say anything.
     """
-    scale = [0.0]
+    scale = [largest(*xs)]
 
     def difference(h: float) -> list[np.ndarray]:
         ahead = f(*[x + h * t for x, t in zip(xs, ts, strict=True)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from metalearn import problems
+from metalearn import commands, problems
 
 from .helpers import small_config, train
 
@@ -15,9 +15,10 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def few_glyphs(monkeypatch):
-    """40 characters in place of 1,200, which take seconds to draw."""
+def less_work(monkeypatch):
+    """40 characters in place of 1,200, which take seconds to draw, and a short final evaluation."""
     monkeypatch.setattr(problems, "GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
+    monkeypatch.setattr(commands, "FINAL_EPISODES", 20)
 
 
 @pytest.fixture(scope="session")

@@ -131,15 +131,18 @@ def task(arrays, in_axes, i):
     return [a[i] if axis == 0 else a for a, axis in zip(arrays, in_axes, strict=True)]
 
 
+@pytest.mark.parametrize("cotangent", ["mapped", "shared"])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("in_axes", SOME_MAPPED)
-def test_mapped_convolution_is_a_loop(in_axes, groups):
+def test_mapped_convolution_is_a_loop(in_axes, groups, cotangent):
     """Images and weights of each task, of all tasks, or one of both: values and both gradients."""
     arrays = arguments(in_axes, groups)
+    shape = layer(groups)(*task(arrays, in_axes, 0)).shape
+    (shared,) = normal(shape, seed=1)
 
     def value_and_gradients(x, w):
-        loss = lambda x, w: ac.sum(ac.sin(layer(groups)(x, w)))
-        return layer(groups)(x, w), *ac.grad(loss, (0, 1))(x, w)
+        out, pull = ac.vjp(layer(groups), x, w)
+        return out, *pull(ac.cos(out) if cotangent == "mapped" else shared)
 
     mapped = ac.vmap(value_and_gradients, in_axes)(*arrays)
     looped = [value_and_gradients(*task(arrays, in_axes, i)) for i in range(TASKS)]
