@@ -1,6 +1,7 @@
 """What the commands do; `cli` says how they are called."""
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -94,6 +95,8 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
 def _resumed_config(config: Config, changes: Mapping[str, Any]) -> Config:
     if "data" in changes and config.data is None and config.dataset != "omniglot":
         raise OptionError(f"--data {changes['data']}: {config.dataset} reads no files")
+    if "data" in changes:
+        changes = {**changes, "data": os.path.abspath(changes["data"])}
     if {"iterations", "minutes"} & changes.keys():
         config = replace(config, **{"iterations": None, "minutes": None, **changes})
     return replace(config, **changes)

@@ -1,6 +1,7 @@
 """The options of a training run: one flat record, with defaults for each dataset, checked once."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -121,6 +122,8 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
         dataset, chosen["data"] = "folder", dataset
     elif dataset != "omniglot" and "data" in chosen:
         raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
+    if "data" in chosen:
+        chosen["data"] = os.path.abspath(chosen["data"])  # a run may be resumed from elsewhere
     defaults = _defaults(dataset, chosen)
     return Config(**{**defaults, **chosen, "dataset": dataset})
 

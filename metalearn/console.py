@@ -13,6 +13,7 @@ from metalearn.learner import Measure
 from metalearn.training import Status
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_UPDATES = 0.1  # of a live display
 
 
 class Display(Protocol):
@@ -46,6 +47,8 @@ def open_display(measure: Measure, to_stderr: bool = False) -> "PlainDisplay":
 class PlainDisplay:
     """A line every few seconds, and one for each validation."""
 
+    pause = SECONDS_BETWEEN_LINES
+
     def __init__(self, console: Console, measure: Measure):
         self.console, self.measure = console, measure
         self._shown = time.monotonic()
@@ -77,7 +80,7 @@ class PlainDisplay:
 
     def _due(self) -> bool:
         now = time.monotonic()
-        if now - self._shown < SECONDS_BETWEEN_LINES:
+        if now - self._shown < self.pause:
             return False
         self._shown = now
         return True
@@ -85,6 +88,8 @@ class PlainDisplay:
 
 class LiveDisplay(PlainDisplay):
     """A progress bar with what is known beside it; validations stay as lines above it."""
+
+    pause = SECONDS_BETWEEN_UPDATES
 
     def __init__(self, console: Console, measure: Measure):
         super().__init__(console, measure)
@@ -100,6 +105,8 @@ class LiveDisplay(PlainDisplay):
         self._progress.stop()
 
     def _show(self, text: str, done: float, total: float | None) -> None:
+        if not self._due():
+            return
         if self._bar is None:
             self._bar = self._progress.add_task(text, total=total)
         self._progress.update(self._bar, description=text, completed=done, total=total)

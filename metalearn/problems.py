@@ -107,7 +107,7 @@ class Classification:
             self.dataset, classes, self.ways, shots, queries, seed, part, rotations
         )
 
-    def queries_left(self, part: str, shots: int) -> int | None:
+    def queries_left(self, part: str, shots: int) -> int:
         classes = self.dataset.indices_of(getattr(self.split, part))
         return int(self.dataset.counts[classes].min()) - shots
 
