@@ -64,8 +64,10 @@ class Learner:
     def query_loss(self, params: Any, task: Task, step: int) -> tuple[Any, tuple[Any, Any]]:
         """The loss on the query set; and the score there with the statistics to collect."""
         outputs, used = self.query_outputs(params, task, step)
-        score = self.measure.score(outputs, task.query[1])
-        return self.measure.loss(outputs, task.query[1]), (score, self._kept(used))
+        loss = self.measure.loss(outputs, task.query[1])
+        same = self.measure.score is self.measure.loss
+        score = loss if same else self.measure.score(outputs, task.query[1])
+        return loss, (score, self._kept(used))
 
     def query_outputs(self, params: Any, task: Task, step: int) -> tuple[Any, tuple]:
         """Outputs for the query set (n, …), and the statistics that were used."""

@@ -49,8 +49,8 @@ def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
         del statistics  # nothing here is normalised
         x = ac.reshape(x, (x.shape[0], inputs))
         for layer in params[:-1]:
-            x = nn.relu(nn.linear(x, layer["weight"], layer["bias"]))
-        return nn.linear(x, params[-1]["weight"], params[-1]["bias"]), ()
+            x = nn.relu(x @ layer["weight"] + layer["bias"])
+        return x @ params[-1]["weight"] + params[-1]["bias"], ()
 
     return Model("mlp", init, apply)
 
@@ -101,14 +101,15 @@ def conv4(
                 used.append(seen)
             x = nn.max_pool2d(nn.relu(x), 2) if pool else nn.relu(x)
         x = ac.reshape(x, (x.shape[0], features)) if pool else nn.global_avg_pool(x)
-        return nn.linear(x, params["head"]["weight"], params["head"]["bias"]), tuple(used)
+        return x @ params["head"]["weight"] + params["head"]["bias"], tuple(used)
 
     return Model("conv4", init, apply, (filters,) * BLOCKS if normalise else ())
 
 
 def _linear(key: Any, inputs: int, outputs: int, init: Callable = nn.init.he_normal) -> dict:
-    """Weight (outputs, inputs) and bias (outputs,)."""
-    return {"weight": init(key, (outputs, inputs)), "bias": ac.zeros(outputs, "float32")}
+    """Weight (inputs, outputs) and bias (outputs,)."""
+    weight = init(key, (inputs, outputs), in_axis=0, out_axis=1)
+    return {"weight": weight, "bias": ac.zeros(outputs, "float32")}
 
 
 def _block(key: Any, inputs: int, outputs: int, normalise: bool) -> dict:
@@ -128,6 +129,10 @@ def with_outputs(params: Any, ways: int) -> Any:
 
     Labels of training episodes are shuffled, so no output of the initialisation is special.
     """
+
+    def cut(layer: dict) -> dict:
+        return {name: array[..., :ways] for name, array in layer.items()}
+
     if isinstance(params, list):
-        return [*params[:-1], {name: rows[:ways] for name, rows in params[-1].items()}]
-    return {**params, "head": {name: rows[:ways] for name, rows in params["head"].items()}}
+        return [*params[:-1], cut(params[-1])]
+    return {**params, "head": cut(params["head"])}

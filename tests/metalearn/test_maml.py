@@ -25,8 +25,8 @@ def smooth_mlp() -> Model:
     def apply(params, x, statistics):
         del statistics
         for layer in params[:-1]:
-            x = nn.tanh(nn.linear(x, layer["weight"], layer["bias"]))
-        return nn.linear(x, params[-1]["weight"], params[-1]["bias"]), ()
+            x = nn.tanh(x @ layer["weight"] + layer["bias"])
+        return x @ params[-1]["weight"] + params[-1]["bias"], ()
 
     return base._replace(apply=apply)
 

@@ -34,7 +34,7 @@ def test_large_images_are_pooled():
     """84 → 42 → 21 → 10 → 5: the paper's network for mini-ImageNet."""
     model = conv4(3, 84, 5, filters=32)
     params = model.init(random.key(0))
-    assert params["head"]["weight"].shape == (5, 25 * 32)
+    assert params["head"]["weight"].shape == (25 * 32, 5)
     outputs, _ = model.apply(params, np.ones((2, 3, 84, 84), np.float32), "batch")
     assert outputs.shape == (2, 5)
 
