@@ -243,8 +243,9 @@ def _fate(mutant: Mutant, cases: Sequence[Case]) -> str:
             check_cases([case.renewed() for case in cases])
     except LawViolation:
         return "caught"
-    if mutant.kind in CAN_BE_EQUIVALENT and not any(_has_effect(mutant, c) for c in cases):
-        return "equivalent"
+    with np.errstate(all="ignore"):
+        if mutant.kind in CAN_BE_EQUIVALENT and not any(_has_effect(mutant, c) for c in cases):
+            return "equivalent"
     return "survived"
 
 
