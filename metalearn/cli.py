@@ -124,13 +124,13 @@ def train(
     inner_lr: Annotated[
         float | None,
         option(
-            "Rate of those steps, per unit of *mean* loss [images: 0.4; sinusoid: 0.01]. The MAML "
+            "Rate of those steps, per unit of *mean* loss [images: 1; sinusoid: 0.01]. The MAML "
             "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
             ALGORITHM,
         ),
     ] = None,
     meta_lr: Annotated[
-        float | None, option("Adam's rate for meta-updates [0.001].", ALGORITHM)
+        float | None, option("Adam's rate for meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM)
     ] = None,
     schedule: Annotated[
         str | None,

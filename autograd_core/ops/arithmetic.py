@@ -228,23 +228,30 @@ arctan2 = elementwise(
 hypot = elementwise(
     "hypot",
     np.hypot,
-    lambda out, x, _y: x / out,
-    lambda out, _x, y: y / out,
+    lambda out, x, _y: x / where(equal(out, 0), 1, out),
+    lambda out, _x, y: y / where(equal(out, 0), 1, out),
     domain=positive,
-    doc="√(x² + y²), elementwise, without overflow.",
+    doc="√(x² + y²), elementwise, without overflow; its derivative at (0, 0) is 0.",
 )
+
+
+def _difference(x: Tensor, y: Tensor) -> Tensor:
+    """x - y, where 0 stands for the difference of two infinities of one sign."""
+    return where(logical_and(isinf(x), equal(x, y)), 0.0, x - y)
+
+
 logaddexp = elementwise(
     "logaddexp",
     np.logaddexp,
-    lambda out, x, _y: exp(x - out),
-    lambda out, _x, y: exp(y - out),
+    lambda _out, x, y: sigmoid(_difference(x, y)),
+    lambda _out, x, y: sigmoid(_difference(y, x)),
     doc="log(eˣ + eʸ), elementwise, without overflow.",
 )
 logaddexp2 = elementwise(
     "logaddexp2",
     np.logaddexp2,
-    lambda out, x, _y: exp2(x - out),
-    lambda out, _x, y: exp2(y - out),
+    lambda _out, x, y: sigmoid(math.log(2) * _difference(x, y)),
+    lambda _out, x, y: sigmoid(math.log(2) * _difference(y, x)),
     doc="log₂(2ˣ + 2ʸ), elementwise, without overflow.",
 )
 copysign = elementwise(
@@ -467,4 +474,5 @@ def nan_to_num(
     return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
 
 
-from autograd_core.ops.elementary import exp, exp2, log  # noqa: E402 - used by the rules above
+from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above
+from autograd_core.ops.normalize import sigmoid  # noqa: E402
