@@ -130,7 +130,8 @@ def train(
         ),
     ] = None,
     meta_lr: Annotated[
-        float | None, option("Adam's rate for meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM)
+        float | None,
+        option("Adam's rate for meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM),
     ] = None,
     schedule: Annotated[
         str | None,
