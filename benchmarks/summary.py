@@ -1,0 +1,117 @@
+"""The README's numbers, from the saved results: prints them, or writes them there.
+
+    python -m benchmarks.summary [--write]
+
+`python -m benchmarks --save` and `python -m benchmarks.accuracy --save` measure them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import accuracy
+from benchmarks.common import RESULTS, ROOT, Table, milliseconds
+from benchmarks.eager import MODES
+from benchmarks.workloads import WORKLOADS
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results: python -m benchmarks.summary --write -->", "<!-- end of results -->"
+EAGER_PEERS = {"torch": "PyTorch", "jax": "JAX", "autograd": "HIPS autograd", "numpy": "NumPy"}
+STEP_PEERS = {"torch-loop": "PyTorch", "torch-func": "torch.func", "jax-jit": "JAX jit"}
+
+Results = dict[str, Any]
+
+
+def step_table(results: Results) -> Table:
+    """Time of one meta-training step, ours beside the peers and the floor."""
+    columns = ["one MAML step", "ours", *STEP_PEERS.values(), "floor", "memory: torch.func"]
+    rows = [_step_row(name, results[name]) for name in WORKLOADS if name in results]
+    return Table("A meta-training step, eager: our time / theirs", columns, rows)
+
+
+def _step_row(name: str, found: Results) -> list[str]:
+    engines, floor = found["engines"], found["floor_s"]
+    ours = engines["ours"]
+    over = lambda peer, key: _times(ours[key] / engines[peer][key]) if peer in engines else "–"
+    times = [over(peer, "min_s") for peer in STEP_PEERS]
+    share = _times(ours["min_s"] / floor)
+    return [name, milliseconds(ours["min_s"]), *times, share, over("torch-func", "peak_rss")]
+
+
+def eager_table(results: Results) -> Table:
+    """Microseconds an operation of small eager chains, ours beside the peers."""
+    columns = ["8×8 float32", "ours", *EAGER_PEERS.values()]
+    rows = []
+    for mode in MODES:
+        found = results[mode]
+        over = [found.get(peer, {}).get("ours_over_it") for peer in EAGER_PEERS]
+        shown = ["–" if value is None else _times(value) for value in over]
+        rows.append([mode, f"{found['ours']['min_us']:.2f} µs", *shown])
+    return Table("An elementwise operation, eager: our time / theirs", columns, rows)
+
+
+def accuracy_table(results: Results) -> Table:
+    """What trainings with the defaults reach."""
+    names = [name for name in accuracy.RUNS if name in results]
+    rows = [accuracy.row(name, results[name]) for name in names]
+    return Table("`metalearn train`, 600 tasks never seen", accuracy.COLUMNS, rows)
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "accuracy": accuracy_table,
+    "meta_step": step_table,
+    "eager": eager_table,
+}
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}×" if value < 10 else f"{value:.0f}×"
+
+
+def summary(folder: Path = RESULTS) -> str:
+    """Markdown of every machine's saved results."""
+    machines: dict[str, list[str]] = {}
+    for name, table in TABLES.items():
+        for path in sorted(folder.glob(f"{name}-*.json")):
+            results = json.loads(path.read_text())
+            machine = f"{results['machine']['cpu']}, {results['machine']['cores']} cores"
+            machines.setdefault(machine, []).append(_block(table(results)))
+    return "\n\n".join(f"On {machine}:\n\n" + "\n\n".join(t) for machine, t in machines.items())
+
+
+def _block(table: Table) -> str:
+    """A table with its title as an emphasised line: the README has its own headings."""
+    title, rest = table.markdown().split("\n", 1)
+    return f"**{title.removeprefix('## ')}**\n{rest}"
+
+
+def written(readme: str, text: str) -> str:
+    """A README with its numbers replaced.
+
+    Raises:
+        ValueError: it does not say where they belong.
+    """
+    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
+    if not pattern.search(readme):
+        raise ValueError(f"the README has no {BEGIN} … {END}")
+    return pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", readme)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--write", action="store_true", help="write them into README.md")
+    options = parser.parse_args(argv)
+    text = summary()
+    print(text)
+    if options.write:
+        README.write_text(written(README.read_text(), text))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
