@@ -74,6 +74,10 @@ class Watcher(Protocol):
         """After each validation; `best` when the score is the best so far."""
 
 
+class Silent(Watcher):
+    """Says nothing of how training goes."""
+
+
 def algorithm_of(config: Config) -> Algorithm:
     """The algorithm that a configuration names, with its settings."""
     return make_algorithm(
@@ -156,8 +160,8 @@ class Trainer:
     Raises `RunError` when that checkpoint cannot be used.
     """
 
-    def __init__(self, run: Run, problem: Problem, watcher: Watcher):
-        self.run, self.config, self.watcher = run, run.config, watcher
+    def __init__(self, run: Run, problem: Problem, watcher: Watcher | None = None):
+        self.run, self.config, self.watcher = run, run.config, watcher or Silent()
         config = self.config
         self.algorithm = algorithm_of(config)
         self.model = model_of(config)

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     page
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for pattern in ("*.md", "[a-z]*/README.md", "docs/**/*.md")
+    for page in sorted(ROOT.glob(pattern))
     if re.search(r"^```(python|pycon)$", page.read_text(), re.MULTILINE)
 ]
 

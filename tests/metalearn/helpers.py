@@ -11,10 +11,9 @@ from PIL import Image
 
 from metalearn import cli
 from metalearn.config import Config, make_config
-from metalearn.evaluation import Interval
 from metalearn.problems import open_problem
 from metalearn.runs import Run, create_run
-from metalearn.training import Status, Trainer, algorithm_of
+from metalearn.training import Trainer, algorithm_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,14 +89,6 @@ def metalearn(*arguments: object, **options: Any) -> subprocess.Popen:
     )
 
 
-class Silent:
-    """Watches training without a word."""
-
-    def status(self, status: Status) -> None: ...
-    def validating(self, done: int, total: int) -> None: ...
-    def validated(self, status: Status, score: Interval, best: bool) -> None: ...
-
-
 def small_config(dataset: str = "sinusoid", **changes: Any) -> Config:
     base = SINUSOID if dataset == "sinusoid" else GLYPHS
     return make_config(dataset, {**base, **changes})
@@ -111,7 +102,7 @@ def new_run(path: Path, config: Config) -> tuple[Run, Any]:
 
 def train(path: Path, config: Config) -> Run:
     run, problem = new_run(path, config)
-    assert Trainer(run, problem, Silent()).train()
+    assert Trainer(run, problem).train()
     return run
 
 

@@ -14,7 +14,7 @@ from metalearn.normalisation import MODES
 from metalearn.problems import open_problem
 from metalearn.training import Trainer
 
-from .helpers import Silent, contents, new_run, small_config, train
+from .helpers import contents, new_run, small_config, train
 
 
 def finals(run):
@@ -37,11 +37,11 @@ class StopAt:
 def trained_with_stops(path, config, stops):
     run, problem = new_run(path, config)
     for stop in stops:
-        trainer = Trainer(run, problem, Silent())
+        trainer = Trainer(run, problem)
         assert not trainer.train(StopAt(trainer, stop))
         assert trainer.iteration == stop
         run.__dict__.pop("metrics", None)  # as a new process would, know nothing of this one
-    assert Trainer(run, problem, Silent()).train()
+    assert Trainer(run, problem).train()
     return run
 
 
@@ -78,7 +78,7 @@ def test_resuming_carries_every_kind_of_batch_norm(tmp_path, mode):
 def test_a_finished_run_resumes_to_itself(tmp_path):
     run = train(tmp_path / "run", small_config(iterations=7))  # no multiple of validate_every
     before = finals(run)
-    assert Trainer(run, open_problem(run.config), Silent()).train()
+    assert Trainer(run, open_problem(run.config)).train()
     assert finals(run) == before
 
 
@@ -108,7 +108,7 @@ def test_slices_of_the_meta_batch_add_up(mode):
 def test_a_budget_in_minutes_ends(tmp_path):
     config = small_config(iterations=None, minutes=0.01)
     run, problem = new_run(tmp_path / "run", config)
-    trainer = Trainer(run, problem, Silent())
+    trainer = Trainer(run, problem)
     assert trainer.train()
     assert 0.6 <= trainer.seconds < 20
     assert trainer.iteration > 0
@@ -116,7 +116,7 @@ def test_a_budget_in_minutes_ends(tmp_path):
 
 def test_the_rate_follows_the_budget(tmp_path):
     run, problem = new_run(tmp_path / "run", small_config(iterations=100, meta_lr=2.0))
-    trainer = Trainer(run, problem, Silent())
+    trainer = Trainer(run, problem)
     for iteration, rate in ((0, 2.0), (50, 1.0), (100, 0.0)):
         trainer.iteration = iteration
         assert trainer.rate == pytest.approx(rate, abs=1e-12)
@@ -126,7 +126,7 @@ def test_a_loss_that_is_not_finite_stops_training(tmp_path):
     config = small_config(inner_lr=1e30, validate_every=1)
     run, problem = new_run(tmp_path / "run", config)
     with pytest.raises(DivergedError, match=r"iteration 1.*--inner-lr"):
-        Trainer(run, problem, Silent()).train()
+        Trainer(run, problem).train()
     arrays, record = checkpoints.read(run.last)
     assert record["iteration"] == 0
     assert all(np.isfinite(a).all() for a in arrays.values())
@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_stops_training(tmp_path):
 
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     run, problem = new_run(tmp_path / "run", small_config())
-    trainer, update = Trainer(run, problem, Silent()), training.meta_update
+    trainer, update = Trainer(run, problem), training.meta_update
 
     def poisoned(*args):
         found = update(*args)
@@ -153,7 +153,7 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     run, problem = new_run(tmp_path / "run", small_config())
-    trainer = Trainer(run, problem, Silent())
+    trainer = Trainer(run, problem)
     assert not trainer.train(StopAt(trainer, 20))
     before = {k: v for k, v in contents(run.path).items() if "metrics" not in k}
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -163,9 +163,9 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(RunError, match="No space left"):
-        Trainer(run, problem, Silent()).train()
+        Trainer(run, problem).train()
     monkeypatch.undo()
     assert {k: v for k, v in contents(run.path).items() if "metrics" not in k} == before
     reference = train(tmp_path / "reference", run.config)
-    assert Trainer(run, open_problem(run.config), Silent()).train()
+    assert Trainer(run, open_problem(run.config)).train()
     assert finals(run) == finals(reference)
