@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctr
 one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import autograd_core as ac
 from metalearn import commands
 from metalearn.errors import MetalearnError, OptionError
 from metalearn.normalisation import MODES
+from metalearn.runs import to_json
 from metalearn.tasks import DataError
 
 # Wherever this version of typer keeps it.
@@ -282,7 +282,7 @@ def evaluate(
         },
     )
     if as_json:
-        print(json.dumps(result, indent=1))
+        print(to_json(result, indent=1))
     else:
         commands.print_lines(commands.evaluation_lines(trained, problem, result))
     return 0

@@ -1,6 +1,5 @@
 """What the commands do; `cli` says how they are called."""
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from metalearn.errors import Interrupted, OptionError, RunError
 from metalearn.interrupts import Interrupts
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.problems import PARTS, Classification, Problem, open_problem
-from metalearn.runs import Run, check_free, create_run, free_path, open_run, write_json
+from metalearn.runs import Run, check_free, create_run, free_path, open_run, to_json, write_json
 from metalearn.tasks import NewTask
 from metalearn.trained import (
     Prediction,
@@ -246,7 +245,7 @@ def adapt(
     folder = free_path(run.path / "adapted", query.resolve().name) if out is None else out
     _save_adapted(folder, trained, task, predictions, record, steps)
     if as_json:
-        print(json.dumps(record, indent=1))
+        print(to_json(record, indent=1))
     else:
         print_lines(_adapted_lines(trained, task, predictions, steps, folder))
     return 0

@@ -1,5 +1,6 @@
 """How well an initialisation adapts: scores on episodes, before adaptation and after each step."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -52,13 +53,20 @@ def scores_at_steps(
     found: list[np.ndarray] = []
     for first in range(0, episodes, TASKS_AT_A_TIME):
         numbers = range(first, min(first + TASKS_AT_A_TIME, episodes))
-        found.append(np.asarray(ac.vmap(scores)(sampler.sample(0, numbers)), np.float64))
+        with np.errstate(all="ignore"):  # what diverges is told as an infinite score
+            found.append(np.asarray(ac.vmap(scores)(sampler.sample(0, numbers)), np.float64))
         if progress is not None:
             progress(numbers.stop, episodes)
     return np.concatenate(found)
 
 
 def intervals(scores: np.ndarray) -> list[Interval]:
-    """For each column of scores, (episodes, n), the mean ± 1.96 standard errors."""
-    errors = 1.96 * scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
-    return [Interval(float(m), float(e)) for m, e in zip(scores.mean(axis=0), errors, strict=True)]
+    """For each column of scores, (episodes, n), the mean ± 1.96 standard errors; both are infinite
+    where adaptation diverges on an episode."""
+    return [_interval(column) for column in scores.T]
+
+
+def _interval(scores: np.ndarray) -> Interval:
+    if not np.isfinite(scores).all():
+        return Interval(math.inf, math.inf)
+    return Interval(float(scores.mean()), float(1.96 * scores.std(ddof=1) / np.sqrt(len(scores))))

@@ -1,5 +1,6 @@
 """What an algorithm adapts: a model, its loss, and how it normalises, on one task."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,9 +25,12 @@ class Measure(NamedTuple):
     higher_is_better: bool
 
     def better(self, score: float, than: float | None) -> bool:
-        """Whether a score beats the best so far, if there is one."""
-        if than is None:
+        """Whether a score beats the best so far, if there is one. One that is not finite, as of
+        tasks on which adaptation diverges, is the worst."""
+        if than is None or not math.isfinite(than):
             return True
+        if not math.isfinite(score):
+            return False
         return score > than if self.higher_is_better else score < than
 
     def text(self, score: float) -> str:

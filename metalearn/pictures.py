@@ -1,6 +1,7 @@
 """Pictures of runs, as PNG files. No window is opened; nothing of matplotlib's state is used."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +70,7 @@ def learning_curves(
 
 def _curve(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, label: str) -> None:
     x = np.array([line["iteration"] for line in lines])
-    y = np.array([line[key] for line in lines])
+    y = np.array([_or_nan(line[key]) for line in lines])
     axes.plot(x, y, color="#8db4e2", linewidth=0.8, alpha=0.7)
     window = max(1, len(y) // 30)
     smooth = np.convolve(y, np.ones(window) / window, mode="valid")
@@ -80,18 +81,23 @@ def _validations(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
     if not lines:
         return
     x = [line["iteration"] for line in lines]
-    mean = [line["validation"]["mean"] for line in lines]
-    error = [line["validation"]["half_width"] for line in lines]
+    mean = [_or_nan(line["validation"]["mean"]) for line in lines]
+    error = [_or_nan(line["validation"]["half_width"]) for line in lines]
     axes.errorbar(x, mean, error, color="#bc4c00", fmt="o-", markersize=3, label="validation, 95 %")
     best = [line for line in lines if line["best"]][-1]
     axes.plot(
         best["iteration"],
-        best["validation"]["mean"],
+        _or_nan(best["validation"]["mean"]),
         "*",
         color="#bc4c00",
         markersize=12,
         label="best",
     )
+
+
+def _or_nan(value: float | None) -> float:
+    """A number of a record, where null stands for one that is not finite: nothing to draw."""
+    return math.nan if value is None else value
 
 
 # Sinusoids ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ run that can be resumed.
 """
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -92,7 +93,7 @@ class Run:
         if config == self.config:
             return self
         run = replace(self, config=config, record={**self.record, "options": config.to_dict()})
-        _write_json(run.path / "config.json", run.record)
+        write_json(run.path / "config.json", run.record)
         return run
 
     @contextmanager
@@ -142,9 +143,9 @@ def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}.new")
     try:
         (temporary / "checkpoints").mkdir(parents=True)
-        _write_json(temporary / "config.json", record)
+        write_json(temporary / "config.json", record)
         if isinstance(problem, Classification):
-            _write_json(temporary / "split.json", problem.split.to_dict())
+            write_json(temporary / "split.json", problem.split.to_dict())
         os.rename(temporary, path)
     except (OSError, RunError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -221,13 +222,22 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{file}: not a run's record; it lacks {error}") from error
 
 
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    checkpoints.write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+def to_json(record: Any, indent: int | None = None) -> str:
+    """A record as JSON, which knows no infinities and no NaN: they become null."""
+    return json.dumps(_finite(record), indent=indent, allow_nan=False)
+
+
+def _finite(record: Any) -> Any:
+    if isinstance(record, float):
+        return record if math.isfinite(record) else None
+    if isinstance(record, Mapping):
+        return {key: _finite(value) for key, value in record.items()}
+    return [_finite(item) for item in record] if isinstance(record, list | tuple) else record
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a JSON file as a whole. Raises `RunError`."""
-    _write_json(path, record)
+    checkpoints.write_atomically(path, (to_json(record, indent=1) + "\n").encode())
 
 
 # Metrics --------------------------------------------------------------------------------------
@@ -245,7 +255,7 @@ class Metrics:
         self._waiting: list[str] = []
 
     def add(self, line: Mapping[str, Any]) -> None:
-        self._waiting.append(json.dumps(line) + "\n")
+        self._waiting.append(to_json(line) + "\n")
 
     def flush(self) -> None:
         """Append what waits and let it reach the disk. Raises `RunError`."""
@@ -280,5 +290,5 @@ class Metrics:
     def truncate(self, iteration: int) -> None:
         """Drop lines measured after an iteration."""
         kept = [line for line in self.read() if line["iteration"] <= iteration]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
+        text = "".join(to_json(line) + "\n" for line in kept)
         checkpoints.write_atomically(self.path, text.encode())

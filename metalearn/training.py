@@ -74,8 +74,12 @@ class Watcher(Protocol):
         """After each validation; `best` when the score is the best so far."""
 
 
-class Silent(Watcher):
+class Silent:
     """Says nothing of how training goes."""
+
+    def status(self, status: Status) -> None: ...
+    def validating(self, done: int, total: int) -> None: ...
+    def validated(self, status: Status, score: Interval, best: bool) -> None: ...
 
 
 def algorithm_of(config: Config) -> Algorithm:

@@ -1,14 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 
 import autograd_core as ac
-from metalearn import evaluation
+from metalearn import evaluation, pictures
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, accuracy
 from metalearn.problems import open_problem
+from metalearn.runs import to_json
 from metalearn.trained import evaluate, evaluation_lines, load_trained
 
-from .helpers import new_run, small_config
+from .helpers import new_run, small_config, train
 
 
 def test_intervals_are_those_of_the_normal_distribution():
@@ -28,6 +31,27 @@ def test_better():
     assert ACCURACY.better(0.5, None) and ACCURACY.better(0.6, 0.5)
     assert not ACCURACY.better(0.5, 0.5) and not ACCURACY.better(float("nan"), 0.5)
     assert MSE.better(0.4, 0.5) and not MSE.better(0.5, 0.5)
+
+
+@pytest.mark.parametrize("diverged", [float("inf"), float("nan")])
+def test_a_task_on_which_adaptation_diverges_makes_the_score_the_worst(diverged):
+    scores = np.array([[1.0, 2.0], [diverged, 4.0]])
+    assert evaluation.intervals(scores)[0] == (np.inf, np.inf)
+    assert MSE.better(9.0, diverged) and not MSE.better(diverged, 9.0)
+
+
+def test_a_run_whose_first_validations_diverge(tmp_path):
+    """Its best checkpoint is still the best, its files are strict JSON, and it can be drawn."""
+    config = small_config(iterations=4, validate_every=1, inner_lr=0.5, eval_steps=40)
+    run = train(tmp_path / "run", config)
+    strict = lambda text: json.loads(text, parse_constant=pytest.fail)
+    lines = [strict(line) for line in run.metrics.path.read_text().splitlines()]
+    assert any(x["validation"]["mean"] is None for x in lines if "validation" in x)
+    trained, problem = load_trained(run), open_problem(config)
+    result = evaluate(trained, problem, episodes=60, steps=40, queries=3)
+    assert strict(to_json(result))["scores"][-1]["mean"] is None
+    assert "inf" in evaluation_lines(trained, problem, result)[-1]
+    assert pictures.show(trained, problem, 2)
 
 
 def test_scores_do_not_depend_on_how_many_are_computed_together(glyphs_run, monkeypatch):
