@@ -41,4 +41,4 @@ class Batching(Interpreter):
         )
 
     def describe(self) -> str:
-        return f"vmap@{self.level} of {self.size}"
+        return f"vmap of {self.size}"

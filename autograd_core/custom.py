@@ -17,8 +17,8 @@ from autograd_core.errors import AutogradError, RuleError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
 from autograd_core.reverse import ROOT, Linearizing, Node, Reverse
-from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
-from autograd_core.tree import tree_flatten, tree_unflatten
+from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of, box
+from autograd_core.tree import tree_flatten, tree_map, tree_unflatten
 
 Run = Callable[..., tuple]
 
@@ -92,18 +92,23 @@ def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> t
     if not trace.live:
         return tuple(trace.unrecorded(x) for x in call(function, lowered))
     with _closed(trace, function):
-        outs, residuals = function.reverse(lowered)
+        outs, residuals = function.reverse(_aliases(lowered))
     parents = tuple(x.mark if x.__class__ is Tensor and x.trace is trace else None for x in args)
     # The root tape may be asked to record its own backward pass, which starts from the arguments;
     # so does a forward rule.
     reads_args = function.keeps_args or trace is ROOT or isinstance(trace, Linearizing)
-    kept = lowered if reads_args else (None,) * len(args)
+    kept = _aliases(lowered) if reads_args else (None,) * len(args)
     params = {
         "residuals": residuals,
         "outs": tuple(map(aval_of, outs)),
         "likes": [None if p is None else aval_of(x) for x, p in zip(lowered, parents, strict=True)],
     }
     return trace.outputs(Node(_Recorded(function), kept, params, None, parents), outs)
+
+
+def _aliases(args: Sequence) -> tuple:
+    """What a user's function is given, or the tape keeps: nobody else's objects."""
+    return tuple(alias(x) if x.__class__ is Tensor else x for x in args)
 
 
 class _Recorded:
@@ -118,7 +123,7 @@ class _Recorded:
         if retraced:
             residuals = self.function.reverse(args)[1]
         filled = tuple(
-            transforms.zeros_of(y) if ct is None else ct
+            transforms.zeros_of(y) if ct is None else alias(ct)
             for ct, y in zip(cts, node.params["outs"], strict=True)
         )
         found = self.function.pull(args, residuals, filled)
@@ -167,7 +172,8 @@ def _all_batched(run: Run, batched: tuple[bool, ...]) -> Run:
 
 
 def _is_float(x: Any) -> bool:
-    return isinstance(x, float) or getattr(getattr(x, "dtype", None), "kind", "") == "f"
+    """Whether a leaf can carry a derivative. A Python number cannot, and stays one."""
+    return getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
 def _on_floats(run: Callable, args: tuple) -> tuple[Callable, list[int]]:
@@ -175,7 +181,7 @@ def _on_floats(run: Callable, args: tuple) -> tuple[Callable, list[int]]:
     places = [i for i, x in enumerate(args) if _is_float(x)]
 
     def on_floats(*floats: Any) -> Any:
-        full = list(args)
+        full = list(_aliases(args))
         for i, x in zip(places, floats, strict=True):
             full[i] = x
         return run(*full)
@@ -247,7 +253,7 @@ class _Signature:
 
     def flatten_output(self, out: Any) -> tuple[Tensor, ...]:
         leaves, self.out = tree_flatten(out)
-        return tuple(map(asarray, leaves))
+        return tuple(alias(asarray(leaf)) for leaf in leaves)
 
 
 def _wrap(f: Callable, make: Callable[[Run, _Signature], Call]) -> Callable:
@@ -284,7 +290,7 @@ class CustomVjp(Call):
         return self.fwd(*args)
 
     def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
-        return self.bwd(residuals, cts)
+        return self.bwd(tree_map(lambda x: _aliases((x,))[0], residuals), cts)
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         raise RuleError(

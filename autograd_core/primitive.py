@@ -201,7 +201,7 @@ class Interpreter:
         """Raise where `tensor` has no single value to look at."""
 
     def describe(self) -> str:
-        return f"{type(self).__name__.lower()}@{self.level}"
+        return type(self).__name__.lower()
 
 
 class _Levels(threading.local):
@@ -210,13 +210,15 @@ class _Levels(threading.local):
 
 
 _levels = _Levels()
+_next_level = count(1).__next__
+"""One count for all threads: a transform entered later is the inner one, in another thread too."""
 
 
 @contextmanager
 def new_level(make: Callable[[int], Any]) -> Iterator[Any]:
     """Enter an interpreter above all those now at work; it is dead when the block is left."""
     stack = _levels.stack
-    interpreter = make(len(stack) + 1)
+    interpreter = make(_next_level())
     stack.append(interpreter)
     try:
         yield interpreter

@@ -3,12 +3,14 @@
 A node is data: which primitive, what it was applied to (only what its rules will read), its output
 (likewise), and the nodes its traced arguments came from. Nodes point to older nodes only, so there
 is no reference cycle and no list of everything recorded: a history that nothing points to is freed
-at once, and walking the history of one value visits that history alone.
+at once, and walking the history of one value visits that history alone. (One exception:
+`backward(create_graph=True)` gives a leaf a gradient with a history that ends in that leaf.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
@@ -26,7 +28,7 @@ from autograd_core.primitive import (
     live_interpreters,
     plus,
 )
-from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
+from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of, box, own
 
 _next_order = count().__next__
 
@@ -35,9 +37,9 @@ class Node:
     """One application of a primitive on the tape.
 
     `args` and `out` hold, one level down, what the rules of the traced arguments read, and None or
-    an `Aval` in the place of the rest. `parents[i]` is the node of argument `i`, None where it is a
-    constant. `likes[i]` is set where the cotangent of argument `i` has to be summed or cast back,
-    because the application broadcast or promoted it.
+    an `Aval` in the place of the rest; none of these objects is one that a user holds. `parents[i]`
+    is the node of argument `i`, None where it is a constant. `likes[i]` is set where the cotangent
+    of argument `i` has to be summed or cast back, because the application broadcast or promoted it.
     """
 
     __slots__ = ("__weakref__", "args", "likes", "order", "out", "params", "parents", "primitive")
@@ -75,17 +77,20 @@ class Reverse(Interpreter):
         self.paused = False
 
     def leaf(self, x: Tensor) -> Tensor:
-        return box(x, self, Leaf())
+        return box(alias(x), self, Leaf())
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
         lowered = []
         parents: list[Node | None] = []
         for x in args:
-            if x.__class__ is Tensor and x.trace is self:
+            if x.__class__ is not Tensor:
+                lowered.append(x)
+                parents.append(None)
+            elif x.trace is self:
                 lowered.append(x.value)
                 parents.append(x.mark)
             else:
-                lowered.append(x)
+                lowered.append(alias(x))
                 parents.append(None)
         out = bind(primitive, lowered, params)
         if not self.live:
@@ -143,7 +148,10 @@ class Reverse(Interpreter):
             and not (a.shape == b.shape and a.dtype is b.dtype)
         ):
             likes = likes_of((a, b), parents, out)
-        args = (a if keep_a else None, b if keep_b else None)
+        args = (
+            None if not keep_a else alias(a) if a is x else a,
+            None if not keep_b else alias(b) if b is y else b,
+        )
         node = Node(primitive, args, NO_PARAMS, out if keep_out else None, parents, likes)
         return box(out, self, node)
 
@@ -164,7 +172,7 @@ class Reverse(Interpreter):
         return keep_plan(primitive.vjp_reads, traced)
 
     def describe(self) -> str:
-        return "requires_grad" if self is ROOT else f"grad@{self.level}"
+        return "requires_grad" if self is ROOT else "grad"
 
 
 class Linearizing(Reverse):
@@ -365,8 +373,39 @@ def restore(ct: Tensor, like: Aval) -> Tensor:
     return ct if ct.dtype == like.dtype else astype(ct, like.dtype)
 
 
-ROOT = Reverse(0)
-"""The tape of `requires_grad` tensors: below every transform, and never left."""
+class Root(Reverse):
+    """The tape of `requires_grad` tensors. Each thread pauses it, or closes it, for itself."""
+
+    __slots__ = ("_of_thread",)
+
+    def __init__(self) -> None:
+        self._of_thread = _RootState()
+        super().__init__(0)
+
+    @property
+    def live(self) -> bool:  # type: ignore[override]
+        return self._of_thread.live
+
+    @live.setter
+    def live(self, value: bool) -> None:
+        self._of_thread.live = value
+
+    @property
+    def paused(self) -> bool:  # type: ignore[override]
+        return self._of_thread.paused
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        self._of_thread.paused = value
+
+
+class _RootState(threading.local):
+    live = True
+    paused = False
+
+
+ROOT = Root()
+"""The one root tape: below every transform, and never left."""
 
 
 def require_gradient(tensor: Tensor) -> None:
@@ -376,7 +415,9 @@ def require_gradient(tensor: Tensor) -> None:
             f"requires_grad=True on a tensor of dtype {tensor.dtype}: gradients exist for "
             "floating-point tensors only; convert with x.astype(np.float32)"
         )
-    plain = box(tensor.value, tensor.trace, tensor.mark)
+    plain = alias(tensor)
+    while plain.trace is ROOT:  # a new leaf has no history
+        plain = alias(plain.value)
     tensor.value, tensor.trace, tensor.mark = plain, ROOT, Leaf()
 
 
@@ -406,7 +447,7 @@ def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = Fal
                 "(x.sum().backward()) or pass its cotangent: x.backward(gradient)"
             )
         gradient = ones_like(tensor.value)
-    gradient = asarray(gradient, tensor.dtype)
+    gradient = alias(asarray(own(gradient), tensor.dtype))
     if gradient.shape != tensor.shape:
         raise AutogradError(
             f"backward(gradient): expected the tensor's shape {tensor.shape}, got {gradient.shape}"
@@ -414,14 +455,16 @@ def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = Fal
     leaves = backward([(tensor.mark, gradient)], ROOT if create_graph else None)
     for leaf, ct in leaves.items():
         assert isinstance(leaf, Leaf)
-        leaf.grad = ct if leaf.grad is None else leaf.grad + ct
+        leaf.grad = alias(ct) if leaf.grad is None else leaf.grad + ct
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Record nothing: results are as if no gradient had been asked for outside this block.
+    """Record nothing in reverse mode: to `grad`, `vjp` and `backward()` around the block, what is
+    computed in it is a constant.
 
-    Transforms entered inside the block work as usual.
+    Forward mode and `vmap` around it go on, and transforms entered inside work as usual; to block
+    derivatives of every mode use `stop_gradient`. Each thread has its own.
     """
     paused = [t for t in (ROOT, *live_interpreters()) if isinstance(t, Reverse) and t.live]
     for trace in paused:
@@ -431,6 +474,3 @@ def no_grad() -> Iterator[None]:
     finally:
         for trace in paused:
             trace.live, trace.paused = True, False
-
-
-Pullback = Callable[..., Any]

@@ -63,7 +63,7 @@ class Tensor:
     __array_ufunc__ = None
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
-        plain = asarray(data.copy() if isinstance(data, np.ndarray) else data, dtype)
+        plain = asarray(own(data), dtype)
         self.value, self.trace, self.mark = plain.value, plain.trace, plain.mark
         if requires_grad:
             from autograd_core.reverse import require_gradient
@@ -141,15 +141,32 @@ class Tensor:
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 
+    def __format__(self, spec: str) -> str:
+        """A tensor without axes is formatted as its number."""
+        return format(self.item() if spec and not self.shape else repr(self), spec)
+
+    def __reduce__(self) -> tuple:
+        """For `copy` and `pickle`: the values, and whether they require a gradient."""
+        plain = self.value if self.trace is not None and self._is_leaf else self
+        if plain.trace is not None:
+            raise ConcreteValueError(
+                "a tensor that is being traced cannot be copied: its history would be lost; copy "
+                "x.detach() if that is meant"
+            )
+        return Tensor, (np.array(plain.value), None, plain is not self)
+
     def __repr__(self) -> str:
-        if self.trace is None:
-            body = np.array2string(np.asarray(self.value), separator=", ", prefix="Tensor(")
-            return f"Tensor({body}, dtype={self.dtype})"
+        plain = self.value if self.trace is not None and self._is_leaf else self
+        if plain.trace is None:
+            body = np.array2string(np.asarray(plain.value), separator=", ", prefix="Tensor(")
+            ending = "" if plain is self else ", requires_grad=True"
+            return f"Tensor({body}, dtype={self.dtype}{ending})"
         return f"Tensor({self.trace.describe()}, shape={self.shape}, dtype={self.dtype})"
 
     __hash__ = object.__hash__
 
     if TYPE_CHECKING:  # installed by autograd_core.ops, which this module may not import
+        _is_leaf: bool
 
         def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, key: Any) -> Tensor: ...
@@ -189,6 +206,30 @@ def box(value: Any, trace: Interpreter | None = None, mark: Any = None) -> Tenso
     tensor.trace = trace
     tensor.mark = mark
     return tensor
+
+
+def entries(x: Tensor) -> Array | None:
+    """The raw array under every trace of `x`, with axes that `vmap` maps in front; None where it is
+    abstract. For checks of values, whose results no trace may follow."""
+    while x.trace is not None:
+        x = x.value
+        if x.__class__ is not Tensor:
+            return None
+    return x.value
+
+
+def alias(x: Tensor) -> Tensor:
+    """The same value and history as a new object.
+
+    `x[i] = v` and `x += v` give an *object* another value. So what the engine keeps, and what it
+    hands out, is never an object that somebody else holds too.
+    """
+    return box(x.value, x.trace, x.mark)
+
+
+def own(data: Any) -> Any:
+    """An array as a copy that nobody else writes to; anything else as it is."""
+    return data.copy() if isinstance(data, np.ndarray) else data
 
 
 def asarray(data: Any, dtype: Any = None) -> Tensor:

@@ -5,7 +5,7 @@ All take and give pytrees, nest in any order, and can be taken to any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -16,7 +16,7 @@ from autograd_core.errors import AutogradError, DtypeError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
 from autograd_core.reverse import Linearizing, Node, Reverse, backward, push_forward
-from autograd_core.tensor import Tensor, asarray, aval_of, box
+from autograd_core.tensor import Tensor, alias, asarray, aval_of, box, own
 from autograd_core.tree import (
     tree_flatten,
     tree_leaves,
@@ -50,7 +50,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         DtypeError: an argument is not floating point.
     """
     leaves, structure = tree_flatten(primals)
-    leaves = _differentiable_leaves(leaves, primals, "vjp")
+    leaves = _differentiable_leaves(map(own, leaves), primals, "vjp")
     out, aux, starts, record = _record(Reverse, f, leaves, structure, has_aux)
     outs, out_structure = tree_flatten(out)
 
@@ -89,10 +89,10 @@ def _split_aux(result: Any, has_aux: bool) -> tuple[Any, Any]:
 
 def lower_tree(trace: Interpreter, tree: Any) -> Any:
     """A tree with what `trace` attached taken off again."""
-    return tree_map(trace.lower, tree)
+    return tree_map(lambda x: alias(trace.lower(x)) if x.__class__ is Tensor else x, tree)
 
 
-def _differentiable_leaves(leaves: list, tree: Any, transform: str) -> list[Tensor]:
+def _differentiable_leaves(leaves: Iterable, tree: Any, transform: str) -> list[Tensor]:
     tensors = []
     for i, leaf in enumerate(leaves):
         x = asarray(leaf)
@@ -109,7 +109,7 @@ def _differentiable_leaves(leaves: list, tree: Any, transform: str) -> list[Tens
 
 def _gradients(starts: list[Node], leaves: list[Tensor], found: dict) -> list[Tensor]:
     return [
-        found[node] if node in found else zeros_of(x)
+        alias(found[node]) if node in found else zeros_of(x)
         for node, x in zip(starts, leaves, strict=True)
     ]
 
@@ -131,7 +131,7 @@ def _matching(given: Any, likes: list[Tensor], structure: Any, what: str) -> lis
         raise ShapeError(f"{what}: expected the tree structure {structure}, got {found}")
     out = []
     for x, like in zip(leaves, likes, strict=True):
-        x = asarray(x, like.dtype)
+        x = alias(asarray(own(x), like.dtype))
         if x.shape != like.shape:
             raise ShapeError(f"{what}: expected shape {like.shape}, got {x.shape}")
         out.append(x)
@@ -237,10 +237,10 @@ def jvp(f: Function, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
     leaves = _differentiable_leaves(leaves, tuple(primals), "jvp")
     directions = _matching(tuple(tangents), leaves, structure, "jvp: the tangent")
     with new_level(Forward) as trace:
-        traced = map(trace.join, leaves, directions)
+        traced = map(trace.join, map(alias, leaves), directions)
         out, aux = _split_aux(f(*tree_unflatten(structure, traced)), has_aux)
         out = tree_map(asarray, out)
-        tangent = tree_map(lambda y: y.mark if y.trace is trace else zeros_of(y), out)
+        tangent = tree_map(lambda y: alias(y.mark) if y.trace is trace else zeros_of(y), out)
     result = lower_tree(trace, out), tangent
     return (*result, lower_tree(trace, aux)) if has_aux else result
 
@@ -253,7 +253,7 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         `jvp(f, primals, tangents)[1]` without evaluating `f` again.
     """
     leaves, structure = tree_flatten(primals)
-    leaves = _differentiable_leaves(leaves, primals, "linearize")
+    leaves = _differentiable_leaves(map(own, leaves), primals, "linearize")
     out, aux, starts, nodes = _record(Linearizing, f, leaves, structure, has_aux)
     outs, out_structure = tree_flatten(out)
 
@@ -261,7 +261,7 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
         directions = _matching(tangents, leaves, structure, "linearize: the tangent")
         found = push_forward(dict(zip(starts, directions, strict=True)), nodes)
         pushed = [
-            zeros_of(y) if t is None else Forward.conform(t, y)
+            zeros_of(y) if t is None else alias(Forward.conform(t, y))
             for t, y in zip(found, outs, strict=True)
         ]
         return tree_unflatten(out_structure, pushed)
@@ -361,7 +361,7 @@ def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Any:
             raise ShapeError(
                 f"vmap of {name}: out_axes is None for a result that differs between slices"
             )
-        return y
+        return alias(y) if y.__class__ is Tensor else y
     if not batched:
         y = broadcast_to(asarray(y), (trace.size, *asarray(y).shape))
     return moveaxis(y.value if batched else y, 0, axis)

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_core.errors import DtypeError
 from autograd_core.nn.checks import promoted, shape_error
 from autograd_core.nn.init import glorot_uniform, zeros
 from autograd_core.nn.linear import linear
-from autograd_core.ops.arithmetic import where
+from autograd_core.ops.arithmetic import maximum, where
 from autograd_core.ops.normalize import softmax
 from autograd_core.ops.products import matmul
-from autograd_core.ops.structural import matrix_transpose, reshape, swapaxes
+from autograd_core.ops.structural import astype, matrix_transpose, reshape, swapaxes
 from autograd_core.random import split
 from autograd_core.tensor import Tensor, asarray
 
@@ -27,8 +28,9 @@ def dot_product_attention(
         query: (…, L, D).
         key: (…, S, D).
         value: (…, S, E).
-        mask: booleans that broadcast to (…, L, S): where True, that position may be attended to.
-            A query that may attend to none attends to all alike.
+        mask: broadcasts to (…, L, S). Booleans say which positions may be attended to; numbers
+            are added to the scores before the softmax. A query that may attend to none attends to
+            all alike.
         causal: let query i attend to positions up to i only.
         scale: 1 / √D by default.
 
@@ -46,12 +48,21 @@ def dot_product_attention(
         )
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = matmul(query * scale, matrix_transpose(key))
+    # The least finite number, not -inf: a row of -inf would give NaN.
+    least = float(np.finfo(scores.dtype).min)
+    if mask is not None:
+        mask = asarray(mask)
+        if mask.dtype.kind not in "bf":
+            raise DtypeError(
+                f"dot_product_attention: a mask of dtype {mask.dtype}; expected booleans (where to "
+                "attend) or floating-point numbers (added to the scores)"
+            )
+        added = mask.dtype.kind == "f"
+        masked = maximum(scores + astype(mask, scores.dtype), least) if added else None
+        scores = where(mask, scores, least) if masked is None else masked
     if causal:
         past = np.arange(scores.shape[-2])[:, None] >= np.arange(scores.shape[-1])
-        mask = past if mask is None else asarray(mask) & past
-    if mask is not None:
-        # The least finite number, not -inf: a row of -inf would give NaN.
-        scores = where(mask, scores, float(np.finfo(scores.dtype).min))
+        scores = where(past, scores, least)
     return matmul(softmax(scores), value)
 
 

@@ -15,7 +15,7 @@ from autograd_core.ops.normalize import log_softmax, softplus
 from autograd_core.ops.reduce import mean
 from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import astype, expand_dims, normalize_axis
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, asarray, entries
 
 _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": mean,
@@ -81,8 +81,25 @@ def nll(log_probabilities: Any, labels: Any, axis: int = -1, reduction: str = "m
 
 
 def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Tensor:
-    """1 in the column that each label names, 0 elsewhere: integers (…) to (…, classes)."""
-    return astype(_is_label(asarray(labels), classes, -1), dtype)
+    """1 in the column that each label names, 0 elsewhere: integers (…) to (…, classes).
+
+    Raises:
+        IndexError: a label names no class.
+    """
+    labels = asarray(labels)
+    _check_labels("one_hot", labels, classes)
+    return astype(_is_label(labels, classes, -1), dtype)
+
+
+def _check_labels(name: str, labels: Tensor, classes: int) -> None:
+    if labels.dtype.kind not in "iu":
+        raise DtypeError(f"{name}: expected integer labels, got {labels.dtype}")
+    values = entries(labels)
+    if values is not None and values.size:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high >= classes:
+            bad = low if low < 0 else high
+            raise IndexError(f"{name}: label {bad} is out of bounds for {classes} classes")
 
 
 def _is_label(labels: Tensor, classes: int, axis: int) -> Tensor:
@@ -100,15 +117,9 @@ def _at_labels(name: str, x: Tensor, labels: Tensor, axis: int) -> Tensor:
     and differentiates without a scatter. -inf elsewhere does no harm.
     """
     classes = x.shape[axis]
-    if labels.dtype.kind not in "iu":
-        raise DtypeError(f"{name}: expected integer labels, got {labels.dtype}")
+    _check_labels(name, labels, classes)
     if labels.shape != (*x.shape[:axis], *x.shape[axis + 1 :]):
         raise shape_error(name, f"one label for each row along axis {axis}", x=x, labels=labels)
-    if labels.trace is None and labels.size:
-        low, high = int(labels.value.min()), int(labels.value.max())
-        if low < 0 or high >= classes:
-            bad = low if low < 0 else high
-            raise IndexError(f"{name}: label {bad} is out of bounds for {classes} classes")
     return sum_(where(_is_label(labels, classes, axis), x, 0.0), axis)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autograd_core.declare import NEGATED, SAME, by_rule, elementwise, piecewise_constant
 from autograd_core.primitive import no_rule
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, alias, asarray
 
 __all__ = [
     "absolute",
@@ -156,8 +156,9 @@ def _power_by_exponent(out: Tensor, x: Any, _y: Any) -> Tensor:
 
 
 def _power_by_base(_out: None, x: Any, y: Any) -> Tensor:
-    """∂(xʸ)/∂x = y xʸ⁻¹, with the exponent guarded so that y = 0 gives 0 and not 0 · inf."""
-    return y * power_p(x, where(equal(y, 0), 1, y - 1))
+    """∂(xʸ)/∂x = y xʸ⁻¹, with the exponent guarded so that 0⁰ gives 0 and not 0 · inf."""
+    edge = logical_and(equal(x, 0), equal(y, 0))
+    return y * power_p(x, where(edge, 1, y - 1))
 
 
 power_p = elementwise(
@@ -432,7 +433,9 @@ def round(x: Any, decimals: int = 0) -> Tensor:
 
     x = asarray(x)
     if x.dtype.kind != "f":
-        return x if decimals >= 0 else astype(round(astype(x, np.float64), decimals), x.dtype)
+        if decimals >= 0:
+            return alias(x)
+        return astype(round(astype(x, np.float64), decimals), x.dtype)
     if decimals == 0:
         return rint(x)
     scale = 10.0 ** abs(decimals)
@@ -467,7 +470,7 @@ def nan_to_num(
     nothing else is given. No derivative flows to what was replaced."""
     x = asarray(x)
     if x.dtype.kind != "f":
-        return x
+        return alias(x)
     limits = np.finfo(x.dtype)
     x = where(isnan(x), nan, x)
     x = where(equal(x, np.inf), float(limits.max) if posinf is None else posinf, x)

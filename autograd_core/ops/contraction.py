@@ -105,7 +105,7 @@ def _resolve(
     spelled: Labels = tuple(("...", i) for i in reversed(range(dots)))
     named = Counter(a for tokens in inputs for a in tokens if a is not Ellipsis)
     if output is None:
-        once = sorted((a for a, count in named.items() if count == 1), key=str)
+        once = sorted(a for a, count in named.items() if count == 1)
         return rows, (*spelled, *once)
     out: Labels = tuple(b for a in output for b in (spelled if a is Ellipsis else (a,)))
     unknown = [a for a in out if not _under_dots(a) and a not in named]

@@ -32,7 +32,7 @@ from autograd_core.ops.structural import (
     with_batch,
 )
 from autograd_core.primitive import bind
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, alias, asarray, entries
 
 __all__ = [
     "getitem",
@@ -164,14 +164,15 @@ def _as_positions(index: Any, n: int, what: str) -> Tensor:
 
     Raises:
         DtypeError: not integers.
-        IndexError: out of bounds (not checked for indices that vmap maps).
+        IndexError: out of bounds.
     """
     index = asarray(index)
     if index.dtype.kind not in "iu":
         raise DtypeError(f"{what}: expected integer indices, got {index.dtype}")
     index = astype(index, np.int64)
-    if index.trace is None:
-        low, high = (index.value.min(), index.value.max()) if index.size else (0, -1)
+    values = entries(index)
+    if values is not None:
+        low, high = (values.min(), values.max()) if values.size else (0, -1)
         if low < -n or high >= n:
             bad = low if low < -n else high
             raise IndexError(f"{what}: index {bad} is out of bounds for an axis of length {n}")
@@ -241,6 +242,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
         IndexError: a position is out of bounds, or there are too many.
     """
     items = _expand_ellipsis(_without_masks(key, x.shape), x.shape)
+    apart = [i for i, item in enumerate(items) if item is Ellipsis]
+    items = [item for item in items if item is not Ellipsis]
     if any(isinstance(item, bool) for item in items):
         x, items = _as_axes(x, items)
     arrays = [i for i, item in enumerate(items) if _is_array(item)]
@@ -249,7 +252,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     others = items[: arrays[0]] + items[arrays[0] + 1 :]
     if all(isinstance(item, slice) and item == slice(None) for item in others):
         return take(x, items[arrays[0]], arrays[0])
-    return bind(take_p, (ravel(x), _positions(x.shape, items)), {"axis": 0})
+    return bind(take_p, (ravel(x), _positions(x.shape, items, apart)), {"axis": 0})
 
 
 def _basic(x: Tensor, items: list[Any]) -> Tensor:
@@ -259,7 +262,7 @@ def _basic(x: Tensor, items: list[Any]) -> Tensor:
         x = slice_p(x, key=key)
     left = [item for item in items if item is None or isinstance(item, slice)]
     new = tuple(i for i, item in enumerate(left) if item is None)
-    return expand_dims(x, new) if new else x
+    return expand_dims(x, new) if new else alias(x)
 
 
 def _basic_item(item: Any, n: int) -> Any:
@@ -269,17 +272,19 @@ def _basic_item(item: Any, n: int) -> Any:
     return bounds if len(range(*bounds)) else (0, 0, 1)  # a start of -1 would be the last entry
 
 
-def _positions(shape: tuple[int, ...], items: list[Any]) -> Tensor:
+def _positions(shape: tuple[int, ...], items: list[Any], apart: list[int]) -> Tensor:
     """The flat positions that an index with arrays reads, in the shape of the result.
 
     As in NumPy, integers count as arrays here; the axes of the arrays, broadcast together, take the
-    place of the first one where the arrays stand side by side, else they come first.
+    place of the first one where the arrays stand side by side, else they come first. `apart` says
+    where an ellipsis that stands for no axes keeps items from standing side by side.
     """
     lengths = iter(shape)
     columns = [None if item is None else _column(item, next(lengths)) for item in items]
     indexed = [i for i, item in enumerate(items) if not (item is None or isinstance(item, slice))]
     block = np.broadcast_shapes(*(columns[i].shape for i in indexed))  # type: ignore[union-attr]
     together = indexed[-1] - indexed[0] == len(indexed) - 1
+    together &= not any(indexed[0] < i <= indexed[-1] for i in apart)
     place = indexed[0] if together else 0
     ndim = len(block) + len(items) - len(indexed)
 
@@ -390,7 +395,8 @@ def _expand_ellipsis(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
         raise IndexError("an index can have one ellipsis (...) only")
     if not places:
         return items + missing
-    return items[: places[0]] + missing + items[places[0] + 1 :]
+    # One that stands for no axes stays: it keeps what is around it apart.
+    return items[: places[0]] + (missing or [Ellipsis]) + items[places[0] + 1 :]
 
 
 class At:
@@ -423,7 +429,7 @@ class Update:
         places, values = self._places(values)
         flat = ravel(self._x)
         if places.size == 0:
-            return self._x
+            return alias(self._x)
         writer = bind(last_writer_p, (ravel(places),), {"size": self._x.size})
         written = greater_equal(writer, 0)
         chosen = bind(take_p, (ravel(values), where(written, writer, 0)), {"axis": 0})

@@ -28,7 +28,7 @@ from autograd_core.ops.structural import (
     squeeze,
     transpose,
 )
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, alias, asarray
 
 __all__ = [
     "append",
@@ -73,7 +73,7 @@ def pad(x: Any, widths: Any, mode: str = "constant", value: Any = 0) -> Tensor:
             if n == 0:
                 raise ShapeError(f"pad: axis {axis} is empty, there is nothing to repeat")
             x = take(x, np.pad(np.arange(n), (before, after), mode=mode), axis)  # type: ignore[call-overload]
-    return x
+    return alias(x)
 
 
 def _pairs(widths: Any, ndim: int) -> list[tuple[int, int]]:
@@ -103,7 +103,7 @@ def _pad_constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor
 def atleast_3d(x: Any) -> Tensor:
     """x with three axes: (n,) becomes (1, n, 1) and (m, n) becomes (m, n, 1)."""
     x = asarray(x)
-    return x if x.ndim >= 3 else reshape(x, (*atleast_2d(x).shape, 1))
+    return alias(x) if x.ndim >= 3 else reshape(x, (*atleast_2d(x).shape, 1))
 
 
 def dstack(arrays: Sequence[Any]) -> Tensor:

@@ -57,7 +57,7 @@ from autograd_core.ops.structural import (
     sum_to,
 )
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, alias, asarray
 
 __all__ = [
     "cholesky",
@@ -715,7 +715,7 @@ def matrix_power(x: Any, n: int) -> Tensor:
         raise ShapeError(f"matrix_power: expected shape (…, n, n), got {x.shape}")
     if n == 0:
         return broadcast_to(asarray(_eye(x.shape[-1], x)), x.shape)
-    return _positive_power(x, n) if n > 0 else _positive_power(inv(x), -n)
+    return alias(_positive_power(x, n) if n > 0 else _positive_power(inv(x), -n))
 
 
 def _positive_power(x: Tensor, n: int) -> Tensor:

@@ -16,7 +16,7 @@ from autograd_core.ops import (
     sorting,
     structural,
 )
-from autograd_core.tensor import Tensor
+from autograd_core.tensor import Tensor, alias
 
 
 def _reflected(function: Callable) -> Callable:
@@ -107,7 +107,7 @@ def install() -> None:
         setattr(Tensor, name, method)
     attributes = {
         "__neg__": arithmetic.negative,
-        "__pos__": lambda self: self,
+        "__pos__": alias,
         "__abs__": arithmetic.absolute,
         "__invert__": arithmetic.bitwise_not,
         "__getitem__": index.getitem,
@@ -118,11 +118,25 @@ def install() -> None:
         "mT": property(structural.matrix_transpose),
         "at": property(index.At),
         "backward": reverse.backward_from,
-        "requires_grad": property(lambda self: self.trace is not None),
+        "requires_grad": property(_requires_grad),
+        "_is_leaf": property(_is_leaf),
         "grad": property(_get_grad, _set_grad),
     }
     for name, value in attributes.items():
         setattr(Tensor, name, value)
+
+
+def _requires_grad(self: Tensor) -> bool:
+    """Whether a derivative in reverse mode is asked for, here or in a transform around."""
+    while self.__class__ is Tensor and self.trace is not None:
+        if isinstance(self.trace, reverse.Reverse):
+            return True
+        self = self.value
+    return False
+
+
+def _is_leaf(self: Tensor) -> bool:
+    return self.trace is reverse.ROOT and isinstance(self.mark, reverse.Leaf)
 
 
 def _get_grad(self: Tensor) -> Tensor | None:

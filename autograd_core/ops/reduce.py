@@ -46,7 +46,7 @@ from autograd_core.ops.structural import (
     without,
 )
 from autograd_core.primitive import Primitive
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor, alias, asarray
 
 __all__ = [
     "all",
@@ -108,12 +108,14 @@ def _count(x: Tensor, axes: tuple[int, ...]) -> int:
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    """The variance: the mean of squared deviations, divided by (count - ddof)."""
+    """The sum of squared deviations from the mean, divided by (count - ddof), or by 0 where that is
+    negative."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     deviations = x - mean(x, axes, keepdims=True)
     total = sum_axes(square(deviations), axes)
-    return keep_axes(x, axes, divide(total, _count(x, axes) - ddof), keepdims)
+    freedom = np.maximum(_count(x, axes) - ddof, 0).item()
+    return keep_axes(x, axes, divide(total, freedom), keepdims)
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -167,14 +169,14 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return keep_axes(x, axes, max_p(x, axes=axes), keepdims) if axes else x
+    return keep_axes(x, axes, max_p(x, axes=axes), keepdims) if axes else alias(x)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The smallest entry over one, several or all axes; see `max`."""
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    return keep_axes(x, axes, min_p(x, axes=axes), keepdims) if axes else x
+    return keep_axes(x, axes, min_p(x, axes=axes), keepdims) if axes else alias(x)
 
 
 amax, amin = max, min
@@ -461,7 +463,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
         after = slice_axis(x, axis, 1 if length else 0, length)
         before = slice_axis(x, axis, 0, length - 1 if length else 0)
         x = (not_equal if x.dtype.kind == "b" else subtract)(after, before)
-    return x
+    return alias(x)
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:

@@ -17,7 +17,7 @@ import kernels
 from autograd_core.declare import linear, nondifferentiable
 from autograd_core.errors import ShapeError
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Aval, Tensor, asarray
+from autograd_core.tensor import Aval, Tensor, alias, asarray
 
 __all__ = [
     "astype",
@@ -147,7 +147,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     order = tuple(range(x.ndim))[::-1] if axes is None else normalize_axes(axes, x.ndim)
     if len(order) != x.ndim:
         raise ShapeError(f"transpose: axes {axes} do not name each of the {x.ndim} axes once")
-    return x if order == tuple(range(x.ndim)) else transpose_p(x, axes=order)
+    return alias(x) if order == tuple(range(x.ndim)) else transpose_p(x, axes=order)
 
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
@@ -210,7 +210,7 @@ def broadcast_to(x: Any, shape: Shape) -> Tensor:
     """x repeated along new leading axes, and along axes of length 1, to fill `shape`."""
     x, shape = asarray(x), as_shape(shape)
     if x.shape == shape:
-        return x
+        return alias(x)
     offset = len(shape) - x.ndim
     pairs = list(zip(x.shape, shape[max(offset, 0) :], strict=False))
     if offset < 0 or any(n not in (1, m) for n, m in pairs):
@@ -314,7 +314,7 @@ def astype(x: Any, dtype: Any) -> Tensor:
     """x converted to another dtype; derivatives flow between floating dtypes only."""
     x, dtype = asarray(x), np.dtype(dtype)
     if x.dtype == dtype:
-        return x
+        return alias(x)
     primitive = astype_p if dtype.kind == "f" and x.dtype.kind == "f" else truncate_p
     return primitive(x, dtype=dtype)
 
@@ -552,13 +552,13 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
 def atleast_1d(x: Any) -> Tensor:
     """x, with one axis if it has none."""
     x = asarray(x)
-    return x if x.ndim else reshape(x, (1,))
+    return alias(x) if x.ndim else reshape(x, (1,))
 
 
 def atleast_2d(x: Any) -> Tensor:
     """x, as a row if it has fewer than two axes."""
     x = asarray(x)
-    return x if x.ndim >= 2 else reshape(x, (1, x.size))
+    return alias(x) if x.ndim >= 2 else reshape(x, (1, x.size))
 
 
 def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
@@ -576,7 +576,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
         cut = (-s) % n if n else 0
         if cut:
             x = concatenate([slice_axis(x, a, cut, n), slice_axis(x, a, 0, cut)], a)
-    return x
+    return alias(x)
 
 
 def tile(x: Any, repetitions: Shape) -> Tensor:
@@ -599,7 +599,7 @@ def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
         return flip(x, (first, second))
     if k:
         x = swapaxes(flip(x, second if k == 1 else first), first, second)
-    return x
+    return alias(x)
 
 
 def stop_gradient(x: Any) -> Any:
