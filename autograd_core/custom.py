@@ -6,6 +6,7 @@ instead of as the operations inside it, and says what it means to record, push f
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
@@ -367,15 +368,28 @@ class custom_vjp:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.fwd is None or self.bwd is None:
             raise RuleError(f"{_name(self.f)}: custom_vjp without a rule; call .defvjp(fwd, bwd)")
-        return _wrap(self.f, self._make)(*args, **kwargs)
+        return _wrap(self.f, self._make)(*self._by_position(args, kwargs))
+
+    def _by_position(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
+        """All arguments in the order of f's parameters, which `fwd` has too, defaults filled in."""
+        if not kwargs:
+            return args
+        bound = inspect.signature(self.f).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"{_name(self.f)}: custom_vjp passes arguments by position; {sorted(bound.kwargs)} "
+                "can be given by name only"
+            )
+        return bound.args
 
     def _make(self, run: Run, signature: _Signature) -> Call:
         name, fwd, bwd = _name(self.f), self.fwd, self.bwd
         assert fwd is not None and bwd is not None
 
         def flat_fwd(*leaves: Any) -> tuple[tuple, Any]:
-            args, kwargs = tree_unflatten(signature.args, leaves)
-            result = fwd(*args, **kwargs)
+            args, _ = tree_unflatten(signature.args, leaves)
+            result = fwd(*args)
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise TypeError(f"{name}: fwd must return (output, residuals)")
             return signature.flatten_output(result[0]), result[1]
@@ -389,7 +403,7 @@ class custom_vjp:
 
 def _leaf_cotangents(name: str, structure: Any, found: Any) -> list:
     """The result of a `bwd` as one cotangent for each leaf of the arguments."""
-    args, kwargs = structure.children()
+    args, _ = structure.children()
     parts = args.children()
     given = found if isinstance(found, tuple | list) else (found,)
     if len(given) != len(parts):
@@ -406,7 +420,7 @@ def _leaf_cotangents(name: str, structure: Any, found: Any) -> list:
         if got != part:
             raise ShapeError(f"{name}: bwd's cotangent {i} has structure {got}, expected {part}")
         leaves += map(asarray, flat)
-    return leaves + [None] * kwargs.num_leaves
+    return leaves
 
 
 # custom_jvp -----------------------------------------------------------------------------------

@@ -1,5 +1,24 @@
 """The errors this engine raises on purpose; each message says what was expected and what to do."""
 
+import sys
+
+
+def operation() -> str:
+    """`"sum: "` where an error is about to be raised on behalf of the public operation `sum`.
+
+    Found by walking up the stack to where the caller's code begins, so that helpers need not be
+    told for whom they work.
+    """
+    name, frame = "", sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("autograd_core."):
+        module, function = frame.f_globals["__name__"], frame.f_code.co_name
+        if module.startswith(("autograd_core.ops.", "autograd_core.nn.")):
+            name = name if function.startswith(("_", "<")) else function
+        elif module == "autograd_core.declare":
+            name = getattr(frame.f_locals.get("primitive"), "name", name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{name}: " if name else ""
+
 
 class AutogradError(Exception):
     """Base class of every error the engine raises on purpose."""

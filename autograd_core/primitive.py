@@ -24,6 +24,7 @@ from autograd_core.errors import (
     EscapedTracerError,
     RuleError,
     ShapeError,
+    operation,
 )
 from autograd_core.tensor import Array, Tensor, aval_of, box
 
@@ -269,6 +270,9 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
     given = ", ".join(map(describe_argument, args))
     options = "".join(f", {k}={v!r}" for k, v in params.items())
     message = f"{primitive.name}({given}{options}): {error}"
+    asked = operation()  # logsumexp, say, where max is what fails
+    if asked and asked != f"{primitive.name}: ":
+        message = f"{asked}in {message}"
     if isinstance(error, IndexError):
         return IndexError(message)
     if isinstance(error, np.linalg.LinAlgError):

@@ -17,7 +17,7 @@ from itertools import count
 from operator import attrgetter
 from typing import Any
 
-from autograd_core.errors import AutogradError, DtypeError
+from autograd_core.errors import AutogradError, DtypeError, RuleError
 from autograd_core.forward import Forward
 from autograd_core.primitive import (
     KEEP,
@@ -97,6 +97,11 @@ class Reverse(Interpreter):
             return self.unrecorded(out)
         if not primitive.differentiable:
             return out
+        if len(primitive.vjps) < len(args) and not primitive.variadic:
+            raise RuleError(
+                f"{primitive.name}: applied to {len(args)} arguments, but declared with rules for "
+                f"{len(primitive.vjps)}; each argument needs a vjp and a jvp"
+            )
         keep_out, keep_args = self.what_to_keep(primitive, tuple(p is not None for p in parents))
         if primitive.broadcasts or promoted(lowered, parents, out):
             likes = likes_of(lowered, parents, out)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from autograd_core.errors import ConcreteValueError, DtypeError
+from autograd_core.errors import ConcreteValueError, DtypeError, operation
 
 if TYPE_CHECKING:
     from autograd_core.primitive import Interpreter
@@ -113,6 +113,24 @@ class Tensor:
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's functions take tensors that are not traced as arrays.
+
+        Raises:
+            ConcreteValueError: a tensor is traced, so that its derivative would be lost.
+        """
+        from autograd_core.tree import tree_map
+
+        def array(x: Any) -> Any:
+            if x.__class__ is Tensor and x.trace is not None:
+                raise ConcreteValueError(
+                    f"numpy.{func.__name__} of a traced tensor would drop its gradient; use "
+                    f"autograd_core.{func.__name__}, or x.detach() if that is meant"
+                )
+            return x.numpy() if x.__class__ is Tensor else x
+
+        return func(*tree_map(array, args), **tree_map(array, kwargs))
+
     def item(self) -> Any:
         """The single element as a Python number; a gradient does not flow through it."""
         return concrete(self, "`.item()`").item()
@@ -122,7 +140,19 @@ class Tensor:
         return concrete(self, "`.tolist()`").tolist()
 
     def __float__(self) -> float:
-        return float(concrete(self, "float()"))
+        """The number, where no transform would lose a derivative by it (NumPy asks for it too).
+
+        Raises:
+            ConcreteValueError: a transform differentiates or maps the tensor.
+        """
+        value = concrete(self, "float()")
+        if self.trace is not None and self.trace.level > 0:
+            raise ConcreteValueError(
+                f"float() of a value traced by {self.trace.describe()}, as when it is written into "
+                "a NumPy array or given to `math`, would drop its derivative; use this package's "
+                "functions, or x.item() to look at the number"
+            )
+        return float(value)
 
     def __int__(self) -> int:
         return int(concrete(self, "int()"))
@@ -161,6 +191,7 @@ class Tensor:
             body = np.array2string(np.asarray(plain.value), separator=", ", prefix="Tensor(")
             ending = "" if plain is self else ", requires_grad=True"
             return f"Tensor({body}, dtype={self.dtype}{ending})"
+        assert self.trace is not None
         return f"Tensor({self.trace.describe()}, shape={self.shape}, dtype={self.dtype})"
 
     __hash__ = object.__hash__
@@ -258,9 +289,10 @@ def _from_foreign(data: Any) -> Tensor:
         return stack([asarray(item) for item in data])
     array = data if hasattr(data, "__cuda_array_interface__") else np.asarray(data)
     if array.dtype.kind not in "biuf":
+        advice = "; register_pytree makes a class a container" if array.dtype == object else ""
         raise DtypeError(
-            f"cannot make a tensor of dtype {array.dtype} (from {type(data).__name__}); "
-            "expected booleans, integers or floating-point numbers"
+            f"{operation()}cannot make a tensor of dtype {array.dtype} (from "
+            f"{type(data).__name__}); expected booleans, integers or floating-point numbers{advice}"
         )
     return box(array)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from autograd_core.primitive import Interpreter, new_level
 from autograd_core.reverse import Linearizing, Node, Reverse, backward, push_forward
 from autograd_core.tensor import Tensor, alias, asarray, aval_of, box, own
 from autograd_core.tree import (
+    tree_children,
     tree_flatten,
     tree_leaves,
     tree_map,
@@ -27,7 +29,7 @@ from autograd_core.tree import (
 )
 
 Function = Callable[..., Any]
-Argnums = int | Sequence[int]
+Argnums = SupportsIndex | Sequence[SupportsIndex]
 
 
 # Reverse mode ---------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
         seeds = [(node, _ones_like(out)) for node in nodes if node is not None]
         del nodes  # the walk lets go of what it has passed
         grads = tree_unflatten(structure, _gradients(starts, leaves, backward(seeds)))
-        return ((out, aux) if has_aux else out), (grads[0] if isinstance(argnums, int) else grads)
+        return ((out, aux) if has_aux else out), (grads[0] if _is_one(argnums) else grads)
 
     return differentiated
 
@@ -198,9 +200,17 @@ def _check_scalar(out: Any, name: str) -> None:
         raise DtypeError(f"grad of {name}: expected a floating-point value, got {out.dtype}")
 
 
+def _is_one(argnums: Argnums) -> bool:
+    return isinstance(argnums, SupportsIndex)
+
+
+def _several(argnums: Argnums) -> Sequence[SupportsIndex]:
+    return (argnums,) if isinstance(argnums, SupportsIndex) else tuple(argnums)
+
+
 def _at_argnums(f: Function, args: tuple, kwargs: dict, argnums: Argnums) -> tuple[Function, tuple]:
     """`f` as a function of the chosen arguments alone, and those."""
-    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    places = tuple(map(index, _several(argnums)))
     for i in places:
         if not -len(args) <= i < len(args):
             raise TypeError(
@@ -208,6 +218,8 @@ def _at_argnums(f: Function, args: tuple, kwargs: dict, argnums: Argnums) -> tup
                 "positional arguments"
             )
     places = tuple(i % len(args) for i in places)
+    if len(set(places)) < len(places):
+        raise TypeError(f"argnums={argnums}: an argument is named twice")
 
     def partial_f(*chosen: Any) -> Any:
         full = list(args)
@@ -233,6 +245,12 @@ def jvp(f: Function, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
     Returns:
         `(f(*primals), tangent of the output)`, and aux third with `has_aux`.
     """
+    for given, what in ((primals, "primals"), (tangents, "tangents")):
+        if not isinstance(given, tuple | list):
+            raise TypeError(
+                f"jvp: {what} are a tuple with one entry for each argument, such as (x,); got "
+                f"{type(given).__name__}"
+            )
     leaves, structure = tree_flatten(tuple(primals))
     leaves = _differentiable_leaves(leaves, tuple(primals), "jvp")
     directions = _matching(tuple(tangents), leaves, structure, "jvp: the tangent")
@@ -276,10 +294,10 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """A function that applies `f` to each slice of its arguments, all of them at once.
 
     Args:
-        f: a function of pytrees to a pytree.
+        f: a function of pytrees to a pytree. Arguments given by name are mapped over axis 0.
         in_axes: the axis to map over: an integer or None (the same for every slice), or a tuple of
-            such, one for each argument, which may be pytrees that the argument's structure starts
-            with.
+            such, one for each positional argument, which may be pytrees that the argument's
+            structure starts with.
         out_axes: where the mapped axis goes in the result, in the same form; None where the result
             does not depend on it.
 
@@ -289,20 +307,22 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     name = getattr(f, "__name__", "f")
 
     @wraps(f)
-    def mapped(*args: Any) -> Any:
+    def mapped(*args: Any, **kwargs: Any) -> Any:
         from autograd_core.ops.structural import moveaxis
 
-        leaves, structure = tree_flatten(args)
+        leaves, structure = tree_flatten((args, kwargs))
         wanted = tuple(in_axes) if isinstance(in_axes, list) else in_axes
         axes = _axes_of_leaves(wanted, args, "in_axes", name)
+        axes += [0] * (len(leaves) - len(axes))
         leaves = [x if a is None else asarray(x) for x, a in zip(leaves, axes, strict=True)]
-        size = _mapped_length(leaves, axes, args, name)
+        size = _mapped_length(leaves, axes, (args, kwargs), name)
         with new_level(lambda level: Batching(level, size)) as trace:
             traced = [
                 x if a is None else box(moveaxis(x, a, 0), trace)
                 for x, a in zip(leaves, axes, strict=True)
             ]
-            out = f(*tree_unflatten(structure, traced))
+            inner_args, inner_kwargs = tree_unflatten(structure, traced)
+            out = f(*inner_args, **inner_kwargs)
         outs, out_structure = tree_flatten(out)
         places = _axes_of_leaves(out_axes, out, "out_axes", name)
         results = [_unmap(trace, y, a, name) for y, a in zip(outs, places, strict=True)]
@@ -313,8 +333,9 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
 def _axes_of_leaves(axes: Any, tree: Any, what: str, name: str) -> list[int | None]:
     """`axes`, a tree prefix, spread over the leaves of `tree`."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(tree_leaves(tree))
+    if axes is None or isinstance(axes, SupportsIndex):
+        axis = None if axes is None else index(axes)
+        return [axis] * len(tree_leaves(tree))
     if isinstance(axes, tuple | list) and isinstance(tree, tuple | list):
         if len(axes) != len(tree):
             raise ShapeError(
@@ -324,31 +345,30 @@ def _axes_of_leaves(axes: Any, tree: Any, what: str, name: str) -> list[int | No
     elif isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
         pairs = [(axes[k], tree[k]) for k in tree_structure(tree).entries()]
     else:
-        children = tree_structure(tree).children()
-        if tree_structure(axes).num_children != len(children):
+        prefixes, children = tree_children(axes), tree_children(tree)
+        fits = type(axes) is type(tree) and not isinstance(axes, dict)
+        if not fits or len(prefixes) != len(children):
             raise ShapeError(f"vmap of {name}: {what} {axes!r} does not fit the values")
-        return [
-            a for a, c in zip(tree_leaves(axes), children, strict=True) for _ in range(c.num_leaves)
-        ]
+        pairs = list(zip(prefixes, children, strict=True))
     return [a for prefix, subtree in pairs for a in _axes_of_leaves(prefix, subtree, what, name)]
 
 
-def _mapped_length(leaves: list, axes: list, args: Any, name: str) -> int:
+def _mapped_length(leaves: list, axes: list, given: tuple, name: str) -> int:
     lengths = {}
+    paths = lambda: [path for tree in given for path in tree_paths(tree)]
     for i, (x, a) in enumerate(zip(leaves, axes, strict=True)):
         if a is None:
             continue
         if not -x.ndim <= a < x.ndim:
             raise ShapeError(
-                f"vmap of {name}: argument {tree_paths(args)[i]} of shape {x.shape} has no axis {a}"
+                f"vmap of {name}: argument {paths()[i]} of shape {x.shape} has no axis {a}"
             )
         lengths[i] = x.shape[a]
     if not lengths:
         raise ShapeError(f"vmap of {name}: in_axes maps no argument")
     if len(set(lengths.values())) > 1:
-        paths = tree_paths(args)
-        given = ", ".join(f"{paths[i]}: {n}" for i, n in lengths.items())
-        raise ShapeError(f"vmap of {name}: mapped axes differ in length ({given})")
+        found = ", ".join(f"{paths()[i]}: {n}" for i, n in lengths.items())
+        raise ShapeError(f"vmap of {name}: mapped axes differ in length ({found})")
     return next(iter(lengths.values()))
 
 
@@ -384,7 +404,7 @@ def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function
         outs, structure = tree_flatten(out)
         rows = vmap(lambda *cts: pull(tree_unflatten(structure, cts)))(*_basis(outs))
         blocks = [tree_map(partial(_rows, outs, i), rows) for i in range(len(outs))]
-        if isinstance(argnums, int):
+        if _is_one(argnums):
             blocks = [block[0] for block in blocks]
         result = tree_unflatten(structure, blocks)
         return (result, aux[0]) if has_aux else result
@@ -446,24 +466,40 @@ def _blocks_of_columns(
         blocks.append(block.reshape((*columns.shape[:-1], *x.shape)))
         start += x.size
     tree = tree_unflatten(structure, blocks)
-    return tree[0] if isinstance(argnums, int) else tree
+    return tree[0] if _is_one(argnums) else tree
 
 
-def hessian(f: Function, argnums: Argnums = 0) -> Function:
-    """A function that returns the Hessian of a scalar function: forward over reverse."""
-    return jacfwd(jacrev(f, argnums), argnums)
+def hessian(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """A function that returns the Hessian of a scalar function: forward over reverse.
+
+    With `has_aux`, `f` returns a pair, and so does the result: the Hessian, and f's aux.
+    """
+    return jacfwd(jacrev(f, argnums, has_aux), argnums, has_aux)
 
 
-def hvp(f: Function, primals: Sequence, tangents: Sequence) -> Any:
+def hvp(
+    f: Function,
+    primals: Sequence,
+    tangents: Sequence,
+    argnums: Argnums | None = None,
+    has_aux: bool = False,
+) -> Any:
     """The Hessian of a scalar function times a vector, at the cost of a few gradients.
 
     Args:
-        f: a scalar function of pytrees.
+        f: a scalar function of pytrees; with `has_aux` it returns a pair of that and anything else.
         primals: its arguments, a sequence.
-        tangents: the vector, in their structure and shapes.
+        tangents: the vector, in the structure and shapes of the arguments that `argnums` chooses:
+            a sequence with one entry for each.
+        argnums: the arguments to differentiate in; all by default.
 
     Returns:
-        The product: of the structure of the argument where there is one, else a tuple.
+        The product: of the structure of the argument where there is one, else a tuple; with
+        `has_aux` a pair of that and aux.
     """
-    argnums: Argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    return jvp(grad(f, argnums), primals, tangents)[1]
+    if argnums is None:
+        argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
+    partial_f, chosen = _at_argnums(f, tuple(primals), {}, argnums)
+    inner: Argnums = 0 if _is_one(argnums) else tuple(range(len(chosen)))
+    result = jvp(grad(partial_f, inner, has_aux), chosen, tangents, has_aux)
+    return result[1:] if has_aux else result[1]

@@ -44,6 +44,13 @@ def tree_structure(tree: Any) -> Any:
     return optree.tree_structure(tree, namespace=NAMESPACE)
 
 
+def tree_children(tree: Any) -> list[Any]:
+    """What a container holds, None among it; none for a leaf."""
+    if optree.tree_is_leaf(tree, namespace=NAMESPACE):
+        return []
+    return list(optree.tree_flatten_one_level(tree, namespace=NAMESPACE)[0])
+
+
 def tree_paths(tree: Any) -> list[str]:
     """A readable path for each leaf, such as "[0]['weight']"; empty for a tree that is a leaf."""
     return [accessor.codify("") for accessor in optree.tree_accessors(tree, namespace=NAMESPACE)]

@@ -116,7 +116,7 @@ def multi_head_attention(
     key = _split_heads(linear(context, weights.key, weights.key_bias), heads)
     value = _split_heads(linear(context, weights.value, weights.value_bias), heads)
     attended = swapaxes(dot_product_attention(query, key, value, mask, causal), -2, -3)
-    joined = reshape(attended, (*attended.shape[:-2], -1))
+    joined = reshape(attended, x.shape)
     return linear(joined, weights.out, weights.out_bias)
 
 

@@ -135,7 +135,7 @@ def group_norm(
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
         raise shape_error("group_norm", f"expected x (N, C, …) with {groups} groups", x=x)
     scale, shift = (_per_channel("group_norm", x, v) for v in (scale, shift))
-    grouped = reshape(x, (x.shape[0], groups, -1, *x.shape[2:]))
+    grouped = reshape(x, (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:]))
     _, grouped, offset, var = _moments(grouped, tuple(range(2, grouped.ndim)))
     out = reshape(_rescaled(grouped, offset, var, None, None, eps), x.shape)
     return _affine(out, scale, shift)

@@ -58,7 +58,7 @@ def _max_pool(name: str, rank: int, x: Any, *sizes: Any) -> Tensor:
     images, geometry = _images(name, rank, x, *sizes)
     n, height, width, channels = images.shape
     index = pool_argmax_p(images, **geometry)
-    places = reshape(index, (n, -1, channels))
+    places = reshape(index, (n, index.shape[1] * index.shape[2], channels))
     largest = pick_p(reshape(images, (n, height * width, channels)), places)
     return _channels_first(reshape(largest, index.shape), rank)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.declare import NEGATED, SAME, by_rule, elementwise, piecewise_constant
+from autograd_core.errors import DtypeError
 from autograd_core.primitive import no_rule
 from autograd_core.tensor import Tensor, alias, asarray
 
@@ -186,6 +187,11 @@ def power(x: Any, y: Any) -> Tensor:
             return sqrt(x)
         if y == -1 and (x.__class__ is float or is_floating(x)):
             return reciprocal(x)
+        if y < 0 and y.__class__ is int and getattr(getattr(x, "dtype", None), "kind", "f") in "iu":
+            raise DtypeError(
+                f"power: integers to the negative integer power {y} are no integers; convert them "
+                "with astype(np.float32), or use float_power"
+            )
     return power_p(x, y)
 
 
@@ -332,7 +338,7 @@ heaviside = piecewise_constant(
     "heaviside",
     np.heaviside,
     2,
-    pairs,
+    [positive, (-3.0, 3.0)],
     doc="0 where x < 0, 1 where x > 0, y where x is 0; no derivative flows.",
 )
 signbit = piecewise_constant(
@@ -394,7 +400,7 @@ def _select_domain(draw: Any) -> tuple[tuple, dict]:
 
 
 select = elementwise(
-    "select",
+    "where",
     _select_kernel,
     no_rule("a condition has no derivative"),
     by_rule(lambda g, _out, c, _x, _y: select(c, g, 0.0)),

@@ -105,7 +105,7 @@ def _resolve(
     spelled: Labels = tuple(("...", i) for i in reversed(range(dots)))
     named = Counter(a for tokens in inputs for a in tokens if a is not Ellipsis)
     if output is None:
-        once = sorted(a for a, count in named.items() if count == 1)
+        once = sorted((a for a, count in named.items() if count == 1), key=_rank)
         return rows, (*spelled, *once)
     out: Labels = tuple(b for a in output for b in (spelled if a is Ellipsis else (a,)))
     unknown = [a for a in out if not _under_dots(a) and a not in named]
@@ -120,6 +120,11 @@ def _spell_out(tokens: Tokens, ndim: int) -> Labels:
         raise ShapeError(f"einsum: {len(tokens)} indices for an operand of {ndim} axes")
     dots = tuple(("...", i) for i in reversed(range(missing)))
     return tuple(b for a in tokens for b in (dots if a is Ellipsis else (a,)))
+
+
+def _rank(label: Label) -> Any:
+    """The order of letters, or of the numbers of the form with lists."""
+    return label
 
 
 def _under_dots(label: Label) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 import kernels
 from autograd_core.declare import bilinear, linear, nondifferentiable
+from autograd_core.errors import ShapeError, operation
 from autograd_core.ops.structural import Aval, moveaxis, reshape, with_batch
 from autograd_core.primitive import Primitive, bind
 from autograd_core.tensor import Tensor
@@ -36,6 +37,8 @@ def folded(x: Tensor, axis: int) -> Tensor:
 
 def unfolded(x: Tensor, axis: int, size: int) -> Tensor:
     """What `folded` merged, as axis 0 again."""
+    if size == 0:
+        raise ShapeError(f"{operation()}cannot be mapped by vmap over an axis of length 0")
     x = reshape(x, (*x.shape[:axis], size, x.shape[axis] // size, *x.shape[axis + 1 :]))
     return moveaxis(x, axis, 0)
 

@@ -17,11 +17,13 @@ import kernels
 from autograd_core.declare import linear, nondifferentiable
 from autograd_core.errors import DtypeError, ShapeError
 from autograd_core.ops import arithmetic
-from autograd_core.ops.arithmetic import greater_equal, less, where
+from autograd_core.ops.arithmetic import equal, greater_equal, less, where
+from autograd_core.ops.creation import ones
 from autograd_core.ops.structural import (
     Aval,
     astype,
     broadcast_to,
+    concatenate,
     expand_dims,
     moveaxis,
     normalize_axis,
@@ -157,6 +159,29 @@ last_writer_p = nondifferentiable(
     domain=lambda draw: ((draw.integers((draw.integer(1, 5),), 0, 4),), {"size": 4}),
 )
 """For each of `size` places, the last entry of `index` that names it; -1 where none does."""
+
+
+def _turn_kernel(index: Any) -> Any:
+    order = np.argsort(index, axis=-1, kind="stable")
+    named = np.take_along_axis(index, order, -1)
+    count = np.arange(index.shape[-1])
+    new = np.concatenate(
+        [np.ones_like(named[..., :1], bool), named[..., 1:] != named[..., :-1]], -1
+    )
+    first = np.maximum.accumulate(np.where(new, count, 0), axis=-1)
+    turn = np.empty(index.shape, np.int64)
+    np.put_along_axis(turn, order, count - first, -1)
+    return turn
+
+
+turn_p = nondifferentiable(
+    "turn",
+    _turn_kernel,
+    shape=lambda index: Aval(index.shape, np.dtype(np.int64)),
+    batch=lambda _size, args, _batched: turn_p(args[0]),
+    domain=lambda draw: ((draw.integers((draw.integer(1, 5),), 0, 4),), {}),
+)
+"""For each entry of `index`, how many entries before it (on the last axis) name the same place."""
 
 
 def _as_positions(index: Any, n: int, what: str) -> Tensor:
@@ -389,7 +414,7 @@ def _expand_ellipsis(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
     used = sum(not (item is None or item is Ellipsis or isinstance(item, bool)) for item in items)
     if used > len(shape):
         raise IndexError(f"too many indices: {used} for an array of {len(shape)} axes")
-    missing = [slice(None)] * (len(shape) - used)
+    missing: list[Any] = [slice(None)] * (len(shape) - used)
     places = [i for i, item in enumerate(items) if item is Ellipsis]
     if len(places) > 1:
         raise IndexError("an index can have one ellipsis (...) only")
@@ -470,11 +495,20 @@ class Update:
         """x with x[key] replaced by function(x[key], values), places named twice one by one."""
         places, values = self._places(values)
         places, values = ravel(places), ravel(values)
-        flat = ravel(self._x)
-        for chosen in _rounds(places):
-            at = places[chosen]
-            new = function(flat[at], values[chosen])
-            flat = Update(flat, at).set(new)
+        turns = bind(turn_p, (places,), {})
+        known = entries(turns)
+        rounds = places.size if known is None else int(known.max(initial=-1)) + 1
+        flat, size = ravel(self._x), self._x.size
+        if rounds == 1:
+            flat = Update(flat, places).set(function(flat[places], values))
+            return reshape(flat, self._x.shape)
+        # Those whose turn it is not go to one more place at the end, and do no harm there.
+        for turn in range(rounds):
+            spare = concatenate([flat, ones((1,), flat.dtype)])
+            now = equal(turns, turn)
+            at = where(now, places, size)
+            new = function(spare[at], where(now, values, 1))
+            flat = Update(spare, at).set(new)[:size]
         return reshape(flat, self._x.shape)
 
     def _places(self, values: Any) -> tuple[Tensor, Tensor]:
@@ -493,14 +527,3 @@ class Update:
                 f"{places.shape} of x[…]"
             ) from None
         return places, astype(values, self._x.dtype)
-
-
-def _rounds(places: Tensor) -> list[np.ndarray]:
-    """Split entries so that in each round no place is named twice, in their order."""
-    named = places.data
-    order = np.argsort(named, kind="stable")
-    new = np.r_[True, named[order][1:] != named[order][:-1]] if named.size else np.zeros(0, bool)
-    first = np.maximum.accumulate(np.where(new, np.arange(named.size), 0))
-    turn = np.empty(named.size, np.int64)
-    turn[order] = np.arange(named.size) - first
-    return [np.flatnonzero(turn == t) for t in range(int(turn.max(initial=-1)) + 1)]

@@ -117,13 +117,20 @@ def install() -> None:
         "T": property(structural.transpose),
         "mT": property(structural.matrix_transpose),
         "at": property(index.At),
-        "backward": reverse.backward_from,
+        "backward": backward,
         "requires_grad": property(_requires_grad),
         "_is_leaf": property(_is_leaf),
         "grad": property(_get_grad, _set_grad),
     }
     for name, value in attributes.items():
         setattr(Tensor, name, value)
+
+
+def backward(self: Tensor, gradient: Any = None, create_graph: bool = False) -> None:
+    reverse.backward_from(self, gradient, create_graph)
+
+
+backward.__doc__ = reverse.backward_from.__doc__
 
 
 def _requires_grad(self: Tensor) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 import kernels
 from autograd_core.declare import linear, nondifferentiable
-from autograd_core.errors import ShapeError
+from autograd_core.errors import ShapeError, operation
 from autograd_core.primitive import Primitive, bind
 from autograd_core.tensor import Aval, Tensor, alias, asarray
 
@@ -59,7 +59,7 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
     """
     axis = as_integer(axis)
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{name} {axis} is out of range for an array of {ndim} axes")
+        raise ShapeError(f"{operation()}{name} {axis} is out of range for an array of {ndim} axes")
     return axis % ndim
 
 
@@ -70,7 +70,7 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     axes = [axis] if np.ndim(axis) == 0 else list(axis)
     axes = [normalize_axis(a, ndim) for a in axes]
     if len(set(axes)) != len(axes):
-        raise ShapeError(f"repeated axis in {axis!r} for an array of {ndim} axes")
+        raise ShapeError(f"{operation()}repeated axis in {axis!r} for an array of {ndim} axes")
     return tuple(axes)
 
 
@@ -503,6 +503,8 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
 def hstack(arrays: Sequence[Any]) -> Tensor:
     """The arrays joined along axis 1 (along axis 0 where they have one axis)."""
     tensors = [atleast_1d(x) for x in arrays]
+    if not tensors:
+        raise ShapeError("hstack: expected at least one array, got none")
     return concatenate(tensors, 0 if tensors[0].ndim == 1 else 1)
 
 
@@ -564,14 +566,13 @@ def atleast_2d(x: Any) -> Tensor:
 def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     """x with its entries moved on by `shift` places along an axis, those past the end coming first.
 
-    Without an axis x is flattened for it. `shift` and `axis` may be sequences of one length.
+    Without an axis x is flattened for it. `shift` and `axis` may be sequences, one after the other.
     """
     x = asarray(x)
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
-    axes = [axis] if np.ndim(axis) == 0 else list(axis)
-    for a, s in zip(axes, np.broadcast_to(shift, len(axes)).tolist(), strict=True):
-        a = normalize_axis(a, x.ndim)
+    for s, a in np.broadcast(shift, axis):
+        s, a = int(s), normalize_axis(int(a), x.ndim)
         n = x.shape[a]
         cut = (-s) % n if n else 0
         if cut:

@@ -37,7 +37,7 @@ def clip_by_global_norm(limit: float) -> Optimizer:
 def global_norm(tree: Any) -> Tensor:
     """The Euclidean norm of all entries of all leaves together; its derivative at 0 is 0."""
     leaves = tree_leaves(tree)
-    dtype = np.result_type(*(x.dtype for x in leaves))
+    dtype = np.result_type(np.float32, *(x.dtype for x in leaves))
     total: Any = 0.0
     for x in leaves:
         total = astype(sum_(square(x)), dtype) + total

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_core.ops import creation
 from autograd_core.ops.structural import astype
 from autograd_core.tensor import Tensor, asarray
 from autograd_core.tree import tree_map
@@ -64,7 +65,7 @@ def no_steps() -> Tensor:
 
 def zeros_like(params: Any) -> Any:
     """Zeros in the structure, shapes and dtypes of the parameters."""
-    return tree_map(lambda p: asarray(np.zeros(p.shape, p.dtype)), params)
+    return tree_map(lambda p: creation.zeros_like(p), params)
 
 
 def rate_at(rate: Number | Schedule, count: Tensor) -> Any:

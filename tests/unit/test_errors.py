@@ -253,7 +253,7 @@ def test_a_transform_that_fails_leaves_no_level_behind():
 
 
 def test_a_rule_that_does_not_exist_says_why():
-    with raises(ac.RuleError, "select", "condition"):
+    with raises(ac.RuleError, "where", "condition"):
         ac.grad(lambda c: ac.sum(ac.where(c, 1.0, 2.0)))(VECTOR)
 
 

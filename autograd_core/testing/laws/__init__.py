@@ -17,6 +17,7 @@ from autograd_core.testing.laws.batches import (
 from autograd_core.testing.laws.derivatives import (
     adjointness,
     blocked,
+    constant_between_jumps,
     forward_rules,
     linearization,
     second_order,
@@ -32,6 +33,7 @@ LAWS: tuple[Law, ...] = (
     shape_rule,
     pure,
     forward_rules,
+    constant_between_jumps,
     adjointness,
     blocked,
     batching,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core import transforms
+from autograd_core.declare import Elementwise
 from autograd_core.errors import RuleError
 from autograd_core.tensor import Tensor
 from autograd_core.testing.case import (
@@ -50,6 +51,22 @@ def _check_push(case: Case, f: Function, xs: Arrays) -> None:
     for i, (t, estimate) in enumerate(zip(got, estimates, strict=True)):
         tolerance = estimate.error + EXACT * largest(estimate.value)
         require_close(t, estimate.value, tolerance, f"tangent of output {i}")
+
+
+def constant_between_jumps(case: Case) -> None:
+    """An elementwise primitive declared without a derivative is constant around each point."""
+    primitive = case.primitive
+    numeric = all(y.dtype.kind == "f" for y in case.apply(case.args))
+    if primitive.differentiable or not (isinstance(primitive, Elementwise) and numeric):
+        return
+    with checking(case, "the kernel is piecewise constant, as declared"):
+        for i in case.floats:
+            moved = list(case.args)
+            moved[i] = moved[i] + case.step * direction(case.rng, [moved[i]])[0]
+            for j, (a, b) in enumerate(
+                zip(numbers(case.apply(moved)), numbers(case.apply(case.args)), strict=True)
+            ):
+                require_close(a, b, 0.0, f"output {j} after a small step in argument {i}")
 
 
 def adjointness(case: Case) -> None:
