@@ -334,13 +334,6 @@ logical_and = piecewise_constant("logical_and", np.logical_and, 2, pairs)
 logical_or = piecewise_constant("logical_or", np.logical_or, 2, pairs)
 logical_xor = piecewise_constant("logical_xor", np.logical_xor, 2, pairs)
 logical_not = piecewise_constant("logical_not", np.logical_not, 1, _whole_numbers(1))
-heaviside = piecewise_constant(
-    "heaviside",
-    np.heaviside,
-    2,
-    [positive, (-3.0, 3.0)],
-    doc="0 where x < 0, 1 where x > 0, y where x is 0; no derivative flows.",
-)
 signbit = piecewise_constant(
     "signbit", np.signbit, 1, _not_all_finite, doc="Whether the sign is negative, that of -0 too."
 )
@@ -462,6 +455,15 @@ def float_power(x: Any, y: Any) -> Tensor:
 def deg2rad(x: Any) -> Tensor:
     """Degrees to radians, elementwise."""
     return multiply(x, math.pi / 180)
+
+
+def heaviside(x: Any, y: Any) -> Tensor:
+    """0 where x < 0, 1 where x > 0, y where x is 0, elementwise; its derivative in x is 0."""
+    from autograd_core.ops.structural import astype
+
+    x = asarray(x)
+    x = astype(x, np.result_type(x.dtype, np.float16))  # NumPy's floats for integers
+    return where(equal(x, 0), y, (sign(x) + 1) * 0.5)
 
 
 def rad2deg(x: Any) -> Tensor:
