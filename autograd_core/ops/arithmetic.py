@@ -462,7 +462,8 @@ def heaviside(x: Any, y: Any) -> Tensor:
     from autograd_core.ops.structural import astype
 
     x = asarray(x)
-    x = astype(x, np.result_type(x.dtype, np.float16))  # NumPy's floats for integers
+    beside = np.ones((), y.dtype) if hasattr(y, "dtype") else y
+    x = astype(x, np.heaviside(np.ones((), x.dtype), beside).dtype)  # floats, as NumPy chooses
     return where(equal(x, 0), y, (sign(x) + 1) * 0.5)
 
 
