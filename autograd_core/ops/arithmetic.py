@@ -461,9 +461,8 @@ def heaviside(x: Any, y: Any) -> Tensor:
     """0 where x < 0, 1 where x > 0, y where x is 0, elementwise; its derivative in x is 0."""
     from autograd_core.ops.structural import astype
 
-    x = asarray(x)
-    beside = np.ones((), y.dtype) if hasattr(y, "dtype") else y
-    x = astype(x, np.heaviside(np.ones((), x.dtype), beside).dtype)  # floats, as NumPy chooses
+    samples = (np.ones((), v.dtype) if hasattr(v, "dtype") else v for v in (x, y))
+    x = astype(x, np.heaviside(*samples).dtype)  # floats, as NumPy chooses them
     return where(equal(x, 0), y, (sign(x) + 1) * 0.5)
 
 
