@@ -140,9 +140,13 @@ class Reverse(Interpreter):
         if b is y:
             keep_out, keep_a, keep_b = primitive.keep_left
             parents = (x.mark, None)
+            if keep_b and b.mark is not NUMBER:
+                b = alias(b)
         elif a is x:
             keep_out, keep_a, keep_b = primitive.keep_right
             parents = (None, y.mark)
+            if keep_a and a.mark is not NUMBER:
+                a = alias(a)
         else:
             keep_out, keep_a, keep_b = primitive.keep_both
             parents = (x.mark, y.mark)
@@ -153,10 +157,7 @@ class Reverse(Interpreter):
             and not (a.shape == b.shape and a.dtype is b.dtype)
         ):
             likes = likes_of((a, b), parents, out)
-        args = (
-            None if not keep_a else alias(a) if a is x else a,
-            None if not keep_b else alias(b) if b is y else b,
-        )
+        args = (a if keep_a else None, b if keep_b else None)
         node = Node(primitive, args, NO_PARAMS, out if keep_out else None, parents, likes)
         return box(out, self, node)
 
