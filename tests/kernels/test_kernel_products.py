@@ -110,3 +110,12 @@ def test_short_rows_are_added_several_at_a_time():
     assert np.shares_memory(rows.array, x)
     assert reduce._as_rows(x, (4,)) is None
     assert reduce._as_rows(x, (0, 2)) is None
+
+
+@pytest.mark.parametrize("shape", [(3, 20_000, 64), (1, 50_000, 8), (2, 4_000, 300)])
+def test_sum_axes_rounds_little_however_many_rows(shape):
+    """Adding 20,000 rows one after the other would be off by 20 units in the last place or so."""
+    x = np.random.default_rng(0).uniform(0.5, 1.5, shape).astype(np.float32)
+    exact = x.astype(np.float64).sum(axis=1)
+    error = np.abs(kernels.sum_axes(x, (1,)) / exact - 1)
+    assert np.sqrt(np.mean(error**2)) < 1.5 * np.finfo(np.float32).eps
