@@ -4,9 +4,13 @@ Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctr
 one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
 """
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -14,7 +18,7 @@ import typer
 
 import autograd_core as ac
 from metalearn import commands
-from metalearn.errors import MetalearnError, OptionError
+from metalearn.errors import MetalearnError, OptionError, printable
 from metalearn.normalisation import MODES
 from metalearn.runs import to_json
 from metalearn.tasks import DataError
@@ -159,18 +163,29 @@ def train(
         ),
     ] = None,
     iterations: Annotated[
-        int | None, option("Stop after so many meta-updates. Exactly repeatable.", BUDGET)
+        int | None,
+        option(
+            "Stop after so many meta-updates; exactly repeatable [omniglot, folders: 5000, or 20 "
+            "minutes; sinusoid: 20000].",
+            BUDGET,
+        ),
     ] = None,
     minutes: Annotated[
         float | None,
-        option("Stop after so many minutes of training; with --iterations, at the first.", BUDGET),
+        option(
+            "Stop after so many minutes of training; with --iterations, at the first [glyphs: 2].",
+            BUDGET,
+        ),
     ] = None,
     validate_every: Annotated[
-        int | None, option("Meta-updates between validations.", BUDGET)
+        int | None,
+        option("Meta-updates between validations [250; glyphs: 50; sinusoid: 2000].", BUDGET),
     ] = None,
-    validation_episodes: Annotated[int | None, option("Episodes a validation.", BUDGET)] = None,
+    validation_episodes: Annotated[
+        int | None, option("Episodes a validation [100; sinusoid: 200].", BUDGET)
+    ] = None,
     eval_steps: Annotated[
-        int | None, option("Inner steps in validation and evaluation.", BUDGET)
+        int | None, option("Inner steps in validation and evaluation [3; sinusoid: 10].", BUDGET)
     ] = None,
     seed: Annotated[
         int | None, option("Of the initial parameters and the order of tasks [0].", BUDGET)
@@ -212,7 +227,8 @@ def train(
 ) -> int:
     """Meta-train a model on a dataset, with progress, checkpoints and pictures in a run's folder.
 
-    Ctrl-C saves and stops; `--resume RUN` goes on, also after a crash, to the same parameters.
+    Ctrl-C saves and stops; `--resume RUN` goes on, also after a crash. With --iterations alone that
+    leads to the same parameters, bit for bit; under --minutes the rate follows the clock.
 
         metalearn train glyphs --minutes 2
 
@@ -335,17 +351,48 @@ def show(
 # Running, and telling what went wrong ---------------------------------------------------------
 
 
-def main() -> None:
-    """The entry point."""
-    sys.exit(run(sys.argv[1:]))
+STOPPED = "stopped; what was saved before is intact"
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code."""
+    _open_streams()
     debug = "--debug" in arguments or os.environ.get("METALEARN_TRACEBACK", "0") not in ("", "0")
     if debug:
         return _run(arguments)
-    return _guarded(lambda: _run(arguments))
+    with _polite_kills() as killed:
+        code = _guarded(lambda: _run(arguments))
+    return 128 + killed[0] if killed and code == 130 else code
+
+
+def _open_streams() -> None:
+    """Streams that were closed swallow what is printed; what they cannot encode is replaced."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def _polite_kills() -> Iterator[list[int]]:
+    """Answer SIGTERM as Ctrl-C is answered, where training does not do so by itself; the signals
+    that came."""
+    killed: list[int] = []
+
+    def stop(number: int, _frame: Any) -> None:
+        killed.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield killed
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield killed
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -355,7 +402,10 @@ def _run(arguments: Sequence[str]) -> int:
 def _guarded(call: Callable[[], int]) -> int:
     """The exit code of a call, whose errors are told in one line."""
     try:
-        return call()
+        code = call()
+        sys.stdout.flush()
+        # typer turns Ctrl-C into this code, without a word.
+        return _tell(STOPPED, code) if code == 130 else code
     except ClickException as error:
         message = _wording(error)
         # Without a command the help has been printed, and there is nothing to add.
@@ -365,13 +415,21 @@ def _guarded(call: Callable[[], int]) -> int:
     except DataError as error:
         return _tell(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _tell("stopped; what was saved before is intact", 130)
+        return _tell(STOPPED, 130)
     except BrokenPipeError:
         # Whoever read our output has left; nothing can be told there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError as error:
-        return _tell(f"out of memory ({error}); lower --meta-batch, or use --task-slice", 1)
+        return _tell(
+            f"out of memory ({error}); make the work smaller: --shots, --queries, --filters, "
+            "--image-size, and in training --meta-batch, or --task-slice to compute it in parts",
+            1,
+        )
+    except OSError as error:
+        if error.filename is not None:
+            return _tell(f"{error.filename}: {error.strerror}", 1)
+        return _tell(f"the output cannot be written ({error.strerror or error})", 1)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         return _tell(f"unexpected {what} (METALEARN_TRACEBACK=1 shows where; please report it)", 1)
@@ -382,5 +440,6 @@ def _wording(error: Any) -> str:
 
 
 def _tell(message: str, code: int) -> int:
-    print(f"metalearn: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"metalearn: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

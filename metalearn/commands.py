@@ -2,19 +2,29 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from metalearn import checkpoints
-from metalearn.config import Config, make_config
+from metalearn.config import MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
-from metalearn.errors import Interrupted, OptionError, RunError
+from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.problems import PARTS, Classification, Problem, open_problem
-from metalearn.runs import Run, check_free, create_run, free_path, open_run, to_json, write_json
+from metalearn.runs import (
+    Run,
+    check_free,
+    create_run,
+    free_path,
+    open_run,
+    publish,
+    to_json,
+    write_json,
+)
 from metalearn.tasks import NewTask
 from metalearn.trained import (
     Prediction,
@@ -27,7 +37,7 @@ from metalearn.trained import (
 )
 from metalearn.trained import adapt as adapt_to
 from metalearn.trained import evaluate as evaluate_on
-from metalearn.training import Trainer, algorithm_of
+from metalearn.training import Trainer, initial_state, model_of
 
 QUERIES = 15  # a class, in evaluation
 WAVE_QUERIES = 100
@@ -53,6 +63,7 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
     with open_display(measure_of(config)) as display:
         problem = open_problem(config, display.working)
         _check_samplers(problem, config)
+        initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
         run = create_run(path, config, problem, algorithm_of(config).order)
         with run.locked():
@@ -84,6 +95,7 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
         )
     run = open_run(path)
     config = _resumed_config(run.config, changes)
+    _check_budget(run, config)
     with open_display(measure_of(config)) as display:
         problem = _reopen(run, config, display)
         with run.locked():
@@ -99,6 +111,21 @@ def _resumed_config(config: Config, changes: Mapping[str, Any]) -> Config:
     if {"iterations", "minutes"} & changes.keys():
         config = replace(config, **{"iterations": None, "minutes": None, **changes})
     return replace(config, **changes)
+
+
+def _check_budget(run: Run, config: Config) -> None:
+    """Raise `OptionError` for a budget that is smaller than what is spent."""
+    if config == run.config or not run.last.exists():
+        return
+    done = checkpoints.read(run.last)[1]
+    if config.iterations is not None and config.iterations < done["iteration"]:
+        raise OptionError(
+            f"--iterations {config.iterations}: {done['iteration']:,} are done already; give more"
+        )
+    if config.minutes is not None and 60 * config.minutes < done["seconds"]:
+        raise OptionError(
+            f"--minutes {config.minutes:g}: {done['seconds'] / 60:.1f} are spent already; give more"
+        )
 
 
 def _reopen(run: Run, config: Config, display: PlainDisplay, upright: bool = False) -> Problem:
@@ -130,7 +157,7 @@ def _train(run: Run, problem: Problem, display: PlainDisplay) -> None:
         if trainer.iteration:
             display.line(f"going on from iteration {trainer.iteration:,}")
         finished = trainer.train(interrupts.requested)
-    again = f"metalearn train --resume {shlex.quote(str(run.path))}"
+    again = f"metalearn train --resume {_typed(run.path)}"
     if not finished:
         raise Interrupted(
             f"stopped at iteration {trainer.iteration:,} and saved; go on with: {again}",
@@ -161,7 +188,13 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
         display.line(line)
     for path in pictures.show(trained, problem, run.config.eval_steps):
         display.line(f"picture: {path}")
-    display.line(f"evaluate at length: metalearn evaluate {shlex.quote(str(run.path))}")
+    display.line(f"evaluate at length: metalearn evaluate {_typed(run.path)}")
+
+
+def _typed(path: Path) -> str:
+    """A path as one would type it in a command."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def _evaluation_queries(config: Config, problem: Problem) -> int:
@@ -181,6 +214,8 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
     trained = load_trained(run, options["checkpoint"], options["batch_norm"])
     with open_display(measure_of(config), to_stderr=True) as display:
         problem = _reopen(run, config, display, options["upright"])
+        if options["upright"] and config.dataset != "omniglot":
+            raise OptionError(f"--upright: {config.dataset} has no rotated classes; leave it out")
         result = evaluate_on(
             trained,
             problem,
@@ -202,8 +237,8 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
 def _check_evaluation(options: Mapping[str, Any]) -> None:
     for name, least in (("episodes", 2), ("steps", 1), ("queries", 1), ("seed", 0)):
         value = options[name]
-        if value is not None and value < least:
-            raise OptionError(f"--{name} {value}: expected a whole number of at least {least}")
+        if value is not None and not least <= value <= MOST:
+            raise OptionError(f"--{name} {value}: expected a whole number, {least} to {MOST:,}")
     if options["part"] not in PARTS:
         raise OptionError(f"--part {options['part']}: expected one of {', '.join(PARTS)}")
     _check_checkpoint(options["checkpoint"])
@@ -242,8 +277,7 @@ def adapt(
     steps = steps or run.config.eval_steps
     predictions = adapt_to(trained, task, steps)
     record = _adapted_record(trained, task, predictions, support, query, steps)
-    folder = free_path(run.path / "adapted", query.resolve().name) if out is None else out
-    _save_adapted(folder, trained, task, predictions, record, steps)
+    folder = _save_adapted(out, trained, task, predictions, record, steps)
     if as_json:
         print(to_json(record, indent=1))
     else:
@@ -277,26 +311,31 @@ def _adapted_record(
 
 
 def _save_adapted(
-    folder: Path,
+    out: Path | None,
     trained: Trained,
     task: NewTask,
     predictions: list[Prediction],
     record: Mapping[str, Any],
     steps: int,
-) -> None:
+) -> Path:
+    """Save the results in a folder that appears as a whole, and return it."""
     from metalearn import pictures
 
+    picture = pictures.png(pictures.adapted_picture(trained, task, predictions, steps))
+    table = predictions_csv(predictions, task.classes).encode(errors="backslashreplace")
+    parent = trained.run.path / "adapted" if out is None else out.absolute().parent
+    name = Path(record["query"]).resolve().name
+    temporary = parent / f".{os.getpid()}.new"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: cannot be made ({error.strerror}); choose another --out"
-        ) from error
-    table = predictions_csv(predictions, task.classes)
-    checkpoints.write_atomically(folder / "predictions.csv", table.encode())
-    write_json(folder / "predictions.json", record)
-    figure = pictures.adapted_picture(trained, task, predictions, steps)
-    pictures.save_picture(figure, folder / "predictions.png")
+        temporary.mkdir(parents=True)
+        checkpoints.write_atomically(temporary / "predictions.csv", table)
+        checkpoints.write_atomically(temporary / "predictions.png", picture)
+        write_json(temporary / "predictions.json", record)
+    except (OSError, RunError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{parent}: cannot be written ({reason}); choose another --out") from error
+    return publish(temporary, *((parent, name) if out is None else (out, None)))
 
 
 def _adapted_lines(
@@ -308,7 +347,7 @@ def _adapted_lines(
 ) -> list[str]:
     lines = [
         f"adapted by {steps} inner steps to {len(task.support[1])} images of "
-        f"{', '.join(task.classes)}",
+        f"{', '.join(map(printable, task.classes))}",
         *trained.describe(),
     ]
     width = max(len(p.file) for p in predictions)
@@ -316,11 +355,28 @@ def _adapted_lines(
     for p in predictions:
         verdict = "" if p.true is None else ("  right" if p.true == p.predicted else "  WRONG")
         chance = f"{100 * p.probability:5.1f} %"
-        lines.append(f"  {p.file:{width}s}  {p.predicted:{names}s}  {chance}{verdict}")
+        file, predicted = printable(p.file), printable(p.predicted)
+        lines.append(f"  {file:{width}s}  {predicted:{names}s}  {chance}{verdict}")
+    lines += _cautions(trained, task)
     right = share_right(predictions)
     if right is not None:
         lines.append(f"{right[0]} of {right[1]} right ({100 * right[0] / right[1]:.1f} %)")
     return [*lines, f"saved: {folder} (predictions.csv, predictions.json, predictions.png)"]
+
+
+def _cautions(trained: Trained, task: NewTask) -> list[str]:
+    """What a reader of the predictions should know."""
+    lines = []
+    learned = {image.tobytes() for image in task.support[0]}
+    known = sum(image.tobytes() in learned for image in task.query)
+    if known:
+        lines.append(f"note: {known} of {len(task.query)} queries are among the support images")
+    if trained.learner.mode == "transductive" and len(task.query) < len(task.classes):
+        lines.append(
+            f"note: {len(task.query)} queries are normalised by their own statistics, too few for "
+            f"{len(task.classes)} classes; --batch-norm support uses those of the support images"
+        )
+    return lines
 
 
 # show -----------------------------------------------------------------------------------------

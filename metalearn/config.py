@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from metalearn.algorithms import ALGORITHMS, REMAT
+from metalearn.algorithms import ALGORITHMS, REMAT, Algorithm, make_algorithm
 from metalearn.errors import OptionError, RunError
 from metalearn.normalisation import check_mode
 from metalearn.tasks.images import INKS
@@ -16,6 +16,9 @@ SCHEDULES = ("cosine", "constant")
 MODELS = ("mlp", "conv4")
 POOLING = ("auto", "stride", "max-pool")
 EMBEDDED = ("sinusoid", "omniglot", "glyphs")
+
+
+LARGEST_META_BATCH = 2**31  # numbers, 8 GB of float32
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,17 @@ class Config:
     def __post_init__(self) -> None:
         for field, check in CHECKS.items():
             value = getattr(self, field)
-            problem = None if value is None and field in OPTIONAL else check(value)
+            try:
+                problem = None if value is None and field in OPTIONAL else check(value)
+            except TypeError:
+                problem = f"expected another type than {type(value).__name__}"
             if problem:
                 raise OptionError(f"{_flag(field)} {value}: {problem}")
-        check_mode(self.batch_norm)
+        try:
+            check_mode(self.batch_norm)
+        except OptionError as error:
+            raise OptionError(f"--batch-norm: {error}") from None
+        self._check_size()
         if self.iterations is None and self.minutes is None:
             raise OptionError("neither --iterations nor --minutes: expected at least one of them")
         if self.is_regression and self.model != "mlp":
@@ -72,6 +82,18 @@ class Config:
         if self.model == "mlp" and self.batch_norm != "none":
             raise OptionError(
                 f"--batch-norm {self.batch_norm}: the MLP has no batch norm; use --batch-norm none"
+            )
+
+    def _check_size(self) -> None:
+        """Tasks that no machine can hold are a slip of the keyboard."""
+        pixels = 1 if self.is_regression else self.channels * self.image_size**2
+        ways = 1 if self.is_regression else self.ways
+        numbers = self.meta_batch * ways * (self.shots + self.queries) * pixels
+        if numbers > LARGEST_META_BATCH:
+            raise OptionError(
+                f"--meta-batch {self.meta_batch}: tasks of {ways * (self.shots + self.queries)} "
+                f"examples make {numbers:.1e} numbers a meta-update; expected at most "
+                f"{LARGEST_META_BATCH:.1e}: lower it, --shots or --queries"
             )
 
     @property
@@ -101,6 +123,13 @@ class Config:
             raise RunError(f"the recorded options are wrong: {error}") from error
 
 
+def algorithm_of(config: Config) -> Algorithm:
+    """The algorithm that a configuration names, with its settings."""
+    return make_algorithm(
+        config.algorithm, steps=config.inner_steps, rate=config.inner_lr, remat=config.remat
+    )
+
+
 def _flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
@@ -109,6 +138,9 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
     """The options given for a dataset ("sinusoid", "omniglot", "glyphs", or a folder's path), with
     its defaults for those that are None. Raises `OptionError`."""
     chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in (("dataset", dataset), ("--data", chosen.get("data"))):
+        if value == "":
+            raise OptionError(f"{name} '': empty; expected a name or a folder")
     if dataset not in EMBEDDED:
         if "data" in chosen:
             raise OptionError(
@@ -124,8 +156,28 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
         raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
     if "data" in chosen:
         chosen["data"] = os.path.abspath(chosen["data"])  # a run may be resumed from elsewhere
+    _check_used(dataset, chosen)
     defaults = _defaults(dataset, chosen)
     return Config(**{**defaults, **chosen, "dataset": dataset})
+
+
+def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
+    """Raise `OptionError` for an option that would have no effect."""
+    if dataset == "sinusoid":
+        unused, why = IMAGES_ONLY, "sinusoids are no images"
+    elif chosen.get("model") == "mlp":
+        unused, why = CONVOLUTIONS_ONLY, "--model mlp has no convolutions"
+    else:
+        unused, why = {"hidden"}, "only --model mlp has layer widths"
+    given = [name for name in chosen if name in unused]
+    if not given and dataset in ("omniglot", "glyphs") and "ink" in chosen:
+        given, why = ["ink"], f"{dataset} is ink 1 on paper 0 already"
+    if given:
+        raise OptionError(f"{_flag(given[0])}: has no effect, for {why}; leave it out")
+
+
+CONVOLUTIONS_ONLY = {"filters", "pooling"}
+IMAGES_ONLY = {"ways", "split", "image_size", "channels", "ink"} | CONVOLUTIONS_ONLY
 
 
 # One measured setting for each dataset; docs/decisions says how they were found.
@@ -162,8 +214,9 @@ def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
 Check = Callable[[Any], str | None]
 
 
-def at_least(low: int) -> Check:
-    return lambda value: None if value >= low else f"expected a whole number of at least {low}"
+def at_least(low: int, high: float = math.inf) -> Check:
+    limits = f"at least {low}" if high == math.inf else f"{low} to {high:,.0f}"
+    return lambda value: None if low <= value <= high else f"expected a whole number, {limits}"
 
 
 def positive(value: float) -> str | None:
@@ -176,31 +229,36 @@ def one_of(*values: str) -> Check:
 
 
 def widths(value: tuple[int, ...]) -> str | None:
-    return None if value and min(value) >= 1 else "expected layer widths of at least 1, as 40,40"
+    fine = value and min(value) >= 1 and max(value) <= MOST_UNITS
+    return None if fine else f"expected layer widths from 1 to {MOST_UNITS:,}, as 40,40"
+
+
+MOST_UNITS = 16_384  # of a layer
+MOST = 10**6  # examples, tasks, episodes
 
 
 OPTIONAL = {"iterations", "minutes", "task_slice", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
-    "ways": at_least(2),
-    "shots": at_least(1),
-    "queries": at_least(1),
+    "ways": at_least(2, MOST),
+    "shots": at_least(1, MOST),
+    "queries": at_least(1, MOST),
     "algorithm": one_of(*ALGORITHMS),
     "inner_steps": at_least(1),
     "inner_lr": positive,
     "meta_lr": positive,
     "schedule": one_of(*SCHEDULES),
-    "meta_batch": at_least(1),
+    "meta_batch": at_least(1, MOST),
     "task_slice": at_least(1),
     "iterations": at_least(1),
     "minutes": positive,
     "seed": at_least(0),
     "remat": one_of(*REMAT),
     "model": one_of(*MODELS),
-    "filters": at_least(1),
+    "filters": at_least(1, MOST_UNITS),
     "hidden": widths,
     "pooling": one_of(*POOLING),
-    "image_size": at_least(8),
+    "image_size": at_least(8, 1024),
     "channels": lambda value: None if value in (1, 3) else "expected 1 (grey) or 3 (RGB)",
     "ink": one_of(*INKS),
     "eval_steps": at_least(1),

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from metalearn.errors import printable
 from metalearn.evaluation import Interval
 from metalearn.learner import Measure
 from metalearn.training import Status
@@ -65,7 +66,7 @@ class PlainDisplay:
             self.line(f"{what}: {done:,}{share}")
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False, emoji=False)
 
     def status(self, status: Status) -> None:
         if self._due():

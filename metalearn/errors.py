@@ -4,6 +4,12 @@ Each message says what is wrong, what was expected and what to do.
 """
 
 
+def printable(text: str) -> str:
+    """A user's name for something, fit for a line: without line breaks, control characters, or
+    bytes that are no text."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 class MetalearnError(Exception):
     """Base of what a user can put right; `exit_code` is the command line's."""
 
@@ -11,7 +17,7 @@ class MetalearnError(Exception):
 
     def __init__(self, message: str):
         # Paths and other libraries' messages may hold line breaks; the promise is one line.
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
 
 
 class OptionError(MetalearnError):

@@ -79,8 +79,8 @@ def conv4(
     features = filters * (size >> BLOCKS) ** 2 if pool else filters
     if features == 0:
         raise OptionError(
-            f"images of {size} pixels; max-pooling four times needs {1 << BLOCKS}: use the "
-            "network with strides"
+            f"--pooling max-pool: halves images four times, and --image-size {size} is below "
+            f"{1 << BLOCKS}; use --pooling stride"
         )
 
     def init(key: Any) -> dict:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 import autograd_core as ac
 from metalearn.checkpoints import write_atomically
-from metalearn.errors import RunError
+from metalearn.errors import RunError, printable
 from metalearn.evaluation import outputs_at_steps
 from metalearn.learner import Measure
 from metalearn.problems import Classification
@@ -28,14 +29,23 @@ SHOTS_SHOWN = 5  # a class
 
 def save_picture(figure: Figure, path: Path) -> Path:
     """Write a PNG as a whole, and return its path. Raises `RunError`."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110, bbox_inches="tight")
+    data = png(figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{path.parent}: cannot be made ({error.strerror})") from error
-    write_atomically(path, data.getvalue())
+    write_atomically(path, data)
     return path
+
+
+def png(figure: Figure) -> bytes:
+    """A picture as a PNG file's contents."""
+    data = io.BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes, which says enough.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(data, format="png", dpi=110, bbox_inches="tight")
+    return data.getvalue()
 
 
 # Learning curves ------------------------------------------------------------------------------
@@ -64,7 +74,7 @@ def learning_curves(
         axes.set_xlabel("iteration (meta-update)")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -84,15 +94,9 @@ def _validations(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
     mean = [_or_nan(line["validation"]["mean"]) for line in lines]
     error = [_or_nan(line["validation"]["half_width"]) for line in lines]
     axes.errorbar(x, mean, error, color="#bc4c00", fmt="o-", markersize=3, label="validation, 95 %")
-    best = [line for line in lines if line["best"]][-1]
-    axes.plot(
-        best["iteration"],
-        _or_nan(best["validation"]["mean"]),
-        "*",
-        color="#bc4c00",
-        markersize=12,
-        label="best",
-    )
+    for best in [line for line in lines if line["best"]][-1:]:
+        place = best["iteration"], _or_nan(best["validation"]["mean"])
+        axes.plot(*place, "*", color="#bc4c00", markersize=12, label="best")
 
 
 def _or_nan(value: float | None) -> float:
@@ -125,7 +129,8 @@ def sinusoid_picture(trained: Trained, steps: int, seed: int = 0, waves: int = 4
         *axes.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False
     )
     figure.suptitle(
-        f"{trained.run.config.task_name}: four new waves, before and after each of {steps} steps"
+        f"{trained.run.config.task_name}: four new waves, before and after "
+        + ("one step" if steps == 1 else f"each of {steps} steps")
     )
     return figure
 
@@ -142,7 +147,9 @@ def _wave(
         axes.plot(grid, curve, color=colour, linewidth=1.5 if shown else 0.6, label=label)
     axes.plot(*support, "^", color=WRONG, markersize=6, label="points given")
     errors = [float(((c - truth) ** 2).mean()) for c in curves]
-    axes.set_title(f"MSE {errors[0]:.2f} → {errors[1]:.2f} → … → {errors[-1]:.3f}", fontsize=9)
+    shown_errors = [f"{errors[0]:.2f}", f"{errors[1]:.2f}"]
+    shown_errors += ["…"] * (len(errors) > 3) + [f"{errors[-1]:.3f}"] * (len(errors) > 2)
+    axes.set_title(f"MSE {' → '.join(shown_errors)}", fontsize=9)
     axes.grid(alpha=0.3)
 
 
@@ -186,7 +193,7 @@ def adapted_picture(
         f"{len(task.classes)} classes (batch norm: {trained.learner.mode})"
     )
     shown = _shown(task.query, rows, labels)
-    return _task_picture(task.classes, task.support, shown, title)
+    return _task_picture([printable(c) for c in task.classes], task.support, shown, title)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -215,7 +222,7 @@ def _task_picture(
     for axes in grid.flat:
         axes.axis("off")
     for row, name in enumerate(names):
-        grid[row, 0].set_title(name[-18:], fontsize=8, loc="left")
+        grid[row, 0].set_title(name[-18:], fontsize=8, loc="left", parse_math=False)
         for axes, pixels in zip(grid[row], given[row], strict=False):
             _image(axes, pixels, NEUTRAL)
         for axes, query in zip(grid[row, width:], found[row], strict=False):
@@ -223,10 +230,15 @@ def _task_picture(
             colour = {None: NEUTRAL, True: RIGHT, False: WRONG}[right]
             _image(axes, query.pixels, colour)
             axes.set_title(f"{100 * query.probability:.0f} %", fontsize=7, color=colour, pad=2)
+        left_out = len(found[row]) - (columns - width)
+        if left_out > 0:
+            note = {"xy": (1.05, 0.5), "xycoords": "axes fraction", "va": "center"}
+            grid[row, -1].annotate(f"+{left_out} more", fontsize=7, annotation_clip=False, **note)
     figure.suptitle(
         f"{title}\nleft: learned from; right: predicted to be of that class, with probability"
         + ("" if shown[0].true is None else " (green right, red wrong)"),
         fontsize=9,
+        parse_math=False,
     )
     return figure
 

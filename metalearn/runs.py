@@ -28,7 +28,7 @@ import numpy as np
 
 import autograd_core as ac
 from metalearn import checkpoints
-from metalearn.config import Config
+from metalearn.config import Config, algorithm_of
 from metalearn.errors import RunError
 from metalearn.normalisation import MODES
 from metalearn.problems import Classification, Problem, read_split
@@ -158,6 +158,8 @@ def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
 
 def check_free(path: Path) -> None:
     """Raise `RunError` when a path is taken: runs are never overwritten."""
+    if path.is_symlink() or path.resolve() == Path.cwd():
+        raise RunError(f"{path}: a link, or the current folder; name a folder to make with --out")
     try:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
@@ -180,6 +182,21 @@ def free_path(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}-{number}"
     return path
+
+
+def publish(temporary: Path, folder: Path, name: str | None) -> Path:
+    """Give a finished folder its name, in one step: `folder/name`, or the first of `name-2`, … that
+    is free; `folder` itself without a name. Raises `RunError` where that cannot be."""
+    while True:
+        path = folder if name is None else free_path(folder, name)
+        try:
+            return temporary.rename(path)
+        except OSError as error:
+            if name is None or not path.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise RunError(
+                    f"{path}: cannot be made ({error.strerror}); choose another --out"
+                ) from error
 
 
 def _record(config: Config, problem: Problem, order: int) -> dict[str, Any]:
@@ -205,6 +222,8 @@ def open_run(path: Path) -> Run:
     file = path / "config.json"
     try:
         record = json.loads(file.read_text())
+        if not isinstance(record, dict):
+            raise ValueError("it holds no record")
     except OSError as error:
         raise RunError(
             f"{path}: not a run ({file.name}: {error.strerror}); expected a folder that "
@@ -214,12 +233,19 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{file}: damaged ({error}); expected JSON") from error
     try:
         if record["format"] != FORMAT:
-            raise RunError(f"{file}: format {record['format']}; expected {FORMAT}")
-        parts = record["algorithm"]["order"], record["dataset"]["fingerprint"], record["split"]
+            raise RunError(f"format {record['format']}; expected {FORMAT}")
+        config = Config.from_dict(record["options"])
+        parts = record["dataset"]["fingerprint"], record["split"], record["seed"]
         del parts  # they have to be there
-        return Run(path, Config.from_dict(record["options"]), record)
+        algorithm = record["algorithm"]
+    except RunError as error:
+        raise RunError(f"{file}: {error}") from error
     except (KeyError, TypeError) as error:
         raise RunError(f"{file}: not a run's record; it lacks {error}") from error
+    known = {"name": config.algorithm, "order": algorithm_of(config).order}
+    if algorithm != known:
+        raise RunError(f"{file}: the algorithm {algorithm} is not that of the options, {known}")
+    return Run(path, config, record)
 
 
 def to_json(record: Any, indent: int | None = None) -> str:
@@ -281,11 +307,14 @@ class Metrics:
             return []
         except OSError as error:
             raise RunError(f"{self.path}: cannot be read ({error.strerror})") from error
-        lines = text.split("\n")[:-1]
         try:
-            return [json.loads(line) for line in lines]
+            lines = [json.loads(line) for line in text.split("\n")[:-1]]
         except ValueError as error:
             raise RunError(f"{self.path}: damaged ({error}); expected JSON lines") from error
+        for number, line in enumerate(lines, 1):
+            if not isinstance(line, dict) or not isinstance(line.get("iteration"), int):
+                raise RunError(f"{self.path}: line {number} is damaged: it has no iteration")
+        return lines
 
     def truncate(self, iteration: int) -> None:
         """Drop lines measured after an iteration."""

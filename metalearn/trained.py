@@ -12,6 +12,7 @@ import autograd_core as ac
 from autograd_core import nn
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
+from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps
 from metalearn.learner import ACCURACY, MSE, Learner
@@ -20,7 +21,7 @@ from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import DataError, NewTask, Preprocess, Task, read_new_task
-from metalearn.training import algorithm_of, initial_state, model_of
+from metalearn.training import initial_state, model_of
 
 
 class Trained(NamedTuple):
@@ -45,6 +46,7 @@ class Trained(NamedTuple):
             "batch_norm": {"mode": self.learner.mode, "meaning": MODES[self.learner.mode]},
             "dataset": self.run.record["dataset"],
             "split": self.run.record["split"],
+            "training_seed": config.seed,
             "version": ac.__version__,
         }
 
@@ -95,9 +97,16 @@ def _mode(trained: str, wanted: str | None) -> str:
     if mode != trained and ("none" in (mode, trained) or has_averages(mode)):
         raise OptionError(
             f"--batch-norm {mode}: this run was trained with {trained} and has nothing for it; "
-            f"use {trained}" + ("" if trained == "none" else ", transductive or support")
+            f"use {' or '.join(_possible(trained))}"
         )
     return mode
+
+
+def _possible(trained: str) -> list[str]:
+    """The modes of batch norm that a run can be used with."""
+    return (
+        ["none"] if trained == "none" else list(dict.fromkeys([trained, "transductive", "support"]))
+    )
 
 
 # Held-out tasks -------------------------------------------------------------------------------
@@ -154,6 +163,7 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         f"{result['task']}: {result['episodes']} episodes of {problem.describe(result['part'])}, "
         f"{result['queries']} queries{per_class}",
         *trained.describe(),
+        *_rotations(trained, problem),
         f"{problem.measure.name}, mean ± 95 % interval:",
     ]
     for row in result["scores"]:
@@ -161,6 +171,14 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         when = "before adaptation" if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
     return lines
+
+
+def _rotations(trained: Trained, problem: Problem) -> list[str]:
+    """Which classes count: that of Omniglot's rotated characters changes what a score means."""
+    if trained.run.config.dataset != "omniglot":
+        return []
+    upright = getattr(problem, "upright", False)
+    return [f"characters {'upright' if upright else 'in four rotations, each a class of its own'}"]
 
 
 # A user's own images --------------------------------------------------------------------------

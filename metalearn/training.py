@@ -17,9 +17,9 @@ import numpy as np
 import autograd_core as ac
 from autograd_core import optim, random
 from metalearn import checkpoints
-from metalearn.algorithms import Algorithm, make_algorithm
-from metalearn.config import Config
-from metalearn.errors import DivergedError
+from metalearn.algorithms import Algorithm
+from metalearn.config import Config, algorithm_of
+from metalearn.errors import DivergedError, RunError
 from metalearn.evaluation import Interval, intervals, scores_at_steps
 from metalearn.learner import Learner
 from metalearn.models import Model, conv4, mlp
@@ -80,13 +80,6 @@ class Silent:
     def status(self, status: Status) -> None: ...
     def validating(self, done: int, total: int) -> None: ...
     def validated(self, status: Status, score: Interval, best: bool) -> None: ...
-
-
-def algorithm_of(config: Config) -> Algorithm:
-    """The algorithm that a configuration names, with its settings."""
-    return make_algorithm(
-        config.algorithm, steps=config.inner_steps, rate=config.inner_lr, remat=config.remat
-    )
 
 
 def model_of(config: Config) -> Model:
@@ -158,6 +151,10 @@ def meta_update(
 # The loop -------------------------------------------------------------------------------------
 
 
+class _Stopped(Exception):
+    """Training was told to stop; what is not finished is done again when it goes on."""
+
+
 class Trainer:
     """Trains a run from where its last checkpoint stands to the end of its budget.
 
@@ -179,6 +176,11 @@ class Trainer:
         self._seconds_before = 0.0
         if run.last.exists():
             self._restore()
+        elif run.best.exists() or run.metrics.read():
+            raise RunError(
+                f"{run.last}: missing, though this run has been trained; put the file back, or "
+                "train a new run: going on would overwrite what is there"
+            )
         self._started = self._saved = time.monotonic()
         self._first = self.iteration
 
@@ -198,18 +200,25 @@ class Trainer:
         """
         if self.iteration == 0:
             self.save()
-        while self.fraction < 1:
-            if stop():
-                self.save()
-                return False
-            self._advance()
-            if self.iteration % self.config.validate_every == 0:
-                self._validate()
-            elif time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES:
-                self.save()
-        if self.validated != self.iteration:
-            self._validate()
+        try:
+            if self.iteration:
+                self._validate_when_due(stop)  # it may have been interrupted
+            while self.fraction < 1 or self.iteration == 0:
+                if stop():
+                    raise _Stopped
+                self._advance()
+                self._validate_when_due(stop)
+                if time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES:
+                    self.save()
+            self._validate(stop)
+        except _Stopped:
+            self.save()
+            return False
         return True
+
+    def _validate_when_due(self, stop: Callable[[], bool]) -> None:
+        if self.iteration % self.config.validate_every == 0:
+            self._validate(stop)
 
     @property
     def seconds(self) -> float:
@@ -291,7 +300,16 @@ class Trainer:
         )
         self.sums = [0.0, 0.0, 0]
 
-    def _validate(self) -> None:
+    def _validate(self, stop: Callable[[], bool]) -> None:
+        """Validate, unless that is done for this iteration. Raises `_Stopped` when told to."""
+        if self.validated == self.iteration:
+            return
+
+        def progress(done: int, total: int) -> None:
+            if stop():
+                raise _Stopped
+            self.watcher.validating(done, total)
+
         status, averages = self.status, self.state.averages
         learner = Learner(
             self.model,
@@ -306,7 +324,7 @@ class Trainer:
             self.validation,
             self.config.validation_episodes,
             [self.config.eval_steps],
-            self.watcher.validating,
+            progress,
         )
         self._record_validation(status, intervals(scores)[0])
 

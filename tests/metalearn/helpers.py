@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from metalearn import cli
-from metalearn.config import Config, make_config
+from metalearn.config import Config, algorithm_of, make_config
 from metalearn.problems import open_problem
 from metalearn.runs import Run, create_run
-from metalearn.training import Trainer, algorithm_of
+from metalearn.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 

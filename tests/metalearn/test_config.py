@@ -70,7 +70,7 @@ def test_a_folder_is_a_dataset(tmp_path):
 
 @pytest.mark.parametrize("dataset", ["sinusoid", "omniglot", "glyphs"])
 def test_defaults_survive_json(dataset):
-    config = make_config(dataset, {"hidden": (3, 4)})
+    config = make_config(dataset, {"model": "mlp", "hidden": (3, 4)})
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
