@@ -94,6 +94,7 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
             "--iterations, --minutes and --data may change"
         )
     run = open_run(path)
+    run.check_whole()
     config = _resumed_config(run.config, changes)
     _check_budget(run, config)
     with open_display(measure_of(config)) as display:

@@ -88,6 +88,14 @@ class Run:
                 f"recorded {expected[:12]}): give the folder of the same data with --data"
             )
 
+    def check_whole(self) -> None:
+        """Raise `RunError` when the checkpoint to go on from is missing from a trained run."""
+        if not self.last.exists() and (self.best.exists() or self.metrics.read()):
+            raise RunError(
+                f"{self.last}: missing, though this run has been trained; put the file back, or "
+                "train a new run: going on would overwrite what is there"
+            )
+
     def with_config(self, config: Config) -> "Run":
         """The same run with other options, saved, such as a larger budget."""
         if config == self.config:

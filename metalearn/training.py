@@ -19,7 +19,7 @@ from autograd_core import optim, random
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import Config, algorithm_of
-from metalearn.errors import DivergedError, RunError
+from metalearn.errors import DivergedError
 from metalearn.evaluation import Interval, intervals, scores_at_steps
 from metalearn.learner import Learner
 from metalearn.models import Model, conv4, mlp
@@ -174,13 +174,9 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self.sums = [0.0, 0.0, 0]  # of loss and score, and how many, since the last line
         self._seconds_before = 0.0
+        run.check_whole()
         if run.last.exists():
             self._restore()
-        elif run.best.exists() or run.metrics.read():
-            raise RunError(
-                f"{run.last}: missing, though this run has been trained; put the file back, or "
-                "train a new run: going on would overwrite what is there"
-            )
         self._started = self._saved = time.monotonic()
         self._first = self.iteration
 
