@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -360,7 +361,8 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("METALEARN_TRACEBACK", "0") not in ("", "0")
     if debug:
         return _run(arguments)
-    with _polite_kills() as killed:
+    with _polite_kills() as killed, warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"metalearn: {message}", file=sys.stderr)
         code = _guarded(lambda: _run(arguments))
     return 128 + killed[0] if killed and code == 130 else code
 

@@ -131,6 +131,8 @@ def _check_budget(run: Run, config: Config) -> None:
 
 def _reopen(run: Run, config: Config, display: PlainDisplay, upright: bool = False) -> Problem:
     """A run's data, checked to be the same as in training."""
+    if config.data is not None and not Path(config.data).exists():
+        raise RunError(f"{config.data}: the data are no longer there; say where with --data")
     problem = open_problem(config, display.working, run.split())
     run.check_data(problem)
     if upright and isinstance(problem, Classification):

@@ -79,6 +79,10 @@ class Config:
             raise OptionError(f"--model {self.model}: sinusoids need --model mlp")
         if self.dataset in ("omniglot", "glyphs") and self.channels != 1:
             raise OptionError(f"--channels {self.channels}: {self.dataset} is grey; use 1")
+        if self.channels == 3 and self.ink not in (None, "keep"):
+            raise OptionError(
+                f"--ink {self.ink}: needs grey images; use --channels 1, or leave it out"
+            )
         if self.model == "mlp" and self.batch_norm != "none":
             raise OptionError(
                 f"--batch-norm {self.batch_norm}: the MLP has no batch norm; use --batch-norm none"

@@ -10,6 +10,7 @@ from metalearn.config import Config
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.tasks import (
+    DataError,
     ImageDataset,
     Progress,
     SinusoidSampler,
@@ -150,7 +151,10 @@ def _split(config: Config, dataset: ImageDataset) -> Split:
             raise OptionError("--split alphabets: only Omniglot has alphabets; use random")
         return omniglot_alphabet_split(dataset.classes)
     if config.split != "random":
-        return read_split(Path(config.split))
+        try:
+            return read_split(Path(config.split))
+        except (RunError, DataError) as error:
+            raise OptionError(f"--split: expected random, alphabets or a file; {error}") from error
     if config.dataset == "omniglot":
         return omniglot_split(dataset.classes)
     return _random_split(dataset, config.ways)
@@ -174,11 +178,13 @@ def read_split(path: Path) -> Split:
         data = json.loads(path.read_text())
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be read ({error.strerror}); expected a JSON file of a split, or "
-            "--split random or alphabets"
+            f"{path}: cannot be read ({error.strerror}); expected a JSON file of a split"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: not JSON ({error}); expected a split's record") from error
     if not isinstance(data, Mapping):
         raise RunError(f"{path}: not a split's record; expected its classes by part")
-    return Split.from_dict(data)
+    try:
+        return Split.from_dict(data)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -49,7 +50,7 @@ def open_source(path: Path, limits: Limits) -> Iterator[Source]:
 
 
 class FolderSource:
-    """The files below a folder; links to folders are not followed."""
+    """The files below a folder; links are followed."""
 
     def __init__(self, path: Path, limits: Limits):
         self.path, self.limits = path, limits
@@ -87,16 +88,21 @@ class ZipSource:
                 "this is not the data set, download it again"
             )
         self.names = sorted(entry.filename for entry in entries if not entry.is_dir())
+        twice = [a for a, b in pairwise(self.names) if a == b]
+        if twice:
+            raise DataError(
+                f"{path}: entry {twice[0]!r} is there twice; the zip is damaged, download it again"
+            )
 
     def read(self, name: str) -> bytes:
         label = f"{self.path}: {name}"
         try:
             with self.archive.open(name) as stream:
                 data = stream.read(self.limits.file + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as e:
             raise DataError(
-                f"{label}: cannot be unpacked ({error}); the zip is damaged, download it again"
-            ) from error
+                f"{label}: cannot be unpacked ({e}); the zip is damaged, download it again"
+            ) from e
         return _within(data, self.limits.file, label)
 
 
@@ -148,10 +154,16 @@ def _within(data: bytes, limit: int, label: str) -> bytes:
 
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """(relative name, entry) of every file below a folder, sorted; hidden ones are left out."""
-    yield from sorted(_scan(folder, ""), key=lambda found: found[0])
+    yield from sorted(_scan(folder, "", ()), key=lambda found: found[0])
 
 
-def _scan(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _scan(
+    folder: Path | str, prefix: str, above: tuple[str, ...]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """`above` are the real paths of the folders around, in which a link must not end."""
+    real = os.path.realpath(folder)
+    if real in above:
+        raise DataError(f"{folder}: a link to a folder that it lies in; remove it")
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -162,10 +174,12 @@ def _scan(folder: Path | str, prefix: str) -> Iterator[tuple[str, os.DirEntry[st
         name = prefix + entry.name
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _scan(entry.path, name + "/")
+        if entry.is_dir():
+            yield from _scan(entry.path, name + "/", (*above, real))
         elif entry.is_file():
             yield name, entry
+        elif entry.is_symlink():
+            raise DataError(f"{entry.path}: a link to nothing; remove it, or restore its target")
 
 
 def fingerprint(path: Path) -> str:

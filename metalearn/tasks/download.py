@@ -29,7 +29,7 @@ def fetch(url: str, path: Path, md5: str, max_bytes: int, progress: Progress | N
     except (OSError, http.client.HTTPException) as error:
         raise DataError(
             f"cannot download {url} ({getattr(error, 'reason', None) or error}); go online, or "
-            "download it elsewhere and give the folder that holds it as the data path"
+            "download it elsewhere and give the folder that holds it with --data"
         ) from error
     return path
 

@@ -100,6 +100,9 @@ def read_image(
                 f"{name}: {image.width}×{image.height} pixels; expected "
                 f"{expected_size[0]}×{expected_size[1]}: give the data set as published"
             )
+        side = max(image.size)
+        if preprocess.ink != "keep" and side * side > MAX_PIXELS:
+            raise _too_large(name, f"{image.width}×{image.height} pixels, padded to a square")
         try:
             return preprocess(image)
         except Exception as error:
@@ -143,13 +146,26 @@ def _flatten(image: Image.Image) -> Image.Image:
     """Upright, on white paper where transparent, at 8 bits a channel."""
     if image.mode == "1":
         return image
+    file_format = image.format
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode[0] in "IF":
+        return Image.fromarray(_eight_bits(np.asarray(image), file_format))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image
+
+
+def _eight_bits(levels: np.ndarray, file_format: str | None) -> np.ndarray:
+    """Grey levels of 16 bits, also where Pillow gives them as wider integers, at 8 bits.
+
+    Raises `ValueError` for levels whose scale is not known.
+    """
+    high = levels.max(initial=0)
+    if levels.dtype.kind == "f" or levels.min(initial=0) < 0 or high > 0xFFFF:
+        raise ValueError("its levels are neither of 8 nor of 16 bits")
+    wide = levels.dtype.itemsize == 2 or file_format == "PPM" or high > 0xFF
+    return (levels >> 8 if wide else levels).astype(np.uint8)
 
 
 def _ink_levels(image: Image.Image, ink: str) -> np.ndarray:

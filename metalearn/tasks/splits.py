@@ -54,18 +54,21 @@ class Split:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Split":
-        """Raises `DataError` when a field is missing or the names do not fit the recorded hash."""
-        try:
-            split = cls(
-                tuple(map(str, data["train"])),
-                tuple(map(str, data["validation"])),
-                tuple(map(str, data["test"])),
-                str(data["version"]),
-                None if data["seed"] is None else int(data["seed"]),
+        """Only the three lists of names are needed, so that a split can be written by hand.
+
+        Raises `DataError` when one is missing or wrong, or does not fit a hash that is recorded.
+        """
+        parts = [data.get(part) for part in ("train", "validation", "test")]
+        if not all(isinstance(p, list) and all(isinstance(c, str) for c in p) for p in parts):
+            raise DataError(
+                "not a split: expected lists of class names for train, validation and test"
             )
-            recorded = data["hash"]
-        except (KeyError, TypeError) as error:
-            raise DataError(f"split record: missing or wrong field ({error})") from error
+        seed = data.get("seed")
+        if not isinstance(seed, int | None):
+            raise DataError(f"not a split: seed {seed!r}; expected a whole number or null")
+        train, validation, test = (tuple(part) for part in parts)  # type: ignore[arg-type]
+        split = cls(train, validation, test, str(data.get("version", "own-1")), seed)
+        recorded = data.get("hash", split.hash)
         if split.hash != recorded:
             raise DataError(
                 f"split {split.version}: its class names have the hash {split.hash[:12]}…, but "

@@ -138,11 +138,22 @@ def test_nonsense_commands(capsys):
         fails(capsys, *arguments, code=2)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"train": ["a"]}'])
+SPLITS = [
+    "{",
+    "[]",
+    '{"train": ["a"]}',
+    '{"train": ["a"], "validation": [], "test": ["a"]}',
+    '{"train": ["a"], "validation": [], "test": ["b"], "seed": "x"}',
+    '{"train": ["a"], "validation": [], "test": ["b"], "seed": Infinity}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", SPLITS, ids=lambda text: text[:70])
 def test_a_split_that_is_none(capsys, tmp_path, text):
     (tmp_path / "split.json").write_text(text)
     arguments = ["--split", tmp_path / "split.json", "--out", tmp_path / "run"]
-    fails(capsys, "train", "glyphs", *arguments, says=("split",))
+    fails(capsys, "train", "glyphs", *arguments, code=2, says=("--split", "split.json"))
 
 
 def test_a_run_folder_that_is_taken(capsys, run_copy):

@@ -137,10 +137,35 @@ def test_a_large_file_in_a_folder_is_refused(tmp_path):
         read_all(tmp_path / "a")
 
 
-def test_links_to_folders_are_not_followed(tmp_path):
+def test_links_are_followed(tmp_path):
+    write_files(tmp_path / "a", FILES)
+    (tmp_path / "linked").mkdir()
+    os.symlink(tmp_path / "a" / "b", tmp_path / "linked" / "b")
+    os.symlink(tmp_path / "a" / "a.txt", tmp_path / "linked" / "a.txt")
+    assert read_all(tmp_path / "linked") == FILES
+
+
+def test_a_link_that_goes_round_in_circles(tmp_path):
     write_files(tmp_path / "a", FILES)
     os.symlink(tmp_path / "a", tmp_path / "a" / "b" / "loop")
-    assert read_all(tmp_path / "a") == FILES
+    with raises_data_error("loop", "lies in", "remove it"):
+        read_all(tmp_path / "a")
+
+
+def test_a_link_to_nothing(tmp_path):
+    write_files(tmp_path / "a", FILES)
+    os.symlink(tmp_path / "gone.png", tmp_path / "a" / "b" / "lost.png")
+    with raises_data_error("lost.png", "link to nothing"):
+        read_all(tmp_path / "a")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_an_entry_twice(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for _ in range(2):
+            archive.writestr("b/two.txt", b"2")
+    with raises_data_error("a.zip", "b/two.txt", "twice"):
+        read_all(tmp_path / "a.zip")
 
 
 def test_the_fingerprint_of_a_zip_is_of_its_bytes(tmp_path):

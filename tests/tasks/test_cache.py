@@ -85,6 +85,18 @@ def test_a_damaged_file_is_built_anew(cache, damage):
     assert not (cache / "ran").exists()  # a pickle would have run
 
 
+def test_an_entry_that_says_it_is_encrypted_is_built_anew(cache):
+    build = Builder()
+    check(cached("d", 1, build))
+    (path,) = cache.iterdir()
+    data = bytearray(path.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 8] |= 1
+    path.write_bytes(data)
+    check(cached("d", 1, build))
+    assert build.calls == 2
+
+
 def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("METAGRAD_CACHE", str(tmp_path / "file"))

@@ -106,6 +106,29 @@ def test_sixteen_bit_greys_keep_their_top_eight_bits():
     assert (read_image(data, "x", Preprocess(8, 1, "keep")) == 0x12).all()
 
 
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "TIFF"])
+def test_sixteen_bits_are_sixteen_bits_in_any_format(kind):
+    wide = Image.fromarray(page(255, 0).astype(np.uint16) * 257)
+    if kind == "TIFF":
+        wide = Image.fromarray(page(255, 0).astype(np.int32) * 257)
+    data = encode(wide, kind)
+    expected = read(page(255, 0))
+    np.testing.assert_array_equal(read_image(data, "wide", Preprocess()), expected)
+
+
+@pytest.mark.parametrize("level", [1 << 20, -5])
+def test_levels_of_no_known_scale_are_refused(level):
+    strange = Image.fromarray(np.full((9, 9), level, np.int32))
+    with raises_data_error("strange.tif", "levels"):
+        read_image(encode(strange, "TIFF"), "strange.tif", Preprocess())
+
+
+def test_a_thin_image_is_not_padded_to_gigabytes():
+    thin = Image.new("L", (20_000, 1), 255)
+    with raises_data_error("thin.png", "too large", "square"):
+        read_image(encode(thin, "PNG"), "thin.png", Preprocess())
+
+
 def test_a_photo_taken_on_its_side_is_set_upright():
     pixels = np.full((20, 20), 255, np.uint8)
     pixels[:5] = 0

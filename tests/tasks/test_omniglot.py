@@ -271,7 +271,7 @@ def test_a_download_without_end_is_refused(server, monkeypatch):
 
 def test_offline_is_one_clear_error(server, monkeypatch):
     server.server_close()  # the port is closed now, so that the connection is refused
-    with raises_data_error("cannot download", server.server_port, "go online", "data path"):
+    with raises_data_error("cannot download", server.server_port, "go online", "--data"):
         load_omniglot()
 
 

@@ -109,3 +109,16 @@ def test_the_alphabet_split_keeps_alphabets_whole():
 def test_the_alphabet_split_needs_an_alphabet_for_training():
     with raises_data_error("validation_alphabets=30", "30 background alphabets"):
         omniglot_alphabet_split(omniglot_names(), validation_alphabets=30)
+
+
+def test_a_split_written_by_hand_needs_names_alone():
+    data = {"train": ["b", "a"], "validation": [], "test": ["c"]}
+    split = Split.from_dict(data)
+    assert split == Split(("a", "b"), (), ("c",), "own-1")
+    assert Split.from_dict(split.to_dict()) == split
+
+
+@pytest.mark.parametrize("change", [{"train": "ab"}, {"test": [1]}, {"seed": 1.5}, {"train": None}])
+def test_a_split_with_a_wrong_field_is_refused(change):
+    with raises_data_error("not a split"):
+        Split.from_dict({"train": ["a"], "validation": [], "test": ["b"], **change})
