@@ -419,8 +419,7 @@ def _guarded(call: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _tell(STOPPED, 130)
     except BrokenPipeError:
-        # Whoever read our output has left; nothing can be told there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has left; nothing can be told there
         return 1
     except MemoryError as error:
         return _tell(
@@ -431,10 +430,16 @@ def _guarded(call: Callable[[], int]) -> int:
     except OSError as error:
         if error.filename is not None:
             return _tell(f"{error.filename}: {error.strerror}", 1)
+        _drop_output()
         return _tell(f"the output cannot be written ({error.strerror or error})", 1)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         return _tell(f"unexpected {what} (METALEARN_TRACEBACK=1 shows where; please report it)", 1)
+
+
+def _drop_output() -> None:
+    """Send what is still to be written nowhere, or Python would fail on it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wording(error: Any) -> str:
