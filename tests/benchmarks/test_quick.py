@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as everything
-from benchmarks import common, eager, hvp, memory, meta_step
+from benchmarks import accuracy, common, eager, hvp, memory, meta_step, summary
 from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
 
 pytestmark = pytest.mark.usefixtures("no_peers")
@@ -148,3 +148,19 @@ def test_an_engine_that_fails_is_named_and_fails_the_run(monkeypatch, capsys):
     monkeypatch.setattr(meta_step, "run_child", failing)
     assert meta_step.main(["--quick", "sine_1step"]) == 1
     assert "sine_1step: FAIL: ours: out of memory" in capsys.readouterr().out
+
+
+def test_the_readme_has_the_saved_numbers():
+    text = summary.README.read_text()
+    assert summary.written(text, summary.summary()) == text, "python -m benchmarks.summary --write"
+    with pytest.raises(ValueError, match="README"):
+        summary.written("no numbers here", "")
+
+
+def test_accuracy_trains_and_evaluates(capfd, results, tmp_path):
+    runs = tmp_path / "runs"
+    for _ in range(2):  # the second time goes on with what is there
+        assert accuracy.main(["sinusoid-10s", "--quick", "--save", "--runs", str(runs)]) == 0
+    found = saved(results, "accuracy")["sinusoid-10s"]
+    assert found["iterations"] == 4 and len(found["scores"]) == 11
+    assert "sinusoid-10s" in capfd.readouterr().out
