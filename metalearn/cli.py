@@ -215,7 +215,7 @@ def train(
         ),
     ] = None,
     data: Annotated[
-        Path | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
+        str | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
     ] = None,
     out: Annotated[
         Path | None, option("The run's folder to make; it must not exist [runs/…].", FILES)
@@ -240,7 +240,6 @@ def train(
     given = dict(locals())
     for name in ("dataset", "out", "resume", "debug"):
         del given[name]
-    given["data"] = None if data is None else str(data)
     given["hidden"] = None if hidden is None else _widths(hidden)
     if resume is not None:
         return commands.resume(resume, dataset, out, given)

@@ -268,6 +268,7 @@ def test_damaged_options(capsys, run_copy, old, new, says):
         ("glyphs", {"hidden": (7, 7)}, "--hidden"),
         ("glyphs", {"model": "mlp", "filters": 4}, "--filters"),
         ("", {}, "dataset"),
+        ("omniglot", {"data": ""}, "--data"),
         ("sinusoid", {"shots": 10**9}, "--shots"),
         ("sinusoid", {"meta_batch": 10**9}, "--meta-batch"),
         ("glyphs", {"meta_batch": 10**6, "shots": 10}, "--meta-batch"),
