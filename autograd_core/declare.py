@@ -67,14 +67,17 @@ class Elementwise(Primitive):
             self.keep_both = tuple(map(max, self.keep_left, self.keep_right))
 
     def _shape(self, *avals: Any, **params: Any) -> Aval:
-        avals = tuple(map(aval_of, avals))
-        shape = np.broadcast_shapes(*(x.shape for x in avals))
-        return Aval(shape, self._dtype(*(x.dtype for x in avals), **params))
+        numbers = tuple(x.__class__ in PYTHON_NUMBERS for x in avals)
+        shapes = (() if n else x.shape for x, n in zip(avals, numbers, strict=True))
+        kinds = (x.__class__ if n else x.dtype for x, n in zip(avals, numbers, strict=True))
+        return Aval(np.broadcast_shapes(*shapes), self._dtype(*kinds, **params))
 
     @cache  # noqa: B019 - primitives live as long as the process
-    def _dtype(self, *dtypes: np.dtype, **params: Any) -> np.dtype:
+    def _dtype(self, *kinds: Any, **params: Any) -> np.dtype:
+        """The output's dtype from dtypes, or the types of Python numbers, of the arguments."""
+        samples = (k(1) if k in PYTHON_NUMBERS else np.ones((), k) for k in kinds)
         with np.errstate(all="ignore"):
-            return self.kernel(*(np.ones((), d) for d in dtypes), **params).dtype
+            return np.asarray(self.kernel(*samples, **params)).dtype
 
     def _batch(self, _size: int, args: tuple, batched: tuple, **params: Any) -> Tensor:
         """Broadcasting aligns axes from the right: batched arguments get theirs after the batch."""

@@ -1,0 +1,156 @@
+"""A typed graph: what a function computes, as data.
+
+A graph is a list of equations in the order of computation. Each applies a primitive to variables
+and Python numbers, and defines its outputs once. There is nothing else to know of a variable than
+its shape and dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from autograd_core.errors import AutogradError
+from autograd_core.primitive import Primitive, bind
+from autograd_core.reverse import PYTHON_NUMBERS
+from autograd_core.tensor import Aval, Tensor, aval_of
+
+
+class Variable:
+    """A value of a graph.
+
+    `number` is set for what stands for a Python number, which takes part in no promotion.
+    """
+
+    __slots__ = ("aval", "number")
+
+    def __init__(self, aval: Aval, number: bool = False):
+        self.aval = aval
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"<variable {self.aval.dtype}{list(self.aval.shape)}>"
+
+
+Atom = Variable | int | float | bool
+"""What an equation is applied to: a variable, or a Python number."""
+
+
+class Equation(NamedTuple):
+    """`outputs = primitive(*inputs, **params)`."""
+
+    primitive: Primitive
+    inputs: tuple[Atom, ...]
+    params: dict[str, Any]
+    outputs: tuple[Variable, ...]
+
+    @property
+    def output(self) -> Variable:
+        """The only output."""
+        (output,) = self.outputs
+        return output
+
+    @property
+    def variables(self) -> Iterator[Variable]:
+        """The inputs that are variables."""
+        return (x for x in self.inputs if x.__class__ is Variable)  # type: ignore[misc]
+
+
+@dataclass
+class Graph:
+    """Equations from inputs and constants to outputs."""
+
+    inputs: list[Variable]
+    equations: list[Equation]
+    outputs: list[Variable]
+    constants: dict[Variable, Tensor] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        from autograd_core.capture.show import text
+
+        return text(self)
+
+
+class GraphError(AutogradError):
+    """A graph is not well formed: a pass or the capture has a defect."""
+
+
+def output_avals(primitive: Primitive, inputs: Sequence[Any], params: dict) -> tuple[Aval, ...]:
+    """The outputs' shapes and dtypes by the primitive's shape rule."""
+    out = primitive.shape(*inputs, **params)
+    return tuple(out) if primitive.multiple else (out,)
+
+
+def abstract(atom: Any) -> Any:
+    """What a shape rule is told of an input: its aval, or the number itself."""
+    if atom.__class__ is not Variable:
+        return atom
+    return a_number(atom.aval) if atom.number else atom.aval
+
+
+def a_number(aval: Aval) -> Any:
+    """A Python number of an aval's kind, for rules that look at no more than that."""
+    return {"f": 1.0, "b": True}.get(aval.dtype.kind, 1)
+
+
+def check(graph: Graph) -> Graph:
+    """The graph itself.
+
+    Raises:
+        GraphError: a variable is used before it is defined or defined twice, or its shape or dtype
+            is not what the shape rule says.
+    """
+    defined = {*graph.inputs, *graph.constants}
+    for number, (primitive, inputs, params, outputs) in enumerate(graph.equations):
+        where = f"equation {number} ({primitive.name})"
+        for x in inputs:
+            if x.__class__ is Variable and x not in defined:
+                raise GraphError(f"{where}: an input is used before it is defined")
+        avals = output_avals(primitive, [abstract(x) for x in inputs], params)
+        if avals != tuple(y.aval for y in outputs):
+            raise GraphError(f"{where}: expected outputs {avals}, got {outputs}")
+        if any(y in defined for y in outputs):
+            raise GraphError(f"{where}: an output is defined twice")
+        defined.update(outputs)
+    if not defined.issuperset(graph.outputs):
+        raise GraphError("an output of the graph is not defined")
+    for variable, value in graph.constants.items():
+        if variable.aval != aval_of(value):
+            raise GraphError(f"constant {variable} has the value {value!r}")
+    return graph
+
+
+def evaluate(graph: Graph, args: Sequence[Any], apply: Callable = bind) -> list[Any]:
+    """Apply the graph's primitives one after the other: values are dropped after their last use.
+
+    Arguments may be traced, so this is how a graph is differentiated, mapped and captured again.
+    """
+    values: dict[Variable, Any] = {**graph.constants, **dict(zip(graph.inputs, args, strict=True))}
+    kept = {*graph.outputs}
+    for (primitive, inputs, params, outputs), last in zip(
+        graph.equations, last_uses(graph), strict=True
+    ):
+        given = [values[x] if x.__class__ is Variable else x for x in inputs]
+        found = apply(primitive, given, params)
+        values.update(zip(outputs, found if primitive.multiple else (found,), strict=True))
+        for x in last:
+            if x not in kept:
+                del values[x]
+    return [values[y] for y in graph.outputs]
+
+
+def last_uses(graph: Graph) -> list[list[Variable]]:
+    """For each equation the variables that no later one reads, its own outputs among them."""
+    seen: set[Variable] = set()
+    uses: list[list[Variable]] = []
+    for equation in reversed(graph.equations):
+        last = [x for x in dict.fromkeys((*equation.variables, *equation.outputs)) if x not in seen]
+        seen.update(last)
+        uses.append(last)
+    return uses[::-1]
+
+
+def is_number(x: Any) -> bool:
+    """Whether an input is a Python number."""
+    return x.__class__ in PYTHON_NUMBERS

@@ -1,0 +1,104 @@
+"""Capture: run a function on values of known shape and dtype only, and note what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autograd_core.capture.graph import Equation, Graph, Variable, abstract, check, output_avals
+from autograd_core.declare import Elementwise
+from autograd_core.errors import ConcreteValueError
+from autograd_core.primitive import Interpreter, Primitive, explain, new_level
+from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
+from autograd_core.tensor import Tensor, asarray, aval_of, box
+
+
+class Capture(Interpreter):
+    """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
+
+    __slots__ = ("_variables", "constants", "equations", "inputs", "name")
+
+    def __init__(self, level: int, name: str):
+        super().__init__(level)
+        self.name = name
+        self.inputs: list[Variable] = []
+        self.equations: list[Equation] = []
+        self.constants: dict[Variable, Tensor] = {}
+        self._variables: dict[int, Variable] = {}  # of constants, by the identity of their arrays
+
+    def input(self, variable: Variable) -> Tensor:
+        """A traced argument of the captured function."""
+        self.inputs.append(variable)
+        return self.tensor(variable)
+
+    def tensor(self, variable: Variable) -> Tensor:
+        return box(variable.aval, self, variable)
+
+    def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        self.check_live()
+        inputs = tuple(map(self.atom, args))
+        try:
+            avals = output_avals(primitive, list(map(abstract, inputs)), params)
+        except Exception as error:
+            raise explain(primitive, args, params, error) from error
+        number = isinstance(primitive, Elementwise) and all(map(_is_number, inputs))
+        outputs = tuple(Variable(aval, number) for aval in avals)
+        self.equations.append(Equation(primitive, inputs, params, outputs))
+        tensors = tuple(map(self.tensor, outputs))
+        return tensors if primitive.multiple else tensors[0]
+
+    def atom(self, x: Any) -> Any:
+        """What an equation says of an argument: its variable, or the Python number that it is."""
+        if x.__class__ in PYTHON_NUMBERS:
+            return x
+        tensor = asarray(x)
+        if tensor.trace is self:
+            return tensor.mark
+        if tensor.mark is NUMBER and tensor.trace is None:
+            return tensor.value if tensor.value.__class__ in PYTHON_NUMBERS else tensor.value.item()
+        return self.constant(tensor)
+
+    def constant(self, tensor: Tensor) -> Variable:
+        """The variable of a tensor from outside: the same one for the same array."""
+        source = tensor if tensor.trace is not None else tensor.value
+        known = self._variables.get(id(source))
+        if known is None:
+            known = self._variables[id(source)] = Variable(aval_of(tensor))
+            self.constants[known] = tensor  # which keeps the identity from being taken again
+        return known
+
+    def check_concrete(self, tensor: Tensor, wanted: str) -> None:
+        raise ConcreteValueError(
+            f"{wanted} of a value of shape {tensor.shape} that {self.name} is capturing: it has no "
+            "numbers yet. Use where(), cond() or while_loop() instead of a Python branch on it, "
+            "return it to look at it, or make the argument it depends on static (static_argnums)"
+        )
+
+    def describe(self) -> str:
+        return self.name
+
+
+def _is_number(atom: Any) -> bool:
+    return atom.number if atom.__class__ is Variable else True
+
+
+def capture(
+    f: Callable[..., Sequence[Any]], inputs: Sequence[Variable], name: str = "jit"
+) -> tuple[Graph, bool]:
+    """The graph of a function of tensors that returns a sequence of tensors.
+
+    Args:
+        f: called once, with a traced tensor for each of `inputs`.
+        inputs: fresh variables.
+        name: of the transform, for errors.
+
+    Returns:
+        The graph, and whether it stands for itself: whether no constant in it is traced by a
+        transform outside.
+    """
+    with new_level(lambda level: Capture(level, name)) as trace:
+        outs = [asarray(y) for y in f(*map(trace.input, inputs))]
+        outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
+    graph = Graph(trace.inputs, trace.equations, outputs, trace.constants)
+    closed = all(x.trace is None for x in graph.constants.values())
+    return check(graph), closed
