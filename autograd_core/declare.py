@@ -24,7 +24,7 @@ from autograd_core.primitive import (
     no_rule,
 )
 from autograd_core.reverse import NUMBER, PYTHON_NUMBERS, pass_through
-from autograd_core.tensor import Array, Aval, Tensor, asarray, aval_of, box
+from autograd_core.tensor import Array, Aval, Tensor, asarray, box
 
 SAME = object()
 """The partial derivative 1."""
