@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable, evaluate
+from autograd_core.capture.passes import improve
 from autograd_core.capture.trace import capture
 from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
@@ -24,6 +25,7 @@ class Captured(NamedTuple):
     graph: Graph
     structure: Any  # of the output
     closed: bool  # whether no value traced outside is among the constants
+    improved: Graph
 
 
 class jit:
@@ -65,7 +67,9 @@ class jit:
         if captured is None:
             captured = self._capture(call)
         leaves = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in call.leaves]
-        return tree_unflatten(captured.structure, evaluate(captured.graph, leaves))
+        traced = any(x.__class__ is Tensor and x.trace is not None for x in leaves)
+        graph = captured.graph if traced or not captured.closed else captured.improved
+        return tree_unflatten(captured.structure, evaluate(graph, leaves))
 
     def _capture(self, call: _Call) -> Captured:
         structure = None
@@ -80,7 +84,7 @@ class jit:
 
         with no_hidden_randomness(self.name):
             graph, closed = capture(flat, call.variables(), self.name)
-        captured = Captured(graph, structure, closed)
+        captured = Captured(graph, structure, closed, improve(graph))
         if closed:
             self._captured[call.key] = captured
         return captured

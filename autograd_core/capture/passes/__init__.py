@@ -1,0 +1,25 @@
+"""Passes: each turns a graph into a better one that computes the same values.
+
+Each is a function of a graph alone, so it can be switched off by leaving it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from autograd_core.capture.graph import Graph, check
+from autograd_core.capture.passes.algebra import simplify
+from autograd_core.capture.passes.constants import fold_constants
+from autograd_core.capture.passes.dead import drop_dead
+from autograd_core.capture.passes.duplicates import merge_duplicates
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: tuple[Pass, ...] = (drop_dead, fold_constants, simplify, merge_duplicates, drop_dead)
+
+
+def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
+    """The graph after all passes, each of whose results is checked."""
+    for each in passes:
+        graph = check(each(graph))
+    return graph

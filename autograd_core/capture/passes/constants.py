@@ -1,0 +1,53 @@
+"""Compute at once what depends on constants alone, and know constants that repeat one number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autograd_core.capture.graph import Equation, Graph, Variable
+from autograd_core.capture.passes.rewrite import Rewriter
+from autograd_core.ops.structural import broadcast_p
+from autograd_core.primitive import bind
+
+LARGEST = 2**16
+"""Entries of the largest result that is kept instead of being computed in every call."""
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """The graph with constants in the place of what depends on nothing else.
+
+    A constant of several entries that are all the same becomes a broadcast number, which `simplify`
+    can see through, and which takes no memory.
+    """
+    rewriter = Rewriter(graph)
+    for variable, value in graph.constants.items():
+        if value.trace is None:
+            _splat(rewriter, variable, np.asarray(value.value))
+    for old in graph.equations:
+        equation = rewriter.updated(old)
+        if not _foldable(rewriter, equation):
+            rewriter.keep(equation)
+            continue
+        values = [rewriter.constants[x] if x.__class__ is Variable else x for x in equation.inputs]
+        with np.errstate(all="ignore"):
+            found = bind(equation.primitive, values, equation.params)
+        outs = found if equation.primitive.multiple else (found,)
+        for output, value in zip(equation.outputs, outs, strict=True):
+            rewriter.become(output, constant := rewriter.constant(value))
+            _splat(rewriter, constant, np.asarray(value.value))
+    return rewriter.graph()
+
+
+def _splat(rewriter: Rewriter, variable: Variable, array: np.ndarray) -> None:
+    if array.size < 2 or array.tobytes() != array.ravel()[:1].tobytes() * array.size:
+        return
+    number = rewriter.constant(array.ravel()[0].reshape(()))
+    rewriter.become(variable, rewriter.apply(broadcast_p, number, shape=array.shape, axes=()))
+    del rewriter.constants[variable]
+
+
+def _foldable(rewriter: Rewriter, equation: Equation) -> bool:
+    if sum(y.aval.size for y in equation.outputs) > LARGEST or equation.primitive is broadcast_p:
+        return False
+    constants = rewriter.constants
+    return all(x in constants and constants[x].trace is None for x in equation.variables)

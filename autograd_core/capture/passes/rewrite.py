@@ -1,0 +1,62 @@
+"""What passes share: copy a graph equation by equation, with other variables in some places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autograd_core.capture.graph import Equation, Graph, Variable, output_avals
+from autograd_core.primitive import Primitive
+from autograd_core.tensor import Tensor, aval_of, box
+
+
+class Rewriter:
+    """A graph in the making, and what has become of the variables of the old one."""
+
+    def __init__(self, graph: Graph):
+        self.old = graph
+        self.equations: list[Equation] = []
+        self.constants = dict(graph.constants)
+        self.made: dict[Variable, Equation] = {}
+        self._became: dict[Variable, Variable] = {}
+
+    def now(self, x: Any) -> Any:
+        """What stands for an input of an old equation: Python numbers for themselves."""
+        return self._became.get(x, x) if x.__class__ is Variable else x
+
+    def updated(self, equation: Equation) -> Equation:
+        """An old equation on what stands for its inputs."""
+        return equation._replace(inputs=tuple(map(self.now, equation.inputs)))
+
+    def keep(self, equation: Equation) -> None:
+        """Append an equation whose inputs are up to date."""
+        self.equations.append(equation)
+        self.made.update(dict.fromkeys(equation.outputs, equation))
+
+    def become(self, old: Variable, new: Variable) -> None:
+        """Let another variable stand for an old one from here on."""
+        self._became[old] = new
+
+    def apply(self, primitive: Primitive, *inputs: Any, **params: Any) -> Variable:
+        """Append a new equation; its output."""
+        known = [x.aval if x.__class__ is Variable else x for x in inputs]
+        (aval,) = output_avals(primitive, known, params)
+        output = Variable(aval)
+        self.keep(Equation(primitive, inputs, params, (output,)))
+        return output
+
+    def constant(self, value: Any) -> Variable:
+        """A new constant with the value of an array."""
+        tensor = value if value.__class__ is Tensor else box(value)
+        variable = Variable(aval_of(tensor))
+        self.constants[variable] = tensor
+        return variable
+
+    def maker(self, x: Any, *names: str) -> Equation | None:
+        """The equation that x comes from, if it applies a primitive of one of these names."""
+        equation = self.made.get(x) if x.__class__ is Variable else None
+        return equation if equation is not None and equation.primitive.name in names else None
+
+    def graph(self) -> Graph:
+        """The graph made."""
+        outputs = [self.now(y) for y in self.old.outputs]
+        return Graph(self.old.inputs, self.equations, outputs, self.constants)
