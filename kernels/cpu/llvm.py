@@ -348,3 +348,19 @@ class _Nest:
             value = w.set(f"zext i1 {value} to i8")
         place = w.set(f"getelementptr {t}, ptr %b{access.buffer}, i64 {offset}")
         w.do(f"store {t} {value}, ptr {place}")
+
+
+INTRINSICS = (
+    *(("maximum", 2), ("minimum", 2), ("copysign", 2), ("sqrt", 1), ("fabs", 1)),
+    *(("floor", 1), ("ceil", 1), ("trunc", 1), ("rint", 1)),
+)
+
+
+def module(functions: Sequence[str]) -> str:
+    """The text of a module with these functions and the declarations that they need."""
+    declared = [
+        f"declare {t} @llvm.{name}.{suffix}({', '.join([t] * arity)})"
+        for name, arity in INTRINSICS
+        for t, suffix in (("float", "f32"), ("double", "f64"))
+    ]
+    return "\n\n".join([*functions, "\n".join(declared)])
