@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu import llvm
+from kernels.native import nests as llvm
 from kernels.loops import Loop, simplified
 
 _names = itertools.count()

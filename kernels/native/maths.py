@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernels.cpu.llvm import Writer, literal
+from kernels.native.nests import Writer, literal
 
 LN2 = 0.693147180559945309417232121458
 

@@ -1,0 +1,87 @@
+"""LLVM's assembly language: types, numbers, and a writer of functions."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+TYPES = {"f4": "float", "f8": "double", "i8": "i64", "i4": "i32", "b1": "i1"}
+IN_MEMORY = {**TYPES, "b1": "i8"}
+BYTES = {"f4": 4, "f8": 8, "i8": 8, "i4": 4, "b1": 1}
+
+
+def literal(value: float | int | bool, dtype: str) -> str:
+    """A number as LLVM writes it: floats by their bits."""
+    if dtype == "f4":
+        value = struct.unpack("f", struct.pack("f", value))[0]
+    if dtype in ("f4", "f8"):
+        return "0x" + struct.pack(">d", value).hex().upper()
+    return str(int(value))
+
+
+class Writer:
+    """Lines of a function in the making, and fresh names."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = ["entry:"]
+        self.block = "entry"
+        self._count = 0
+
+    def name(self, hint: str = "v") -> str:
+        self._count += 1
+        return f"{hint}{self._count}"
+
+    def set(self, expression: str) -> str:
+        """A new value; its name."""
+        name = "%" + self.name()
+        self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def do(self, instruction: str) -> None:
+        self.lines.append(f"  {instruction}")
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    @contextmanager
+    def loop(self, first: str | int, last: str | int, step: int = 1) -> Iterator[str]:
+        """The block once for each i from `first` to below `last`, of which there is one at least;
+        gives the name of i."""
+        head, after = self.name("loop"), self.name("after")
+        i, following = "%" + self.name("i"), "%" + self.name("n")
+        before = self.block
+        self.do(f"br label %{head}")
+        self.label(head)
+        place = len(self.lines)
+        yield i
+        self.do(f"{following} = add nuw nsw i64 {i}, {step}")
+        more = self.set(f"icmp slt i64 {following}, {last}")
+        self.do(f"br i1 {more}, label %{head}, label %{after}")
+        phi = f"  {i} = phi i64 [{first}, %{before}], [{following}, %{self.block}]"
+        self.lines.insert(place, phi)
+        self.label(after)
+
+    def times(self, i: str, factor: int) -> str:
+        """i · factor."""
+        if i == "0" or factor == 0:
+            return "0"
+        return i if factor == 1 else self.set(f"mul nsw i64 {i}, {factor}")
+
+    def plus(self, i: str, j: str) -> str:
+        """i + j."""
+        if i == "0" or j == "0":
+            return j if i == "0" else i
+        return self.set(f"add nsw i64 {i}, {j}")
+
+    def at(self, pointer: str, offset: str, dtype: str) -> str:
+        """The address `offset` entries behind a pointer."""
+        if offset == "0":
+            return pointer
+        return self.set(f"getelementptr {IN_MEMORY[dtype]}, ptr {pointer}, i64 {offset}")
+
+    def function(self, name: str, parameters: str, attributes: str = "") -> str:
+        """The text of `void name(parameters)`."""
+        lines = "\n".join([*self.lines, "  ret void"])
+        return f"define internal void @{name}({parameters}) {attributes} {{\n{lines}\n}}"
