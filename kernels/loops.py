@@ -1,7 +1,7 @@
 """Fused loops, as data: what one pass over some arrays computes, for a compiler to turn into code.
 
 A loop runs over all points of a shape. At each it loads entries of arrays, computes with them, and
-stores results, or adds them up over the axes on which the stored array does not move.
+stores results, or gathers them over the axes on which the array that is written does not move.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Op:
-    """A scalar operation on values: a number of an earlier value, or a constant."""
-
-    name: str
-    dtype: str
-    inputs: tuple[int | Constant, ...]
-
-
-@dataclass(frozen=True)
 class Constant:
     """A number in the code, of the dtype that its operation works in."""
 
     value: float | int | bool
+
+
+@dataclass(frozen=True)
+class Op:
+    """A scalar operation on earlier values, by their numbers, or constants."""
+
+    name: str
+    dtype: str
+    inputs: tuple[int | Constant, ...]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,10 @@ class Store:
 
 @dataclass(frozen=True)
 class Loop:
-    """Values are numbered: first the loads, then the operations."""
+    """Values are numbered in the order of the body, in which an access is a load."""
 
     shape: tuple[int, ...]
-    loads: tuple[Access, ...]
-    ops: tuple[Op, ...]
+    body: tuple[Access | Op, ...]
     stores: tuple[Store, ...]
 
     @property
@@ -61,57 +60,48 @@ class Loop:
         return math.prod(self.shape)
 
     @property
+    def loads(self) -> Iterator[Access]:
+        return (x for x in self.body if isinstance(x, Access))
+
+    @property
     def accesses(self) -> Iterator[Access]:
         yield from self.loads
         yield from (store.access for store in self.stores)
 
 
-def simplified(loop: Loop) -> Loop:
-    """The same loop with its axes in a good order, and as few as can be.
-
-    Axes of length 1 are dropped; the axis on which memory is read entry by entry comes last; axes
-    that lie behind each other in all arrays become one.
-    """
-    order = sorted(
-        (a for a, n in enumerate(loop.shape) if n != 1), key=lambda a: _reach(loop, a), reverse=True
+def ordered(loop: Loop, axes: list[int]) -> Loop:
+    """The same loop with its axes in another order; those left out must be of length 1."""
+    return _mapped(
+        loop,
+        tuple(loop.shape[a] for a in axes),
+        lambda x: replace(x, strides=tuple(x.strides[a] for a in axes)),
     )
-    loop = _with_axes(loop, order)
-    merged = 0
-    while merged < len(loop.shape) - 1:
-        if _contiguous(loop, merged):
-            loop = _merge(loop, merged)
+
+
+def merged(loop: Loop) -> Loop:
+    """The same loop with as few axes as can be: no axis of length 1, and one in the place of two
+    that lie behind each other in all arrays."""
+    loop = ordered(loop, [a for a, n in enumerate(loop.shape) if n != 1])
+    axis = 0
+    while axis < len(loop.shape) - 1:
+        n = loop.shape[axis + 1]
+        if all(x.strides[axis] == n * x.strides[axis + 1] for x in loop.accesses):
+            loop = _merge(loop, axis)
         else:
-            merged += 1
+            axis += 1
     return loop
 
 
-def _reach(loop: Loop, axis: int) -> tuple[int, int]:
-    """How far memory is left behind by a step along an axis, over all accesses; the stores decide
-    where loads do not."""
-    return sum(abs(x.strides[axis]) for x in loop.accesses), -axis
-
-
-def _with_axes(loop: Loop, axes: list[int]) -> Loop:
-    moved = lambda x: replace(x, strides=tuple(x.strides[a] for a in axes))
-    return Loop(
-        tuple(loop.shape[a] for a in axes),
-        tuple(map(moved, loop.loads)),
-        loop.ops,
-        tuple(replace(s, access=moved(s.access)) for s in loop.stores),
-    )
-
-
-def _contiguous(loop: Loop, axis: int) -> bool:
-    n = loop.shape[axis + 1]
-    return all(x.strides[axis] == n * x.strides[axis + 1] for x in loop.accesses)
-
-
 def _merge(loop: Loop, axis: int) -> Loop:
-    merged = lambda x: replace(x, strides=(*x.strides[:axis], *x.strides[axis + 1 :]))
     shape = loop.shape
-    return Loop(
+    return _mapped(
+        loop,
         (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]),
-        tuple(map(merged, loop.loads)),
-        loop.ops,
-        tuple(replace(s, access=merged(s.access)) for s in loop.stores),
+        lambda x: replace(x, strides=(*x.strides[:axis], *x.strides[axis + 1 :])),
     )
+
+
+def _mapped(loop: Loop, shape: tuple[int, ...], change) -> Loop:
+    body = tuple(change(x) if isinstance(x, Access) else x for x in loop.body)
+    stores = tuple(replace(s, access=change(s.access)) for s in loop.stores)
+    return Loop(shape, body, stores)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import itertools
 from typing import Any
 
-import numpy as np
-
-from kernels.native import nests as llvm
-from kernels.loops import Loop, simplified
-
-_names = itertools.count()
+from kernels.native.products import Registers
 
 
-@functools.cache
-def _machine() -> Any:
+def machine() -> Any:
+    """What is compiled for: this processor with all it can do. An engine takes its own along when
+    it is dropped, so none can be shared."""
     import llvmlite.binding as binding
 
     binding.initialize_native_target()
@@ -29,47 +23,37 @@ def _machine() -> Any:
 
 
 @functools.cache
-def _engine() -> Any:
+def registers() -> Registers:
+    """The vector registers of this processor."""
     import llvmlite.binding as binding
 
-    return binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return Registers(32, 64)
+    if features.get("avx2"):
+        return Registers(16, 32)
+    return Registers(32 if features.get("neon") else 16, 16)
 
 
 def compile_text(text: str) -> bytes:
     """An object file of a module's text, optimised for this machine."""
     import llvmlite.binding as binding
 
-    machine = _machine()
-    module = binding.parse_assembly(f'target triple = "{machine.triple}"\n{text}')
+    target = machine()
+    module = binding.parse_assembly(f'target triple = "{target.triple}"\n{text}')
     module.verify()
     options = binding.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = True
-    builder = binding.create_pass_builder(machine, options)
+    builder = binding.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
-    return machine.emit_object(module)
+    return target.emit_object(module)
 
 
 def load(code: bytes) -> Any:
-    """Make an object file's functions callable; the engine that knows their addresses."""
+    """An engine that holds an object file's functions: it must outlive them."""
     import llvmlite.binding as binding
 
-    engine = _engine()
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine())
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
-
-
-class Compiled:
-    """A fused loop as a function of arrays: those of its buffers, in order."""
-
-    def __init__(self, loop: Loop):
-        self.loop = simplified(loop)
-        self.name = f"loop{next(_names)}"
-        self.buffers = llvm.buffers(self.loop)
-        engine = load(compile_text(llvm.module([llvm.function(self.loop, self.name)])))
-        kinds = [ctypes.c_void_p] * len(self.buffers) + [ctypes.c_int64] * 2
-        self._run = ctypes.CFUNCTYPE(None, *kinds)(engine.get_function_address(self.name))
-
-    def __call__(self, *arrays: np.ndarray) -> None:
-        pointers = [arrays[k].ctypes.data for k in self.buffers]
-        self._run(*pointers, 0, self.loop.shape[0] if self.loop.shape else 1)

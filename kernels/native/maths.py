@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kernels.native.nests import Writer, literal
+from kernels.native.text import Writer, literal
 
 LN2 = 0.693147180559945309417232121458
 
@@ -54,6 +54,7 @@ class _Maths(Writer):
 
     def __init__(self, f: Format):
         super().__init__()
+        self.lines.clear()  # of the label of a block that these functions do not need
         self.f = f
 
     def op(self, opcode: str, *inputs: str) -> str:

@@ -1,55 +1,19 @@
-"""Fused loops as LLVM's assembly language: the text, and nothing but the text.
+"""Fused loops as nests of plain loops, for LLVM's vectoriser.
 
-Numba's own front end takes a fifth of a second for each small kernel; LLVM, which comes with it,
-takes milliseconds for the text that is written here. The vectoriser does the rest: loops are plain,
-bounds are known, and no two buffers overlap.
+Loops are plain, bounds are known, and no two buffers overlap; LLVM does the rest.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 
 from kernels.loops import Access, Constant, Loop, Op, Store
+from kernels.native.text import IN_MEMORY, TYPES, Carried, Writer, literal
 
-TYPES = {"f4": "float", "f8": "double", "i8": "i64", "i4": "i32", "b1": "i1"}
-IN_MEMORY = {**TYPES, "b1": "i8"}
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
+SUFFIXES = {"f4": "f32", "f8": "f64"}
 
-Emit = Callable[["Writer", str, Sequence[str]], str]
-
-
-class Writer:
-    """Lines of a function in the making, and fresh names."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._count = 0
-
-    def name(self, hint: str = "v") -> str:
-        self._count += 1
-        return f"{hint}{self._count}"
-
-    def set(self, expression: str) -> str:
-        """A new value; its name."""
-        name = "%" + self.name()
-        self.lines.append(f"  {name} = {expression}")
-        return name
-
-    def do(self, instruction: str) -> None:
-        self.lines.append(f"  {instruction}")
-
-    def label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-
-
-def literal(value: float | int | bool, dtype: str) -> str:
-    """A number as LLVM writes it: floats by their bits."""
-    if dtype == "f4":
-        value = struct.unpack("f", struct.pack("f", value))[0]
-    if dtype in ("f4", "f8"):
-        return "0x" + struct.pack(">d", value).hex().upper()
-    return str(int(value))
+Emit = Callable[[Writer, str, Sequence[str]], str]
 
 
 # Operations -----------------------------------------------------------------------------------
@@ -61,17 +25,17 @@ def _float(opcode: str) -> Emit:
 
 def _intrinsic(name: str) -> Emit:
     def emit(w: Writer, t: str, xs: Sequence[str]) -> str:
-        suffix = {"float": "f32", "double": "f64"}[t]
+        suffix = "f32" if t == "float" else "f64"
         return w.set(f"call contract {t} @llvm.{name}.{suffix}({', '.join(f'{t} {x}' for x in xs)})")
 
     return emit
 
 
 def _function(name: str) -> Emit:
-    """A function of `MATHS`."""
+    """A function of `maths`."""
 
     def emit(w: Writer, t: str, xs: Sequence[str]) -> str:
-        suffix = {"float": "f32", "double": "f64"}[t]
+        suffix = "f32" if t == "float" else "f64"
         return w.set(f"call {t} @{name}.{suffix}({', '.join(f'{t} {x}' for x in xs)})")
 
     return emit
@@ -92,6 +56,9 @@ FLOAT_OPS: dict[str, Emit] = {
     "trunc": _intrinsic("trunc"),
     "rint": _intrinsic("rint"),
     "copysign": _intrinsic("copysign"),
+    "power": _intrinsic("pow"),
+    **{name: _intrinsic(name) for name in ("sin", "cos")},
+    **{name: _function(name) for name in ("exp", "expm1", "log", "sigmoid", "tanh")},
 }
 INTEGER_OPS: dict[str, Emit] = {
     "add": lambda w, t, xs: w.set(f"add {t} {xs[0]}, {xs[1]}"),
@@ -163,11 +130,8 @@ def _cast(w: Writer, x: str, old: str, new: str) -> str:
 # Loops ----------------------------------------------------------------------------------------
 
 
-def function(loop: Loop, name: str) -> str:
-    """The text of `void name(ptr…, i64 first, i64 last)`: a loop over part of its outermost axis.
-
-    The pointers are those of the loop's buffers, in increasing order of their numbers.
-    """
+def nest_text(loop: Loop, name: str) -> str:
+    """The text of a loop as a function of pointers to its buffers, in increasing order."""
     return _Nest(loop).text(name)
 
 
@@ -177,126 +141,85 @@ def buffers(loop: Loop) -> list[int]:
 
 
 class _Nest:
-    """Writes one loop nest."""
+    """Writes one nest."""
 
     def __init__(self, loop: Loop):
         self.loop = loop
         self.w = Writer()
+        self.accesses = list(loop.accesses)
+        self.first_store = len(self.accesses) - len(loop.stores)
 
     def text(self, name: str) -> str:
-        w, loop = self.w, self.loop
-        w.label("entry")
-        for store in loop.stores:
-            if store.reduce and not self.in_registers_alone(store):
-                self.clear(store)
-        offsets = {i: str(x.offset) for i, x in enumerate(loop.accesses)}
-        self.axis(0, offsets, "%first", "%last", self.body)
-        w.do("ret void")
-        parameters = [f"ptr noalias %b{k}" for k in buffers(loop)]
-        parameters += ["i64 %first", "i64 %last"]
-        return "\n".join([f"define void @{name}({', '.join(parameters)}) {{", *w.lines, "}"])
+        for n, store in enumerate(self.loop.stores, self.first_store):
+            if store.reduce and not self.whole_in_register(store):
+                self.clear(n, store)
+        self.axis(0, [str(x.offset) for x in self.accesses])
+        parameters = ", ".join(f"ptr noalias %b{k}" for k in buffers(self.loop))
+        return self.w.function(name, parameters, "noinline")
 
-    def reduced(self, store: Store) -> list[int]:
-        return [a for a, s in enumerate(store.access.strides) if s == 0]
+    def whole_in_register(self, store: Store) -> bool:
+        """Whether the last axis, and no other, is gathered over: memory is written once."""
+        strides = store.access.strides
+        return self.in_register(store) and 0 not in strides[:-1]
 
-    def in_registers_alone(self, store: Store) -> bool:
-        """Whether the last axis, and no other, is reduced: nothing is gathered in memory."""
-        return self.reduced(store) == [len(self.loop.shape) - 1]
+    def in_register(self, store: Store) -> bool:
+        """Whether it is gathered over the last axis, so that a register does that."""
+        return store.reduce is not None and store.access.strides[-1:] == (0,)
 
-    def in_registers(self, store: Store) -> bool:
-        """Whether the last axis is reduced, so that it is gathered in a register."""
-        last = len(self.loop.shape) - 1
-        return store.reduce is not None and last >= 0 and store.access.strides[last] == 0
-
-    def axis(
-        self,
-        k: int,
-        offsets: dict[int, str],
-        first: str,
-        last: str,
-        body: Callable[[dict[int, str], list[str]], list[str]],
-        skip: Sequence[int] = (),
-        only: Sequence[int] | None = None,
-    ) -> None:
-        """Loops over axis k and those after it; `body` is given the offsets at each point."""
-        w, loop = self.w, self.loop
-        if k == len(loop.shape):
-            body(offsets, [])
+    def axis(self, k: int, offsets: list[str]) -> None:
+        """Loops over axis k and those after it."""
+        w, shape = self.w, self.loop.shape
+        if k == len(shape):
+            self.point(offsets, [])
             return
-        if k in skip:
-            self.axis(k + 1, offsets, "0", self.end(k + 1), body, skip, only)
-            return
-        innermost = all(j in skip for j in range(k + 1, len(loop.shape)))
-        accesses = list(loop.accesses)
-        before, head, after = w.name("before"), w.name("loop"), w.name("after")
-        w.do(f"br label %{before}")
-        w.label(before)
-        gathered = [s for s in loop.stores if self.in_registers(s)] if only is None else []
-        gathered = gathered if innermost else []
-        w.do(f"br label %{head}")
-        w.label(head)
-        i, following, latch = "%" + w.name("i"), "%" + w.name("n"), w.name("latch")
-        w.do(f"{i} = phi i64 [{first}, %{before}], [{following}, %{latch}]")
-        sums = []
-        for store in gathered:
-            t = TYPES[store.access.dtype]
-            start = literal(IDENTITY[store.reduce or "sum"], store.access.dtype)
-            acc, new = "%" + w.name("acc"), "%" + w.name("new")
-            w.do(f"{acc} = phi {t} [{start}, %{before}], [{new}, %{latch}]")
-            sums.append((acc, new))
-        here = {}
-        for n, access in enumerate(accesses):
-            stride = access.strides[k]
-            if stride == 0 or n not in offsets:
-                here[n] = offsets.get(n, "0")
-                continue
-            step = i if stride == 1 else w.set(f"mul i64 {i}, {stride}")
-            here[n] = step if offsets[n] == "0" else w.set(f"add i64 {offsets[n]}, {step}")
-        if innermost:
-            found = body(here, [acc for acc, _ in sums])
-        else:
-            found = []
-            self.axis(k + 1, here, "0", self.end(k + 1), body, skip, only)
-        w.do(f"br label %{latch}")
-        w.label(latch)
-        for (_, new), value, store in zip(sums, found, gathered, strict=True):
-            t = TYPES[store.access.dtype]
-            w.do(f"{new} = select i1 true, {t} {value}, {t} {value}")
-        w.do(f"{following} = add nuw nsw i64 {i}, 1")
-        more = w.set(f"icmp slt i64 {following}, {last}")
-        w.do(f"br i1 {more}, label %{head}, label %{after}")
-        w.label(after)
-        for (_, new), store in zip(sums, gathered, strict=True):
-            n = len(loop.loads) + list(loop.stores).index(store)
-            self.finish(store, new, offsets[n])
-
-    def end(self, k: int) -> str:
-        return str(self.loop.shape[k]) if k < len(self.loop.shape) else "1"
-
-    def body(self, offsets: dict[int, str], sums: list[str]) -> list[str]:
-        """One point: load, compute, store; the new values of what is gathered in registers."""
-        w, loop = self.w, self.loop
-        values = [self.load(x, offsets[n]) for n, x in enumerate(loop.loads)]
-        dtypes = [x.dtype for x in loop.loads]
-        for op in loop.ops:
-            given = [self.dtype_of(x, dtypes, op) for x in op.inputs]
-            inputs = [
-                literal(x.value, d) if isinstance(x, Constant) else values[x]
-                for x, d in zip(op.inputs, given, strict=True)
-            ]
-            values.append(_emit(w, op, inputs, given))
-            dtypes.append(op.dtype)
-        found, left = [], list(sums)
-        for n, store in enumerate(loop.stores, len(loop.loads)):
-            value = values[store.value]
-            if store.reduce is None:
-                self.store(store.access, offsets[n], value)
-            elif self.in_registers(store):
-                found.append(self.combine(store, left.pop(0), value))
+        innermost = k == len(shape) - 1
+        gathered = [s for s in self.loop.stores if innermost and self.in_register(s)]
+        carried = [Carried(TYPES[s.access.dtype], self.identity(s)) for s in gathered]
+        with w.loop(0, shape[k], carried=carried) as i:
+            here = self.moved(offsets, k, i, self.accesses)
+            if innermost:
+                self.point(here, carried)
             else:
+                self.axis(k + 1, here)
+        for store, x in zip(gathered, carried, strict=True):
+            self.finish(store, x.next, offsets)
+
+    def moved(self, offsets: list[str], k: int, i: str, accesses: Sequence[Access]) -> list[str]:
+        """The offsets at index i of axis k; the same product of both is written once."""
+        w = self.w
+        steps = {s: w.times(i, s) for s in dict.fromkeys(x.strides[k] for x in accesses)}
+        return [
+            w.plus(offset, steps[x.strides[k]])
+            for offset, x in zip(offsets, accesses, strict=True)
+        ]
+
+    def point(self, offsets: list[str], carried: Sequence[Carried]) -> None:
+        """Load, compute, store."""
+        values: list[str] = []
+        dtypes: list[str] = []
+        places = iter(offsets)
+        for x in self.loop.body:
+            values.append(self.load(x, next(places)) if isinstance(x, Access) else self.op(x, values, dtypes))
+            dtypes.append(x.dtype)
+        left = iter(carried)
+        for n, store in enumerate(self.loop.stores, self.first_store):
+            value = values[store.value]
+            if self.in_register(store) and carried:
+                x = next(left)
+                x.next = self.combine(store, x.value, value)
+            elif store.reduce:
                 old = self.load(store.access, offsets[n])
                 self.store(store.access, offsets[n], self.combine(store, old, value))
-        return found
+            else:
+                self.store(store.access, offsets[n], value)
+
+    def op(self, op: Op, values: Sequence[str], dtypes: Sequence[str]) -> str:
+        given = [self.dtype_of(x, dtypes, op) for x in op.inputs]
+        inputs = [
+            literal(x.value, d) if isinstance(x, Constant) else values[x]
+            for x, d in zip(op.inputs, given, strict=True)
+        ]
+        return _emit(self.w, op, inputs, given)
 
     @staticmethod
     def dtype_of(x: int | Constant, dtypes: Sequence[str], op: Op) -> str:
@@ -304,63 +227,63 @@ class _Nest:
         if not isinstance(x, Constant):
             return dtypes[x]
         beside = [dtypes[y] for y in op.inputs if not isinstance(y, Constant)]
-        if op.name == "where":
-            return op.dtype
-        return beside[0] if beside else op.dtype
+        return beside[0] if op.name in COMPARISONS and beside else op.dtype
+
+    def identity(self, store: Store) -> str:
+        return literal(IDENTITY[store.reduce or "sum"], store.access.dtype)
 
     def combine(self, store: Store, old: str, value: str) -> str:
         t = TYPES[store.access.dtype]
         if store.reduce == "sum":
-            if t[0] == "i":
-                return self.w.set(f"add {t} {old}, {value}")
-            return self.w.set(f"fadd reassoc {t} {old}, {value}")
+            opcode = "fadd reassoc" if store.access.dtype[0] == "f" else "add"
+            return self.w.set(f"{opcode} {t} {old}, {value}")
         name = {"max": "maximum", "min": "minimum"}[store.reduce or ""]
         return FLOAT_OPS[name](self.w, t, [old, value])
 
-    def clear(self, store: Store) -> None:
-        """Set what is gathered in memory to its identity, for this part of the outermost axis."""
-        n = len(self.loop.loads) + list(self.loop.stores).index(store)
-        start = literal(IDENTITY[store.reduce or "sum"], store.access.dtype)
+    def clear(self, n: int, store: Store) -> None:
+        """Set what is gathered in memory to its identity."""
+        access, shape = store.access, self.loop.shape
 
-        def zero(offsets: dict[int, str], _sums: list[str]) -> list[str]:
-            self.store(store.access, offsets[n], start)
-            return []
+        def along(k: int, offset: str) -> None:
+            if k == len(shape):
+                self.store(access, offset, self.identity(store))
+            elif access.strides[k] == 0:
+                along(k + 1, offset)
+            else:
+                with self.w.loop(0, shape[k]) as i:
+                    along(k + 1, self.moved([offset], k, i, [access])[0])
 
-        split = 0 not in self.reduced(store)
-        first, last = ("%first", "%last") if split else ("0", self.end(0))
-        self.axis(0, {n: str(store.access.offset)}, first, last, zero, self.reduced(store), [n])
+        along(0, str(access.offset))
 
-    def finish(self, store: Store, value: str, offset: str) -> None:
+    def finish(self, store: Store, value: str, offsets: list[str]) -> None:
         """Put what a register gathered where it belongs."""
-        if not self.in_registers_alone(store):
-            value = self.combine(store, self.load(store.access, offset), value)
-        self.store(store.access, offset, value)
+        n = self.first_store + self.loop.stores.index(store)
+        if not self.whole_in_register(store):
+            value = self.combine(store, self.load(store.access, offsets[n]), value)
+        self.store(store.access, offsets[n], value)
 
     def load(self, access: Access, offset: str) -> str:
-        w, t = self.w, IN_MEMORY[access.dtype]
-        place = w.set(f"getelementptr {t}, ptr %b{access.buffer}, i64 {offset}")
-        value = w.set(f"load {t}, ptr {place}")
-        return w.set(f"icmp ne i8 {value}, 0") if access.dtype == "b1" else value
+        place = self.w.at(f"%b{access.buffer}", offset, access.dtype)
+        value = self.w.set(f"load {IN_MEMORY[access.dtype]}, ptr {place}")
+        return self.w.set(f"icmp ne i8 {value}, 0") if access.dtype == "b1" else value
 
     def store(self, access: Access, offset: str, value: str) -> None:
-        w, t = self.w, IN_MEMORY[access.dtype]
         if access.dtype == "b1":
-            value = w.set(f"zext i1 {value} to i8")
-        place = w.set(f"getelementptr {t}, ptr %b{access.buffer}, i64 {offset}")
-        w.do(f"store {t} {value}, ptr {place}")
+            value = self.w.set(f"zext i1 {value} to i8")
+        place = self.w.at(f"%b{access.buffer}", offset, access.dtype)
+        self.w.do(f"store {IN_MEMORY[access.dtype]} {value}, ptr {place}")
 
 
 INTRINSICS = (
-    *(("maximum", 2), ("minimum", 2), ("copysign", 2), ("sqrt", 1), ("fabs", 1)),
-    *(("floor", 1), ("ceil", 1), ("trunc", 1), ("rint", 1)),
+    *(("maximum", 2), ("minimum", 2), ("copysign", 2), ("pow", 2), ("fma", 3)),
+    *((name, 1) for name in ("sqrt", "fabs", "floor", "ceil", "trunc", "rint", "sin", "cos")),
 )
 
 
-def module(functions: Sequence[str]) -> str:
-    """The text of a module with these functions and the declarations that they need."""
-    declared = [
+def declarations() -> str:
+    """The intrinsics that nests call."""
+    return "\n".join(
         f"declare {t} @llvm.{name}.{suffix}({', '.join([t] * arity)})"
         for name, arity in INTRINSICS
         for t, suffix in (("float", "f32"), ("double", "f64"))
-    ]
-    return "\n\n".join([*functions, "\n".join(declared)])
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 TYPES = {"f4": "float", "f8": "double", "i8": "i64", "i4": "i32", "b1": "i1"}
 IN_MEMORY = {**TYPES, "b1": "i8"}
@@ -18,6 +19,16 @@ def literal(value: float | int | bool, dtype: str) -> str:
     if dtype in ("f4", "f8"):
         return "0x" + struct.pack(">d", value).hex().upper()
     return str(int(value))
+
+
+@dataclass
+class Carried:
+    """A value carried round a loop: `value` in its block, `next` after it."""
+
+    type: str
+    first: str
+    value: str = ""
+    next: str = ""
 
 
 class Writer:
@@ -46,21 +57,29 @@ class Writer:
         self.block = name
 
     @contextmanager
-    def loop(self, first: str | int, last: str | int, step: int = 1) -> Iterator[str]:
+    def loop(
+        self, first: str | int, last: str | int, step: int = 1, carried: Sequence[Carried] = ()
+    ) -> Iterator[str]:
         """The block once for each i from `first` to below `last`, of which there is one at least;
-        gives the name of i."""
+        gives the name of i. What is carried from one turn to the next has its `next` set there."""
         head, after = self.name("loop"), self.name("after")
         i, following = "%" + self.name("i"), "%" + self.name("n")
         before = self.block
         self.do(f"br label %{head}")
         self.label(head)
         place = len(self.lines)
+        for x in carried:
+            x.value = "%" + self.name("carried")
         yield i
         self.do(f"{following} = add nuw nsw i64 {i}, {step}")
         more = self.set(f"icmp slt i64 {following}, {last}")
         self.do(f"br i1 {more}, label %{head}, label %{after}")
-        phi = f"  {i} = phi i64 [{first}, %{before}], [{following}, %{self.block}]"
-        self.lines.insert(place, phi)
+        phis = [f"  {i} = phi i64 [{first}, %{before}], [{following}, %{self.block}]"]
+        phis += [
+            f"  {x.value} = phi {x.type} [{x.first}, %{before}], [{x.next}, %{self.block}]"
+            for x in carried
+        ]
+        self.lines[place:place] = phis
         self.label(after)
 
     def times(self, i: str, factor: int) -> str:
