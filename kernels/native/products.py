@@ -9,6 +9,7 @@ Multiplication (2008), without the levels that large matrices need.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,6 +65,10 @@ class Product:
     c: tuple[int, ...]  # along the stack and m
     accumulate: bool = False
 
+    @property
+    def flops(self) -> int:
+        return 2 * math.prod(self.stack) * self.m * self.n * self.k
+
 
 def tile_shape(m: int, n: int, dtype: str, registers: Registers) -> tuple[int, int]:
     """Rows and columns of the tiles that a result is cut into."""
@@ -94,15 +99,12 @@ def tile_text(tile: Tile) -> str:
         for j in vectors:
             old, new = f"%s{i}.{j}", f"%t{i}.{j}"
             w.do(f"{old} = phi {wide} [zeroinitializer, %{before}], [{new}, %loop]")
-    columns = [_load(w, tile, "%right", j) for j in vectors]
+    columns = [load_vector(w, tile, "%right", j) for j in vectors]
     for i in rows:
-        entry = w.set(f"load {t}, ptr {w.at(starts[i], '%far', tile.dtype)}")
-        one = w.set(f"insertelement {wide} poison, {t} {entry}, i64 0")
-        zeros = f"<{tile.lanes} x i32> zeroinitializer"
-        entries = w.set(f"shufflevector {wide} {one}, {wide} poison, {zeros}")
+        entries = splat(w, tile, w.at(starts[i], "%far", tile.dtype))
         for j in vectors:
             given = f"{wide} {entries}, {wide} {columns[j]}, {wide} %s{i}.{j}"
-            w.do(f"%t{i}.{j} = call {wide} @llvm.fma.v{tile.lanes}{_suffix(tile)}({given})")
+            w.do(f"%t{i}.{j} = call {wide} @llvm.fma.v{tile.lanes}{suffix(tile)}({given})")
     w.do("%i.next = add nuw nsw i64 %i, 1")
     w.do("%far.next = add nsw i64 %far, %step")
     w.do(f"%right.next = getelementptr {t}, ptr %right, i64 %next")
@@ -113,13 +115,22 @@ def tile_text(tile: Tile) -> str:
         for j in vectors:
             value = f"%t{i}.{j}"
             if tile.accumulate:
-                value = w.set(f"fadd {wide} {value}, {_load(w, tile, lines[i], j)}")
-            _store(w, tile, lines[i], j, value)
+                value = w.set(f"fadd {wide} {value}, {load_vector(w, tile, lines[i], j)}")
+            store_vector(w, tile, lines[i], j, value)
     parameters = "ptr noalias %a, i64 %row, i64 %step, ptr noalias %b, i64 %next, "
     return w.function(tile.name, parameters + "ptr noalias %c, i64 %line, i64 %k", "noinline")
 
 
-def _suffix(tile: Tile) -> str:
+def splat(w: Writer, tile: Tile, place: str) -> str:
+    """A vector of the entry at a place."""
+    t = TYPES[tile.dtype]
+    wide = f"<{tile.lanes} x {t}>"
+    one = w.set(f"insertelement {wide} poison, {t} {w.set(f'load {t}, ptr {place}')}, i64 0")
+    zeros = f"<{tile.lanes} x i32> zeroinitializer"
+    return w.set(f"shufflevector {wide} {one}, {wide} poison, {zeros}")
+
+
+def suffix(tile: Tile) -> str:
     return {"f4": "f32", "f8": "f64"}[tile.dtype]
 
 
@@ -132,23 +143,23 @@ def _mask(tile: Tile, j: int) -> str | None:
     return f"<{tile.lanes} x i1> <{bits}>"
 
 
-def _load(w: Writer, tile: Tile, line: str, j: int) -> str:
+def load_vector(w: Writer, tile: Tile, line: str, j: int) -> str:
     wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
     place, mask = w.at(line, str(j * tile.lanes), tile.dtype), _mask(tile, j)
     if mask is None:
         return w.set(f"load {wide}, ptr {place}, align {BYTES[tile.dtype]}")
-    kind = f"v{tile.lanes}{_suffix(tile)}.p0"
+    kind = f"v{tile.lanes}{suffix(tile)}.p0"
     given = f"ptr align {BYTES[tile.dtype]} {place}, {mask}, {wide} zeroinitializer"
     return w.set(f"call {wide} @llvm.masked.load.{kind}({given})")
 
 
-def _store(w: Writer, tile: Tile, line: str, j: int, value: str) -> None:
+def store_vector(w: Writer, tile: Tile, line: str, j: int, value: str) -> None:
     wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
     place, mask = w.at(line, str(j * tile.lanes), tile.dtype), _mask(tile, j)
     if mask is None:
         w.do(f"store {wide} {value}, ptr {place}, align {BYTES[tile.dtype]}")
         return
-    kind = f"v{tile.lanes}{_suffix(tile)}.p0"
+    kind = f"v{tile.lanes}{suffix(tile)}.p0"
     given = f"{wide} {value}, ptr align {BYTES[tile.dtype]} {place}, {mask}"
     w.do(f"call void @llvm.masked.store.{kind}({given})")
 
@@ -176,7 +187,7 @@ def pieces(total: int, most: int) -> Iterator[tuple[int, int, int]]:
         yield whole, total, total - whole
 
 
-def product_text(product: Product, name: str, registers: Registers) -> tuple[str, set[Tile]]:
+def product_text(product: Product, name: str, registers: Registers) -> tuple[list[str], set[Tile]]:
     """The function `name(a, b, c)` of a product, and the tiles that it calls."""
     w, p, tiles = Writer(), product, set[Tile]()
     tall, wide = tile_shape(p.m, p.n, p.dtype, registers)
@@ -222,4 +233,5 @@ def product_text(product: Product, name: str, registers: Registers) -> tuple[str
         w.do(f"call void @{tile.name}({given})")
 
     stacked(0, "0", "0", "0")
-    return w.function(name, "ptr noalias %a, ptr noalias %b, ptr noalias %c", "noinline"), tiles
+    text = w.function(name, "ptr noalias %a, ptr noalias %b, ptr noalias %c", "noinline")
+    return [text], tiles

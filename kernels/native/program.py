@@ -11,8 +11,12 @@ from kernels.native import maths, nests, products
 from kernels.native.machine import compile_text, load, machine, registers
 from kernels.native.products import Product, Tile, product_text, tile_text
 from kernels.native.text import Writer
+from kernels.native.windows import Gather, GatherWeights, gather_text, weights_text
 
-Kernel = Loop | Product
+Kernel = Loop | Product | Gather | GatherWeights
+
+WRITERS = {Product: product_text, Gather: gather_text, GatherWeights: weights_text}
+"""What writes the functions of a kernel, and says which tiles it shares with others."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,22 @@ def program_text(calls: Sequence[Call], steps: Sequence[int]) -> str:
     for call in calls:
         names.setdefault(call.kernel, f"kernel{len(names)}")
     functions, tiles, used = [], dict[Tile, None](), set[str]()
+    vectors = set[tuple[str, int]]()
     for kernel, name in names.items():
         if isinstance(kernel, Loop):
             functions.append(nests.nest_text(kernel, name))
             used.update(f"{op.name}.{op.dtype}" for op in kernel.body if hasattr(op, "name"))
-        else:
-            text, needed = product_text(kernel, name, registers())
-            functions.append(text)
-            tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
+            continue
+        texts, needed = WRITERS[type(kernel)](kernel, name, registers())
+        functions += texts
+        tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
+        vectors.add((kernel.dtype, registers().lanes(kernel.dtype)))
     functions.append(_run(calls, steps, names))
     functions += map(tile_text, tiles)
     for name in maths.FUNCTIONS:
         functions += [maths.text(name, d) for d in ("f4", "f8") if f"{name}.{d}" in used]
     functions.append(nests.declarations())
-    functions += [products.declarations(d, n) for d, n in sorted({(t.dtype, t.lanes) for t in tiles})]
+    functions += [products.declarations(dtype, lanes) for dtype, lanes in sorted(vectors)]
     return "\n\n".join(functions)
 
 

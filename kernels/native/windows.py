@@ -1,0 +1,461 @@
+"""Convolutions: products whose rows are gathered from windows of images.
+
+No matrix of windows is built. A tile of the result stays in registers while the windows' entries are
+read where they lie in the images; a table says for each row where its window begins, and what lies
+beside the image is read from a page of zeros. Only where images have few channels, rows are copied
+first, a group at a time.
+
+Taps are the places of a window: how far from its beginning, and where their weights lie. So the
+same kernel serves the product with the images and, with other taps for each class of pixels, its
+transpose (J. Zhang et al., High Performance Zero-Memory Overhead Direct Convolutions, 2018, have
+the idea; V. Dumoulin and F. Visin, A guide to convolution arithmetic, 2016, the arithmetic).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.native.products import (
+    DEEPEST,
+    Registers,
+    Tile,
+    load_vector,
+    pieces,
+    splat,
+    store_vector,
+    suffix,
+    tile_shape,
+)
+from kernels.native.text import BYTES, TYPES, Carried, Writer
+
+ROWS = 96
+"""Rows that images are grouped to reach, so that tiles fill."""
+FEW = 8
+"""With fewer channels, windows are copied."""
+
+
+class Tap(NamedTuple):
+    """A place of a window: rows and columns from its beginning, and where its weights begin."""
+
+    down: int
+    right: int
+    weights: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Windows on images: sizes, and strides in entries."""
+
+    images: int
+    group: int  # images whose rows one table holds
+    rows: int  # of one image
+    taps: tuple[Tap, ...]
+    size: tuple[int, int]  # of an image
+    image: int  # from an image to the next
+    line: int  # from a row of pixels to the next
+    pixel: int
+    channel: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Gather:
+    """C[row, n] = Σ over taps and k of A[window of row + tap, k] · B[tap, k, n].
+
+    Operands: A, B, C, the table of rows, zeros (as many entries as a pixel's channels span), and
+    scratch where channels are few. Strides in entries; B's and C's along n are 1.
+    """
+
+    dtype: str
+    geometry: Geometry
+    n: int
+    b: int  # along k
+    c_image: int
+    stack: int = 1
+    stacked: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def copies(self) -> bool:
+        g = self.geometry
+        return g.channels < FEW and all(
+            t.weights == i * g.channels * self.b for i, t in enumerate(g.taps)
+        )
+
+    @property
+    def scratch(self) -> int:
+        """Entries of scratch."""
+        g = self.geometry
+        return g.group * g.rows * len(g.taps) * g.channels if self.copies else 0
+
+    @property
+    def flops(self) -> int:
+        g = self.geometry
+        rows = self.stack * g.images * g.rows
+        return 2 * rows * len(g.taps) * g.channels * self.n
+
+
+@dataclass(frozen=True)
+class GatherWeights:
+    """C[tap, k, n] += Σ over rows of A[window of row + tap, k] · G[row, n].
+
+    Operands: A, G, C, the table of rows (of A's windows, and where G's rows begin), zeros, scratch.
+    C is dense.
+    """
+
+    dtype: str
+    geometry: Geometry
+    n: int
+    g_image: int
+    g_row: int
+    stack: int = 1
+    stacked: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def copies(self) -> bool:
+        return self.geometry.channels < FEW
+
+    @property
+    def scratch(self) -> int:
+        g = self.geometry
+        return g.group * g.rows * len(g.taps) * g.channels if self.copies else 0
+
+    @property
+    def flops(self) -> int:
+        g = self.geometry
+        rows = self.stack * g.images * g.rows
+        return 2 * rows * len(g.taps) * g.channels * self.n
+
+
+# Tables ---------------------------------------------------------------------------------------
+
+
+def group_of(images: int, rows: int) -> int:
+    """How many images share a table."""
+    return min(images, max(1, -(-ROWS // rows)))
+
+
+def table(
+    begins: np.ndarray, targets: np.ndarray, group: int, geometry: tuple[int, int, int], target: int
+) -> np.ndarray:
+    """The rows of a group of images: (entries to the window's beginning, its row, its column, entries
+    to where the result lies).
+
+    Args:
+        begins: rows and columns where windows begin, (rows, 2).
+        targets: entries from the beginning of an image's result to that of a row of it.
+        geometry: entries from image to image, line to line, and pixel to pixel.
+        target: entries from image to image of the result.
+    """
+    image, line, pixel = geometry
+    first = begins[:, 0] * line + begins[:, 1] * pixel
+    each = np.stack([first, begins[:, 0], begins[:, 1], targets], 1)
+    further = np.array([image, 0, 0, target])
+    return np.concatenate([each + n * further for n in range(group)]).astype(np.int32)
+
+
+# Code -----------------------------------------------------------------------------------------
+
+
+class _Rows(NamedTuple):
+    """What a row's entry in the table says."""
+
+    offset: str
+    down: str
+    right: str
+    target: str
+
+
+def _row(w: Writer, where: str, number: str) -> _Rows:
+    found = []
+    for k in range(4):
+        place = w.set(f"getelementptr [4 x i32], ptr {where}, i64 {number}, i64 {k}")
+        found.append(w.set(f"load i32, ptr {place}"))
+    return _Rows(*found)
+
+
+def _entry(w: Writer, g: Geometry, dtype: str, row: _Rows, tap: tuple[str, str, str]) -> str:
+    """The address of a window's entry: in the image, or in the page of zeros."""
+    down = w.set(f"add i32 {row.down}, {tap[0]}")
+    right = w.set(f"add i32 {row.right}, {tap[1]}")
+    inside = w.set(
+        f"and i1 {w.set(f'icmp ult i32 {down}, {g.size[0]}')}, "
+        f"{w.set(f'icmp ult i32 {right}, {g.size[1]}')}"
+    )
+    offset = w.set(f"sext i32 {w.set(f'add i32 {row.offset}, {tap[2]}')} to i64")
+    place = w.set(f"getelementptr {TYPES[dtype]}, ptr %a, i64 {offset}")
+    return w.set(f"select i1 {inside}, ptr {place}, ptr %zeros")
+
+
+def _taps(name: str, g: Geometry, dtype: str) -> str:
+    """The taps as a table: rows and columns, entries in the image, entries in the weights."""
+    rows = [
+        f"[4 x i32] [i32 {t.down}, i32 {t.right}, i32 {t.down * g.line + t.right * g.pixel}, "
+        f"i32 {t.weights}]"
+        for t in g.taps
+    ]
+    return f"@{name}.taps = internal constant [{len(rows)} x [4 x i32]] [{', '.join(rows)}]"
+
+
+def _tile_text(kernel: Gather, tile: Tile, name: str) -> str:
+    """`(a, zeros, table, b, c)`: a tile of rows at `table`."""
+    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
+    wide = f"<{tile.lanes} x {TYPES[dtype]}>"
+    rows = [_row(w, "%table", str(i)) for i in range(tile.rows)]
+    sums = [
+        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
+    ]
+    flat = [x for line in sums for x in line]
+    with w.loop(0, len(g.taps), carried=flat) as t:
+        tap = _row(w, f"@{name}.taps", t)
+        starts = [_entry(w, g, dtype, row, tap[:3]) for row in rows]
+        weights = w.at("%b", w.set(f"sext i32 {tap.target} to i64"), dtype)
+        inner = [[Carried(wide, x.value) for x in line] for line in sums]
+        with w.loop(0, g.channels, carried=[x for line in inner for x in line]) as k:
+            far, right = w.times(k, g.channel), w.at(weights, w.times(k, kernel.b), dtype)
+            columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
+            for start, line in zip(starts, inner, strict=True):
+                entry = splat(w, tile, w.at(start, far, dtype))
+                for x, column in zip(line, columns, strict=True):
+                    x.next = _fma(w, tile, entry, column, x.value)
+        for line, done in zip(sums, inner, strict=True):
+            for x, y in zip(line, done, strict=True):
+                x.next = y.next
+    for row, line in zip(rows, sums, strict=True):
+        target = w.at("%c", w.set(f"sext i32 {row.target} to i64"), dtype)
+        for j, x in enumerate(line):
+            store_vector(w, tile, target, j, x.next)
+    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "b", "c"))
+    return w.function(f"{name}.{tile.name}", parameters, "noinline")
+
+
+def _fma(w: Writer, tile: Tile, x: str, y: str, z: str) -> str:
+    wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    return w.set(
+        f"call {wide} @llvm.fma.v{tile.lanes}{suffix(tile)}({wide} {x}, {wide} {y}, {wide} {z})"
+    )
+
+
+def _weights_tile_text(kernel: GatherWeights, tile: Tile, name: str) -> str:
+    """`(a, zeros, table, g, c, tap, rows)`: adds rows to a tile of channels × n of one tap."""
+    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
+    wide = f"<{tile.lanes} x {TYPES[dtype]}>"
+    tap = _row(w, f"@{name}.taps", "%tap")
+    sums = [
+        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
+    ]
+    with w.loop(0, "%rows", carried=[x for line in sums for x in line]) as r:
+        row = _row(w, "%table", r)
+        start = _entry(w, g, dtype, row, tap[:3])
+        right = w.at("%g", w.set(f"sext i32 {row.target} to i64"), dtype)
+        columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
+        for i, line in enumerate(sums):
+            entry = splat(w, tile, w.at(start, str(i * g.channel), dtype))
+            for x, column in zip(line, columns, strict=True):
+                x.next = _fma(w, tile, entry, column, x.value)
+    for i, line in enumerate(sums):
+        target = w.at("%c", str(i * kernel.n), dtype)
+        for j, x in enumerate(line):
+            old = load_vector(w, tile, target, j)
+            store_vector(w, tile, target, j, w.set(f"fadd {wide} {x.next}, {old}"))
+    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "g", "c"))
+    return w.function(f"{name}.{tile.name}", f"{parameters}, i64 %tap, i64 %rows", "noinline")
+
+
+def _copy_text(kernel: Gather | GatherWeights, name: str) -> str:
+    """`(a, zeros, table, scratch, rows)`: windows as rows of a matrix."""
+    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
+    width = len(g.taps) * g.channels
+    with w.loop(0, "%rows") as r:
+        row = _row(w, "%table", r)
+        target = w.at("%scratch", w.times(r, width), dtype)
+        for i, t in enumerate(g.taps):
+            tap = (str(t.down), str(t.right), str(t.down * g.line + t.right * g.pixel))
+            start = _entry(w, g, dtype, row, tap)
+            for k in range(g.channels):
+                place = w.at(start, str(k * g.channel), dtype)
+                value = w.set(f"load {TYPES[dtype]}, ptr {place}")
+                target_place = w.at(target, str(i * g.channels + k), dtype)
+                w.do(f"store {TYPES[dtype]} {value}, ptr {target_place}")
+    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "scratch"))
+    return w.function(f"{name}.copy", f"{parameters}, i64 %rows", "noinline")
+
+
+@contextmanager
+def _groups(w: Writer, g: Geometry) -> Iterator[None]:
+    yield
+
+
+def _each_group(
+    w: Writer, kernel: Gather | GatherWeights, strides: tuple[int, ...], body: Callable
+) -> None:
+    """`body(offsets, rows)` for each stack and each group of images, where offsets are those of
+    the arrays that move by `strides` from image to image."""
+    g = kernel.geometry
+    with w.loop(0, kernel.stack) as s:
+        base = [w.times(s, x) for x in kernel.stacked]
+        for first, last, count in pieces(g.images, g.group):
+            with w.loop(first, last, count) as i:
+                moved = [
+                    w.plus(x, w.times(i, stride)) for x, stride in zip(base, strides, strict=True)
+                ]
+                body(moved, count * g.rows)
+
+
+def gather_text(kernel: Gather, name: str, registers: Registers) -> tuple[list[str], set[Tile]]:
+    """The function `name(a, b, c, table, zeros[, scratch])`, what it needs, and shared tiles."""
+    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
+    own, shared = dict[Tile, None](), set[Tile]()
+    lanes = registers.lanes(dtype)
+    tall, wide = tile_shape(g.group * g.rows, kernel.n, dtype, registers)
+    width = len(g.taps) * g.channels
+
+    def group(offsets: list[str], rows: int) -> None:
+        a, b, c = (w.at(f"%{x}", o, dtype) for x, o in zip("abc", offsets, strict=True))
+        if kernel.copies:
+            given = f"ptr {a}, ptr %zeros, ptr %table, ptr %scratch, i64 {rows}"
+            w.do(f"call void @{name}.copy({given})")
+        for n, n_last, columns in pieces(kernel.n, wide):
+            with w.loop(n, n_last, columns) as nn:
+                right, target = w.at(b, nn, dtype), w.at(c, nn, dtype)
+                for m, m_last, height in pieces(rows, tall):
+                    with w.loop(m, m_last, height) as mm:
+                        tile = Tile(dtype, height, columns, lanes, False)
+                        call(tile, a, right, target, mm)
+
+    def call(tile: Tile, a: str, right: str, target: str, mm: str) -> None:
+        if kernel.copies:
+            shared.add(tile)
+            left = w.at("%scratch", w.times(mm, width), dtype)
+            there = w.at(target, w.times(mm, kernel.c_image // g.rows), dtype)
+            w.do(
+                f"call void @{tile.name}(ptr {left}, i64 {width}, i64 1, ptr {right}, "
+                f"i64 {kernel.b}, ptr {there}, i64 {kernel.c_image // g.rows}, i64 {width})"
+            )
+            return
+        own[tile] = None
+        rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
+        given = f"ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}"
+        w.do(f"call void @{name}.{tile.name}({given})")
+
+    _each_group(w, kernel, (g.image, 0, kernel.c_image), group)
+    names = ["a", "b", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
+    texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
+    texts += [_tile_text(kernel, tile, name) for tile in own]
+    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g, dtype))
+    return texts, shared
+
+
+def weights_text(
+    kernel: GatherWeights, name: str, registers: Registers
+) -> tuple[list[str], set[Tile]]:
+    """The function `name(a, g, c, table, zeros[, scratch])`, what it needs, and shared tiles."""
+    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
+    own, shared = dict[Tile, None](), set[Tile]()
+    lanes = registers.lanes(dtype)
+    width = len(g.taps) * g.channels
+    channels = width if kernel.copies else g.channels
+    tall, wide = tile_shape(channels, kernel.n, dtype, registers)
+
+    def group(offsets: list[str], rows: int) -> None:
+        a, right, c = (w.at(f"%{x}", o, dtype) for x, o in zip("agc", offsets, strict=True))
+        if kernel.copies:
+            given = f"ptr {a}, ptr %zeros, ptr %table, ptr %scratch, i64 {rows}"
+            w.do(f"call void @{name}.copy({given})")
+        for r, r_last, depth in pieces(rows, DEEPEST):
+            with w.loop(r, r_last, depth) as first, w.loop(0, 1 if kernel.copies else len(g.taps)) as tap:
+                for m, m_last, height in pieces(channels, tall):
+                    with w.loop(m, m_last, height) as mm:
+                        for n, n_last, columns in pieces(kernel.n, wide):
+                            with w.loop(n, n_last, columns) as nn:
+                                tile = Tile(dtype, height, columns, lanes, True)
+                                call(tile, a, right, c, first, depth, tap, mm, nn)
+
+    def call(
+        tile: Tile, a: str, right: str, c: str, first: str, depth: int, tap: str, mm: str, nn: str
+    ) -> None:
+        place = w.plus(w.plus(w.times(tap, g.channels * kernel.n), w.times(mm, kernel.n)), nn)
+        target, right = w.at(c, place, dtype), w.at(right, nn, dtype)
+        if kernel.copies:
+            shared.add(tile)
+            left = w.at("%scratch", w.plus(w.times(first, width), mm), dtype)
+            there = w.at(right, w.times(first, kernel.g_row), dtype)
+            w.do(
+                f"call void @{tile.name}(ptr {left}, i64 1, i64 {width}, ptr {there}, "
+                f"i64 {kernel.g_row}, ptr {target}, i64 {kernel.n}, i64 {depth})"
+            )
+            return
+        own[tile] = None
+        rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {first}")
+        here = w.at(a, w.times(mm, g.channel), dtype)
+        given = f"ptr {here}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}"
+        w.do(f"call void @{name}.{tile.name}({given}, i64 {tap}, i64 {depth})")
+
+    _each_group(w, kernel, (g.image, kernel.g_image, 0), group)
+    names = ["a", "g", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
+    texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
+    texts += [_weights_tile_text(kernel, tile, name) for tile in own]
+    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g, dtype))
+    return texts, shared
+
+
+# Geometry -------------------------------------------------------------------------------------
+
+
+class Windows(NamedTuple):
+    """Rows of one image, and the taps that they share."""
+
+    begins: np.ndarray  # (rows, 2)
+    pixels: np.ndarray  # (rows, 2): of the result
+    taps: tuple[tuple[int, int, int], ...]  # down, right, number of the tap
+
+
+def forward_windows(
+    out: tuple[int, int], window: tuple, stride: tuple, padding: tuple, dilation: tuple
+) -> Windows:
+    """The windows of a convolution."""
+    pixels = np.stack(np.meshgrid(*map(np.arange, out), indexing="ij"), -1).reshape(-1, 2)
+    begins = pixels * np.array(stride) - np.array([padding[0][0], padding[1][0]])
+    taps = tuple(
+        (i * dilation[0], j * dilation[1], i * window[1] + j)
+        for i in range(window[0])
+        for j in range(window[1])
+    )
+    return Windows(begins, pixels, taps)
+
+
+def transposed_windows(
+    size: tuple[int, int], window: tuple, stride: tuple, padding: tuple, dilation: tuple
+) -> list[Windows]:
+    """For the pixels of an image the windows that they lie in: one item for each class of pixels
+    that have the same taps."""
+    found = []
+    top, left = padding[0][0], padding[1][0]
+    for p in range(min(stride[0], size[0])):
+        downs = _taps_of(p + top, window[0], stride[0], dilation[0])
+        for q in range(min(stride[1], size[1])):
+            rights = _taps_of(q + left, window[1], stride[1], dilation[1])
+            rows = np.arange(p, size[0], stride[0])
+            columns = np.arange(q, size[1], stride[1])
+            pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+            begins = (pixels - np.array([p, q])) // np.array(stride)
+            taps = tuple((d, r, i * window[1] + j) for i, d in downs for j, r in rights)
+            found.append(Windows(begins, pixels, taps))
+    return found
+
+
+def _taps_of(first: int, window: int, stride: int, dilation: int) -> list[tuple[int, int]]:
+    """(tap, which window counted from that of pixel / stride) for a pixel at `first` mod stride."""
+    return [
+        (i, (first - i * dilation) // stride)
+        for i in range(window)
+        if (first - i * dilation) % stride == 0
+    ]
+
+
+del math, BYTES, _groups
