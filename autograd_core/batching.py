@@ -6,6 +6,7 @@ rule is given, and gives back, that axis first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from autograd_core.errors import ConcreteValueError
@@ -42,3 +43,15 @@ class Batching(Interpreter):
 
     def describe(self) -> str:
         return f"vmap of {self.size}"
+
+
+def note_mapped(tensors: Sequence[Tensor]) -> None:
+    """Tell the interpreters that trace tensors under all others that axis 0 of these is mapped."""
+    lowest: dict[Interpreter, list[Tensor]] = {}
+    for x in tensors:
+        while x.trace is not None and x.value.__class__ is Tensor:
+            x = x.value
+        if x.trace is not None:
+            lowest.setdefault(x.trace, []).append(x)
+    for trace, some in lowest.items():
+        trace.note_mapped(some)

@@ -190,6 +190,9 @@ class Interpreter:
     def shape_of(self, tensor: Tensor) -> tuple[int, ...]:
         return tensor.value.shape
 
+    def note_mapped(self, tensors: Sequence[Tensor]) -> None:
+        """Told by `vmap` of the tensors traced here whose axis 0 it maps over."""
+
     def check_live(self) -> None:
         if not self.live:
             raise EscapedTracerError(

@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from autograd_core.batching import Batching
+from autograd_core.batching import Batching, note_mapped
 from autograd_core.errors import AutogradError, DtypeError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
@@ -321,6 +321,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
                 x if a is None else box(moveaxis(x, a, 0), trace)
                 for x, a in zip(leaves, axes, strict=True)
             ]
+            note_mapped([x.value for x, a in zip(traced, axes, strict=True) if a is not None])
             inner_args, inner_kwargs = tree_unflatten(structure, traced)
             out = f(*inner_args, **inner_kwargs)
         outs, out_structure = tree_flatten(out)

@@ -40,11 +40,12 @@ class Op:
 @dataclass(frozen=True)
 class Store:
     """Where a value goes. With `reduce` ("sum", "max", "min") it is gathered over the axes on which
-    the access has stride 0."""
+    the access has stride 0; with `accumulate` it is added to what lies there."""
 
     access: Access
     value: int
     reduce: str | None = None
+    accumulate: bool = False
 
 
 @dataclass(frozen=True)

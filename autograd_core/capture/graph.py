@@ -65,6 +65,9 @@ class Graph:
     equations: list[Equation]
     outputs: list[Variable]
     constants: dict[Variable, Tensor] = field(default_factory=dict)
+    mapped: list[list[Variable]] = field(default_factory=list)
+    """For each `vmap` in the function, the outermost first, values whose axis 0 it maps over: a
+    hint."""
 
     def __str__(self) -> str:
         from autograd_core.capture.show import text

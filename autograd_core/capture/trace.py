@@ -16,7 +16,7 @@ from autograd_core.tensor import Tensor, asarray, aval_of, box
 class Capture(Interpreter):
     """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
 
-    __slots__ = ("_variables", "constants", "equations", "inputs", "name")
+    __slots__ = ("_variables", "constants", "equations", "inputs", "mapped", "name")
 
     def __init__(self, level: int, name: str):
         super().__init__(level)
@@ -24,6 +24,7 @@ class Capture(Interpreter):
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
         self.constants: dict[Variable, Tensor] = {}
+        self.mapped: list[list[Variable]] = []
         self._variables: dict[int, Variable] = {}  # of constants, by the identity of their arrays
 
     def input(self, variable: Variable) -> Tensor:
@@ -67,6 +68,9 @@ class Capture(Interpreter):
             self.constants[known] = tensor  # which keeps the identity from being taken again
         return known
 
+    def note_mapped(self, tensors: Sequence[Tensor]) -> None:
+        self.mapped.append([x.mark for x in tensors])
+
     def check_concrete(self, tensor: Tensor, wanted: str) -> None:
         raise ConcreteValueError(
             f"{wanted} of a value of shape {tensor.shape} that {self.name} is capturing: it has no "
@@ -99,6 +103,6 @@ def capture(
     with new_level(lambda level: Capture(level, name)) as trace:
         outs = [asarray(y) for y in f(*map(trace.input, inputs))]
         outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
-    graph = Graph(trace.inputs, trace.equations, outputs, trace.constants)
+    graph = Graph(trace.inputs, trace.equations, outputs, trace.constants, trace.mapped)
     closed = all(x.trace is None for x in graph.constants.values())
     return check(graph), closed

@@ -33,6 +33,19 @@ def split(total: int, grain: int, run: Callable[[int, int], None]) -> None:
         other.result()
 
 
+def share(parts: int, run: Callable[[int], None]) -> None:
+    """Call ``run(part)`` for each part, on a thread of its own.
+
+    Args:
+        parts: no more than there are threads.
+        run: must release the GIL to gain anything.
+    """
+    others = [_pool().submit(run, part) for part in range(1, parts)]
+    run(0)
+    for other in others:
+        other.result()
+
+
 @functools.cache
 def thread_count() -> int:
     """``METAGRAD_NUM_THREADS``, or else the number of cores that this process may use."""

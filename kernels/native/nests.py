@@ -151,7 +151,7 @@ class _Nest:
 
     def text(self, name: str) -> str:
         for n, store in enumerate(self.loop.stores, self.first_store):
-            if store.reduce and not self.whole_in_register(store):
+            if store.reduce and not store.accumulate and not self.whole_in_register(store):
                 self.clear(n, store)
         self.axis(0, [str(x.offset) for x in self.accesses])
         parameters = ", ".join(f"ptr noalias %b{k}" for k in buffers(self.loop))
@@ -207,7 +207,7 @@ class _Nest:
             if self.in_register(store) and carried:
                 x = next(left)
                 x.next = self.combine(store, x.value, value)
-            elif store.reduce:
+            elif store.reduce or store.accumulate:
                 old = self.load(store.access, offsets[n])
                 self.store(store.access, offsets[n], self.combine(store, old, value))
             else:
@@ -234,7 +234,7 @@ class _Nest:
 
     def combine(self, store: Store, old: str, value: str) -> str:
         t = TYPES[store.access.dtype]
-        if store.reduce == "sum":
+        if store.reduce in ("sum", None):
             opcode = "fadd reassoc" if store.access.dtype[0] == "f" else "add"
             return self.w.set(f"{opcode} {t} {old}, {value}")
         name = {"max": "maximum", "min": "minimum"}[store.reduce or ""]
@@ -258,7 +258,7 @@ class _Nest:
     def finish(self, store: Store, value: str, offsets: list[str]) -> None:
         """Put what a register gathered where it belongs."""
         n = self.first_store + self.loop.stores.index(store)
-        if not self.whole_in_register(store):
+        if store.accumulate or not self.whole_in_register(store):
             value = self.combine(store, self.load(store.access, offsets[n]), value)
         self.store(store.access, offsets[n], value)
 

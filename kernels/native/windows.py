@@ -13,9 +13,7 @@ the idea; V. Dumoulin and F. Visin, A guide to convolution arithmetic, 2016, the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,12 +30,12 @@ from kernels.native.products import (
     suffix,
     tile_shape,
 )
-from kernels.native.text import BYTES, TYPES, Carried, Writer
+from kernels.native.text import TYPES, Carried, Writer
 
 ROWS = 96
 """Rows that images are grouped to reach, so that tiles fill."""
 FEW = 8
-"""With fewer channels, windows are copied."""
+"""With fewer channels, windows are best copied."""
 
 
 class Tap(NamedTuple):
@@ -77,15 +75,9 @@ class Gather:
     n: int
     b: int  # along k
     c_image: int
+    copies: bool  # windows to scratch: the weights and the rows of C must lie without gaps
     stack: int = 1
     stacked: tuple[int, int, int] = (0, 0, 0)
-
-    @property
-    def copies(self) -> bool:
-        g = self.geometry
-        return g.channels < FEW and all(
-            t.weights == i * g.channels * self.b for i, t in enumerate(g.taps)
-        )
 
     @property
     def scratch(self) -> int:
@@ -113,12 +105,9 @@ class GatherWeights:
     n: int
     g_image: int
     g_row: int
+    copies: bool  # windows to scratch: the rows of G must lie evenly
     stack: int = 1
     stacked: tuple[int, int, int] = (0, 0, 0)
-
-    @property
-    def copies(self) -> bool:
-        return self.geometry.channels < FEW
 
     @property
     def scratch(self) -> int:
@@ -286,11 +275,6 @@ def _copy_text(kernel: Gather | GatherWeights, name: str) -> str:
     return w.function(f"{name}.copy", f"{parameters}, i64 %rows", "noinline")
 
 
-@contextmanager
-def _groups(w: Writer, g: Geometry) -> Iterator[None]:
-    yield
-
-
 def _each_group(
     w: Writer, kernel: Gather | GatherWeights, strides: tuple[int, ...], body: Callable
 ) -> None:
@@ -456,6 +440,3 @@ def _taps_of(first: int, window: int, stride: int, dilation: int) -> list[tuple[
         for i in range(window)
         if (first - i * dilation) % stride == 0
     ]
-
-
-del math, BYTES, _groups

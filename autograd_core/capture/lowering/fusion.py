@@ -25,6 +25,24 @@ SMALL = 2**14
 """Entries of a loop that is joined with others whether they share what they read or not."""
 
 
+def classify(equation: Equation) -> str:
+    """"point", "view", "reduce" or "step": what is fused, and what is a step of its own."""
+    name = equation.primitive.name
+    if name in VIEWS:
+        return "view"
+    if name in REDUCTIONS and _reducible(equation):
+        return "reduce"
+    return "point" if is_point(equation) else "step"
+
+
+def _reducible(equation: Equation) -> bool:
+    (x,) = equation.variables
+    dtype = code(x.aval.dtype)
+    if x.aval.size == 0 or equation.output.aval.dtype != x.aval.dtype:
+        return False
+    return dtype in ("f4", "f8") or (dtype == "i8" and equation.primitive.name == "sum")
+
+
 @dataclass
 class Kernel:
     """Sinks, which one loop over `shape` computes and stores."""
@@ -49,7 +67,7 @@ class Fusion:
         self.graph = graph
         self.makers = {y: e for e in graph.equations for y in e.outputs}
         self.numbers = {x: v for x, v in graph.constants.items() if v.size == 1}
-        self.kinds = {y: self._classify(e) for e in graph.equations for y in e.outputs}
+        self.kinds = {y: classify(e) for e in graph.equations for y in e.outputs}
         self.forced = set(forced)
         self.uses: dict[Variable, list[Equation]] = {}
         for equation in graph.equations:
@@ -70,22 +88,6 @@ class Fusion:
     def kind_of(self, x: Variable) -> str:
         """The kind of what makes a variable; "given" for what no equation computes."""
         return self.kinds.get(x, "given")
-
-    def _classify(self, equation: Equation) -> str:
-        name = equation.primitive.name
-        if name in VIEWS:
-            return "view"
-        if name in REDUCTIONS and self._reducible(equation):
-            return "reduce"
-        return "point" if is_point(equation) else "step"
-
-    @staticmethod
-    def _reducible(equation: Equation) -> bool:
-        (x,) = equation.inputs
-        dtype = code(x.aval.dtype)
-        if x.aval.size == 0 or equation.output.aval.dtype != x.aval.dtype:
-            return False
-        return dtype in ("f4", "f8") or (dtype == "i8" and equation.primitive.name == "sum")
 
     # Slots ------------------------------------------------------------------------------------
 

@@ -225,13 +225,13 @@ def build(
     fusion: Fusion,
     kernel: Kernel,
     place_of: Callable[[Variable], Place],
-    settle: Callable[[Variable, Sequence[int] | None], Place],
+    settle: Callable[[Variable, Sequence[int]], tuple[Place, bool]],
 ) -> FusedLoop:
     """The loop of a kernel.
 
     Args:
-        settle: decides where a sink lies, given its axes from the slowest to the fastest; None for
-            a sum, which any order suits.
+        settle: decides where a sink lies, given its axes from the slowest to the fastest, and
+            whether it is added to what lies there.
     """
     b = LoopBuilder(fusion, kernel, place_of)
     values = []
@@ -263,11 +263,11 @@ def build(
             reduce = REDUCTIONS[equation.primitive.name]
             axes = tuple(a for i, a in enumerate(axes) if i not in equation.params["axes"])
         first = [min((rank[i] for i in b.resolved(a.indices) if i in rank), default=-1) for a in axes]
-        place = settle(sink, sorted(range(len(axes)), key=lambda a: first[a]))
+        place, accumulate = settle(sink, sorted(range(len(axes)), key=lambda a: first[a]))
         strides, offset = b.strides(place, axes, final)
         if isinstance(value, Constant):
             value = b.body.op("cast", dtype, value)
-        stores.append(Store(access(place, dtype, strides, offset), value, reduce))
+        stores.append(Store(access(place, dtype, strides, offset), value, reduce, accumulate))
     body = tuple(
         access(loads[n][0], x.dtype, *loads[n][1:]) if isinstance(x, _Pending) else x
         for x, n in b.body.instructions.items()

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from autograd_core.capture.graph import Equation, Graph, Variable
-from autograd_core.capture.lowering.fusion import Fusion, Kernel
+from autograd_core.capture.lowering.fusion import Fusion, Kernel, classify
 from autograd_core.capture.lowering.loops import Inexpressible, build
-from autograd_core.capture.lowering.places import VIEWS, Buffer, Place, dense, moved
+from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped
 from autograd_core.capture.lowering.points import code
 from kernels.loops import Access, Constant, Loop, Op, Store, merged
 from kernels.native.products import Product
+from kernels.native.windows import (
+    FEW,
+    Gather,
+    GatherWeights,
+    Geometry,
+    Tap,
+    Windows,
+    forward_windows,
+    group_of,
+    table,
+    transposed_windows,
+)
 
 DEEPEST_SUM = 1024
 """Terms that a loop adds up one after the other, at most, before they join a total."""
+
+
+Kernels = Loop | Product | Gather | GatherWeights
 
 
 @dataclass
 class NativeStep:
     """A kernel, and where each of its parameters lies: a buffer and an offset in entries."""
 
-    kernel: Loop | Product
+    kernel: Kernels
     operands: list[tuple[Buffer, int]]
     reads: list[Buffer]
     writes: list[Buffer]
@@ -45,21 +60,60 @@ class PythonStep:
 Step = NativeStep | PythonStep
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where an output of a graph is wanted: strides in entries; whether to add to what lies there."""
+
+    strides: tuple[int, ...]
+    accumulate: bool = False
+
+
 @dataclass
 class Lowered:
-    """Steps, and the buffers that are given to them: arguments, constants and results."""
+    """Steps, and the tables of numbers that they read."""
 
     steps: list[Step]
-    given: list[Buffer]
-    results: list[Buffer]
+    tables: list[np.ndarray]
 
 
-def lower(graph: Graph) -> Lowered:
-    """The steps of a graph."""
+PRODUCTS = ("matmul", "conv", "conv_input", "conv_weight")
+
+
+def is_native(equation: Equation) -> bool:
+    """Whether an equation becomes machine code, and needs no Python when it runs."""
+    if classify(equation) != "step":
+        return True
+    variables = (*equation.variables, *equation.outputs)
+    dtypes = {code(x.aval.dtype) for x in variables}
+    sizes = [x.aval.size for x in variables]
+    return (
+        equation.primitive.name in PRODUCTS
+        and len(dtypes) == 1
+        and dtypes <= {"f4", "f8"}
+        and 0 < min(sizes)
+        and max(sizes) < 2**31
+    )
+
+
+def lower(
+    graph: Graph,
+    strides: Sequence[tuple[int, ...]] | None = None,
+    targets: Sequence[Target] | None = None,
+) -> Lowered:
+    """The steps of a graph.
+
+    Args:
+        strides: of the inputs; dense where not given.
+        targets: of the outputs; likewise.
+    """
+    if strides is None:
+        strides = [dense(x.aval.shape) for x in graph.inputs]
+    if targets is None:
+        targets = [Target(dense(y.aval.shape)) for y in graph.outputs]
     forced: set[Variable] = set()
     while True:
         try:
-            return _Lowering(graph, forced).lowered()
+            return _Lowering(graph, forced, strides, targets).lowered()
         except Inexpressible as error:
             if error.variable in forced:
                 raise
@@ -67,29 +121,63 @@ def lower(graph: Graph) -> Lowered:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, forced: set[Variable]):
+    def __init__(
+        self,
+        graph: Graph,
+        forced: set[Variable],
+        strides: Sequence[tuple[int, ...]],
+        targets: Sequence[Target],
+    ):
         self.graph = graph
+        self.targets = targets
         self.fusion = Fusion(graph, forced)
         self.steps: list[Step] = []
         self.places: dict[Variable, Place] = {}
-        self.given: list[Buffer] = []
-        self.results: dict[int, Buffer] = {}  # by the place among the outputs
-        for x in (*graph.inputs, *graph.constants):
-            buffer = Buffer(code(x.aval.dtype), x.aval.size, len(self.given))
-            self.given.append(buffer)
+        self.tables: list[np.ndarray] = []
+        self._known_tables: dict[tuple, Buffer] = {}
+        for number, (x, each) in enumerate(zip(graph.inputs, strides, strict=True)):
+            buffer = Buffer(code(x.aval.dtype), x.aval.size, "argument", number)
+            self.places[x] = Place(buffer, each)
+        for number, x in enumerate(graph.constants):
+            buffer = Buffer(code(x.aval.dtype), x.aval.size, "constant", number)
             self.places[x] = Place(buffer, dense(x.aval.shape))
-        for k, y in enumerate(graph.outputs):
-            buffer = Buffer(code(y.aval.dtype), y.aval.size, len(graph.inputs) + len(graph.constants) + k)
-            self.results[k] = buffer
+        self.results = [
+            Place(Buffer(code(y.aval.dtype), y.aval.size, "result", number), target.strides)
+            for number, (y, target) in enumerate(zip(graph.outputs, targets, strict=True))
+        ]
+        self.written: set[int] = set()
         self.direct = self._written_directly()
 
-    def _written_directly(self) -> dict[Variable, Buffer]:
-        """Outputs that a loop writes to where the caller wants them."""
-        found: dict[Variable, Buffer] = {}
+    def _written_directly(self) -> dict[Variable, tuple[int, Place]]:
+        """Variables that are computed where the caller wants an output: which, and the place.
+
+        An output that is added to what lies there must not be read again.
+        """
+        found: dict[Variable, tuple[int, Place]] = {}
         for k, y in enumerate(self.graph.outputs):
-            if self.fusion.kind_of(y) in ("point", "reduce") and y not in found:
-                found[y] = self.results[k]
+            x, place = y, self.results[k]
+            while self.fusion.kind_of(x) == "view" and place is not None:
+                x, place = self._before_view(self.fusion.makers[x], place)
+            if place is None or x in found or self.fusion.kind_of(x) == "given":
+                continue
+            readers = len(self.fusion.uses.get(x, ())) + self.graph.outputs.count(x)
+            if self.targets[k].accumulate and readers > 1:
+                continue
+            found[x] = k, place
         return found
+
+    @staticmethod
+    def _before_view(equation: Equation, place: Place) -> tuple[Variable, Place | None]:
+        """What a view is a view of, and where it has to lie for the view to lie at `place`."""
+        (x,) = equation.variables
+        name, strides = equation.primitive.name, place.strides
+        if name == "transpose":
+            back = [strides[equation.params["axes"].index(a)] for a in range(x.aval.ndim)]
+            return x, Place(place.buffer, tuple(back), place.offset)
+        if name == "reshape":
+            found = reshaped(equation.output.aval.shape, strides, x.aval.shape)
+            return x, None if found is None else Place(place.buffer, found, place.offset)
+        return x, None
 
     def lowered(self) -> Lowered:
         """All steps: slot by slot, in the order of the graph where there is a choice."""
@@ -107,10 +195,10 @@ class _Lowering:
             else:
                 self.step(item)
         for k, y in enumerate(self.graph.outputs):
-            if self.direct.get(y) is not self.results[k]:
-                target = Place(self.results[k], dense(y.aval.shape))
-                self.copy(self.place(y), y.aval.shape, target)
-        return Lowered(self.steps, self.given, list(self.results.values()))
+            if k not in self.written:
+                accumulate = self.targets[k].accumulate
+                self.copy(self.place(y), y.aval.shape, self.results[k], accumulate)
+        return Lowered(self.steps, self.tables)
 
     # Places -----------------------------------------------------------------------------------
 
@@ -140,12 +228,25 @@ class _Lowering:
         """A new buffer for a variable."""
         return Place(Buffer(code(x.aval.dtype), x.aval.size), dense(x.aval.shape, order))
 
-    def settle(self, x: Variable, order: Sequence[int]) -> Place:
-        """Where a loop is to write a variable, given its axes from the slowest to the fastest."""
-        direct = self.direct.get(x)
-        place = self.fresh(x, order) if direct is None else Place(direct, dense(x.aval.shape))
+    def settle(self, x: Variable, order: Sequence[int]) -> tuple[Place, bool]:
+        """Where a loop is to write a variable, given its axes from the slowest to the fastest, and
+        whether it is to add."""
+        found = self.target(x)
+        if found is not None:
+            return found
+        place = self.places[x] = self.fresh(x, order)
+        return place, False
+
+    def target(
+        self, x: Variable, fits: Callable[[Place], bool] = lambda _: True
+    ) -> tuple[Place, bool] | None:
+        """Where the caller wants a variable, and whether it is to be added there."""
+        if x not in self.direct or not fits(self.direct[x][1]):
+            return None
+        k, place = self.direct[x]
+        self.written.add(k)
         self.places[x] = place
-        return place
+        return place, self.targets[k].accumulate
 
     # Loops ------------------------------------------------------------------------------------
 
@@ -169,25 +270,28 @@ class _Lowering:
             return Access(operands.setdefault(operand, len(operands)), x.dtype, x.strides)
 
         body = tuple(renumbered(x) if isinstance(x, Access) else x for x in loop.body)
-        stores = tuple(Store(renumbered(s.access), s.value, s.reduce) for s in loop.stores)
+        stores = tuple(replace(s, access=renumbered(s.access)) for s in loop.stores)
         loop = Loop(loop.shape, body, stores)
         self.steps.append(NativeStep(loop, list(operands), reads, writes))
 
-    def copy(self, source: Place, shape: Sequence[int], target: Place) -> None:
-        """A loop that copies."""
+    def copy(
+        self, source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
+    ) -> None:
+        """A loop that copies, or adds."""
         if math.prod(shape) == 0:
             return
         buffers = list(dict.fromkeys((source.buffer, target.buffer)))
         dtype = source.buffer.dtype
         load = Access(buffers.index(source.buffer), dtype, source.strides, source.offset)
         access = Access(buffers.index(target.buffer), target.buffer.dtype, target.strides, target.offset)
-        self.add_loop(Loop(tuple(shape), (load,), (Store(access, 0),)), buffers)
+        self.add_loop(Loop(tuple(shape), (load,), (Store(access, 0, None, accumulate),)), buffers)
 
     # Other steps ------------------------------------------------------------------------------
 
     def step(self, equation: Equation) -> None:
-        special = getattr(self, "step_" + equation.primitive.name, None)
-        if special is None or not special(equation):
+        if is_native(equation):
+            getattr(self, "step_" + equation.primitive.name)(equation)
+        else:
             self.python(equation)
 
     def python(self, equation: Equation) -> None:
@@ -214,15 +318,11 @@ class _Lowering:
         self.copy(place, x.aval.shape, fresh)
         return fresh
 
-    def step_matmul(self, equation: Equation) -> bool:
+    def step_matmul(self, equation: Equation) -> None:
         x, y = equation.inputs
         out = equation.output
         assert x.__class__ is Variable and y.__class__ is Variable
         dtype = code(out.aval.dtype)
-        if {code(x.aval.dtype), code(y.aval.dtype)} != {dtype} or dtype not in ("f4", "f8"):
-            return False
-        if 0 in (out.aval.size, x.aval.size) or not self._own_is_faster(x, y, out):
-            return False
         *stack, m, n = out.aval.shape
         k = x.aval.shape[-1]
         a, b = self.place(x), self.place(y)
@@ -234,11 +334,13 @@ class _Lowering:
             b, upright = self.contiguous(y, b, axes), True
         if upright and (turned and self._waste(m) < self._waste(n)):
             upright = False
-        axes = list(range(out.aval.ndim))
-        if not upright:
-            axes[-2:] = axes[:-3:-1]
-        c = self.fresh(out, axes)
-        self.places[out] = c
+        fast = -1 if upright else -2
+        c, accumulate = self.target(out, lambda p: p.strides[fast] == 1) or (None, False)
+        if c is None:
+            axes = list(range(out.aval.ndim))
+            if not upright:
+                axes[-2:] = axes[:-3:-1]
+            c = self.places[out] = self.fresh(out, axes)
         left = self._stack(a, x.aval.shape, stack), a.strides[-2], a.strides[-1]
         right = self._stack(b, y.aval.shape, stack), b.strides[-1], b.strides[-2]
         above = c.strides[: len(stack)]
@@ -254,16 +356,11 @@ class _Lowering:
             (*left[0], left[1], left[2]),
             (*right[0], right[2]),
             (*above, c.strides[-2] if upright else c.strides[-1]),
+            accumulate,
         )
         operands = [(p.buffer, p.offset) for p in (a, b, c)]
         reads = [a.buffer, b.buffer]
         self.steps.append(NativeStep(product, operands, reads, [c.buffer]))
-        return True
-
-    @staticmethod
-    def _own_is_faster(x: Variable, y: Variable, out: Variable) -> bool:
-        """Not for matrices that do not fit into the cache: BLAS blocks for that."""
-        return True
 
     @staticmethod
     def _waste(n: int) -> float:
@@ -279,5 +376,135 @@ class _Lowering:
         ]
         return tuple(strides)
 
+    # Convolutions -----------------------------------------------------------------------------
 
-del Constant, Op, VIEWS, np
+    def step_conv(self, equation: Equation) -> None:
+        x, w = equation.inputs
+        out, params = equation.output, equation.params
+        assert x.__class__ is Variable and w.__class__ is Variable
+        a, b = self.place(x), self.filters(w, (0, 1, 2, 3, 4))
+        c = self.places[out] = self.fresh(out)
+        windows = forward_windows(out.aval.shape[2:4], w.aval.shape[1:3], **params)
+        copies = x.aval.shape[4] < FEW and b.strides[1:] == dense(w.aval.shape[1:])
+        self.gather(x.aval.shape, a, w.aval.shape, b, c, windows, copies)
+
+    def step_conv_input(self, equation: Equation) -> None:
+        g, w = equation.inputs
+        out, params = equation.output, dict(equation.params)
+        assert g.__class__ is Variable and w.__class__ is Variable
+        # The filters' matrices, the other way round: the result's channels run along vectors.
+        a, b = self.place(g), self.filters(w, (0, 1, 2, 4, 3))
+        b = Place(b.buffer, (*b.strides[:3], b.strides[4], b.strides[3]), b.offset)
+        shape = (*w.aval.shape[:3], w.aval.shape[4], w.aval.shape[3])
+        c = self.places[out] = self.fresh(out)
+        classes = transposed_windows(params.pop("shape"), w.aval.shape[1:3], **params)
+        if not all(windows.taps for windows in classes):
+            self.clear(c, out.aval.shape)
+        for windows in classes:
+            if windows.taps:
+                self.gather(g.aval.shape, a, shape, b, c, windows, False)
+
+    def step_conv_weight(self, equation: Equation) -> None:
+        x, g = equation.inputs
+        out, params = equation.output, dict(equation.params)
+        assert x.__class__ is Variable and g.__class__ is Variable
+        a, b = self.place(x), self.place(g)
+        if b.strides[4] != 1:
+            b = self.contiguous(g, b, range(5))
+        gapless = dense(out.aval.shape)[1:]
+        c, accumulate = self.target(out, lambda p: p.strides[1:] == gapless) or (None, False)
+        if c is None:
+            c = self.places[out] = self.fresh(out)
+        if not accumulate:
+            self.clear(c, out.aval.shape)
+        windows = forward_windows(g.aval.shape[2:4], params.pop("window"), **params)
+        taps = tuple(Tap(d, r, 0) for d, r, _ in windows.taps)
+        geometry = self.geometry(x.aval.shape, a, len(windows.pixels), taps)
+        copies = x.aval.shape[4] < FEW and b.strides[2] == g.aval.shape[3] * b.strides[3]
+        kernel = GatherWeights(
+            code(out.aval.dtype),
+            geometry,
+            out.aval.shape[4],
+            b.strides[1],
+            b.strides[3],
+            copies,
+            x.aval.shape[0],
+            (a.strides[0], b.strides[0], c.strides[0]),
+        )
+        rows = self.rows(windows, geometry, b.strides[1], b.strides[2:4])
+        self.add_gather(kernel, a, b, c, rows)
+
+    def filters(self, w: Variable, order: Sequence[int]) -> Place:
+        """Where filters lie, copied if their axis that runs along vectors is not the fastest."""
+        place = self.place(w)
+        return place if place.strides[order[-1]] == 1 else self.contiguous(w, place, order)
+
+    def geometry(
+        self, shape: Sequence[int], a: Place, rows: int, taps: tuple[Tap, ...]
+    ) -> Geometry:
+        _, images, height, width, channels = shape
+        _, image, line, pixel, channel = a.strides
+        group = group_of(images, rows)
+        return Geometry(
+            images, group, rows, taps, (height, width), image, line, pixel, channel, channels
+        )
+
+    def gather(
+        self,
+        shape: Sequence[int],
+        a: Place,
+        filters: Sequence[int],
+        b: Place,
+        c: Place,
+        windows: Windows,
+        copies: bool,
+    ) -> None:
+        """A step that gathers windows of images of `shape` at `a`, and multiplies them by filters."""
+        across = filters[2]
+        taps = tuple(
+            Tap(d, r, n // across * b.strides[1] + n % across * b.strides[2])
+            for d, r, n in windows.taps
+        )
+        geometry = self.geometry(shape, a, len(windows.pixels), taps)
+        stacked = (a.strides[0], b.strides[0], c.strides[0])
+        kernel = Gather(
+            a.buffer.dtype, geometry, filters[4], b.strides[3], c.strides[1], copies, shape[0], stacked
+        )
+        rows = self.rows(windows, geometry, c.strides[1], c.strides[2:4])
+        self.add_gather(kernel, a, b, c, rows)
+
+    def rows(
+        self, windows: Windows, g: Geometry, image: int, pixel: Sequence[int]
+    ) -> np.ndarray:
+        targets = windows.pixels @ np.array(pixel)
+        return table(windows.begins, targets, g.group, (g.image, g.line, g.pixel), image)
+
+    def add_gather(
+        self, kernel: Gather | GatherWeights, a: Place, b: Place, c: Place, rows: np.ndarray
+    ) -> None:
+        g = kernel.geometry
+        zeros = self.table(np.zeros((g.channels - 1) * abs(g.channel) + 1, kernel.dtype))
+        operands = [(p.buffer, p.offset) for p in (a, b, c)]
+        operands += [(self.table(rows), 0), (zeros, 0)]
+        writes = [c.buffer]
+        if kernel.scratch:
+            writes.append(Buffer(kernel.dtype, kernel.scratch))
+            operands.append((writes[1], 0))
+        self.steps.append(NativeStep(kernel, operands, [a.buffer, b.buffer], writes))
+
+    def table(self, numbers: np.ndarray) -> Buffer:
+        """A buffer with these numbers: the same one for the same numbers."""
+        key = (numbers.dtype.str, numbers.shape, numbers.tobytes())
+        known = self._known_tables.get(key)
+        if known is None:
+            known = Buffer(code(numbers.dtype), numbers.size, "table", len(self.tables))
+            self._known_tables[key] = known
+            self.tables.append(numbers)
+        return known
+
+    def clear(self, place: Place, shape: Sequence[int]) -> None:
+        """A loop that writes zeros."""
+        dtype = place.buffer.dtype
+        zero = Op("cast", dtype, (Constant(0),))
+        access = Access(0, dtype, place.strides, place.offset)
+        self.add_loop(Loop(tuple(shape), (zero,), (Store(access, 0),)), [place.buffer])

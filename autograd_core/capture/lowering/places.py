@@ -19,15 +19,17 @@ VIEWS = ("reshape", "transpose", "broadcast", "slice", "stop_gradient")
 
 @dataclass(eq=False)
 class Buffer:
-    """Memory of `size` entries. A `local` one is part of the arena; others are given by number."""
+    """Memory of `size` entries: "local" (part of the arena), or the "argument", "constant",
+    "table" or "result" of some number."""
 
     dtype: str
     size: int
-    number: int | None = None
+    role: str = "local"
+    number: int = 0
 
     @property
     def local(self) -> bool:
-        return self.number is None
+        return self.role == "local"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from autograd_core.capture.passes.algebra import simplify
 from autograd_core.capture.passes.constants import fold_constants
 from autograd_core.capture.passes.dead import drop_dead
 from autograd_core.capture.passes.duplicates import merge_duplicates
+from autograd_core.capture.passes.expand import expand
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (drop_dead, fold_constants, simplify, merge_duplicates, drop_dead)
+PASSES: tuple[Pass, ...] = (drop_dead, expand, fold_constants, simplify, merge_duplicates, drop_dead)
 
 
 def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:

@@ -14,4 +14,4 @@ def drop_dead(graph: Graph) -> Graph:
             kept.append(equation)
             wanted.update(equation.variables)
     constants = {x: value for x, value in graph.constants.items() if x in wanted}
-    return Graph(graph.inputs, kept[::-1], graph.outputs, constants)
+    return Graph(graph.inputs, kept[::-1], graph.outputs, constants, graph.mapped)

@@ -59,4 +59,5 @@ class Rewriter:
     def graph(self) -> Graph:
         """The graph made."""
         outputs = [self.now(y) for y in self.old.outputs]
-        return Graph(self.old.inputs, self.equations, outputs, self.constants)
+        mapped = [list(map(self.now, some)) for some in self.old.mapped]
+        return Graph(self.old.inputs, self.equations, outputs, self.constants, mapped)

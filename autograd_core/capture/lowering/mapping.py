@@ -1,0 +1,369 @@
+"""Cut a graph along a mapped axis: before it, one turn of it, and after it.
+
+What `vmap` maps over, the tasks of a meta-batch say, is an axis of most values of the graph. Where
+every operation treats its slices apart, the operations can be run slice by slice: one task's values
+stay in the cache, little memory is needed for all of them, and threads share the tasks without
+waiting for each other. The graph falls into three:
+
+- `before`: what does not depend on the mapped axis;
+- `turn`: the operations on one slice, run once for each; its results are slices of arrays, or are
+  added up over all turns;
+- `after`: what depends on those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
+from autograd_core.declare import Elementwise
+from autograd_core.primitive import Primitive
+from autograd_core.tensor import Aval
+
+
+@dataclass
+class Cut:
+    """A graph in three parts. Inputs and outputs of the parts are paired with the variables of the
+    whole graph that they are, or are slices of.
+
+    Attributes:
+        turns: how many turns there are.
+        sliced: for inputs and outputs of `turn`, by position, the axis on which they are a slice;
+            an output without one is added up.
+    """
+
+    before: Graph
+    turn: Graph
+    after: Graph
+    turns: int
+    turn_inputs: list[Variable]
+    turn_outputs: list[Variable]
+    in_axes: list[int | None]
+    out_axes: list[int | None]
+
+
+class Blocked(Exception):  # noqa: N818 - a fact, not an error
+    """An operation does not treat the slices apart."""
+
+
+def cut(graph: Graph, native: Callable[[Equation], bool]) -> Cut | None:
+    """The graph cut along the axis that the outermost `vmap` in it maps over; None without one.
+
+    Args:
+        native: whether an equation can be part of a turn.
+    """
+    if not graph.mapped:
+        return None
+    seeds = graph.mapped[0]
+    turns = seeds[0].aval.shape[0]
+    if turns < 2:
+        return None
+    cutter = _Cutter(graph, turns, seeds, native)
+    return cutter.cut() if cutter.marks else None
+
+
+@dataclass
+class _Cutter:
+    graph: Graph
+    turns: int
+    seeds: Sequence[Variable]
+    native: Callable[[Equation], bool]
+    marks: dict[Variable, int] = field(default_factory=dict)  # the mapped axis of what a turn makes
+    summed: set[Variable] = field(default_factory=set)
+    inner: dict[Variable, Variable] = field(default_factory=dict)  # what stands for it in a turn
+    equations: list[Equation] = field(default_factory=list)
+    inputs: dict[tuple[Variable, int | None], Variable] = field(default_factory=dict)
+    constants: dict[Variable, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.makers = {y: e for e in self.graph.equations for y in e.outputs}
+        self.late: set[Variable] = set()  # what depends on sums over turns, or is blocked
+        self.before: list[Equation] = []
+        self.after: list[Equation] = []
+        seeds = set(self.seeds)
+        self.axes: dict[Variable, int] = dict.fromkeys(seeds, 0)  # of seeds, and of what is marked
+        for equation in self.graph.equations:
+            self.sort(equation)
+
+    def sort(self, equation: Equation) -> None:
+        """Decide which part an equation belongs to."""
+        variables = list(equation.variables)
+        if any(x in self.late or x in self.summed for x in variables):
+            self.postpone(equation)
+        elif not any(x in self.axes for x in variables):
+            self.before.append(equation)
+        else:
+            try:
+                self.turn(equation)
+            except Blocked:
+                self.postpone(equation)
+
+    def postpone(self, equation: Equation) -> None:
+        self.after.append(equation)
+        self.late.update(equation.outputs)
+
+    def turn(self, equation: Equation) -> None:
+        """Make an equation part of a turn."""
+        rule = RULES.get(equation.primitive.name)
+        if rule is None and isinstance(equation.primitive, Elementwise):
+            rule = _elementwise
+        if rule is None or not self.native(equation):
+            raise Blocked
+        known = len(self.equations), dict(self.inputs), dict(self.inner), dict(self.constants)
+        try:
+            inputs, axis, params = rule(self, equation)
+        except Blocked:
+            del self.equations[known[0] :]
+            _, self.inputs, self.inner, self.constants = known
+            raise
+        self.note(equation.primitive, inputs, params, equation.outputs)
+        if axis is None:
+            self.summed.update(equation.outputs)
+        else:
+            self.axes.update(dict.fromkeys(equation.outputs, axis))
+        self.marks.update(dict.fromkeys(equation.outputs, -1 if axis is None else axis))
+
+    def note(
+        self, primitive: Primitive, inputs: Sequence, params: dict, outputs: Sequence[Variable]
+    ) -> None:
+        known = [x.aval if x.__class__ is Variable else x for x in inputs]
+        avals = output_avals(primitive, known, params)
+        mine = tuple(Variable(aval) for aval in avals)
+        self.equations.append(Equation(primitive, tuple(inputs), params, mine))
+        self.inner.update(zip(outputs, mine, strict=True))
+
+    # What rules ask for -----------------------------------------------------------------------
+
+    def axis(self, x: Any) -> int | None:
+        return self.axes.get(x) if x.__class__ is Variable else None
+
+    def length(self, n: int) -> int:
+        """The length in a turn of a mapped axis of length n."""
+        return n // self.turns
+
+    def whole(self, x: Any) -> Any:
+        """An input that is the same in every turn."""
+        if x.__class__ is not Variable:
+            return x
+        if x in self.axes:
+            raise Blocked
+        return self.given(x, None)
+
+    def slice(self, x: Variable, axis: int) -> Variable:
+        """An input's slice of a turn."""
+        if x in self.marks:
+            if self.axes[x] != axis:
+                raise Blocked
+            return self.inner[x]
+        if x.aval.shape[axis] % self.turns:
+            raise Blocked
+        maker = self.makers.get(x)
+        if maker is not None and maker.primitive.name == "broadcast":
+            places = maker.params["axes"]
+            if axis not in places:
+                shape = self.shortened(x.aval.shape, axis)
+                source = self.whole(maker.inputs[0])
+                self.note(maker.primitive, [source], {"shape": shape, "axes": places}, [x])
+                return self.inner.pop(x)
+        return self.given(x, axis)
+
+    def given(self, x: Variable, axis: int | None) -> Variable:
+        """A value from outside, or its slice."""
+        value = self.graph.constants.get(x)
+        if value is not None and value.size == 1:
+            self.constants[x] = value
+            return x
+        known = self.inputs.get((x, axis))
+        if known is None:
+            shape = x.aval.shape if axis is None else self.shortened(x.aval.shape, axis)
+            known = self.inputs[x, axis] = Variable(Aval(shape, x.aval.dtype), x.number)
+        return known
+
+    def shortened(self, shape: Sequence[int], axis: int) -> tuple[int, ...]:
+        return tuple(n // self.turns if a == axis else n for a, n in enumerate(shape))
+
+    # The parts --------------------------------------------------------------------------------
+
+    def cut(self) -> Cut:
+        wanted = {x for e in self.after for x in e.variables} | set(self.graph.outputs)
+        outputs = [y for y in self.marks if y in wanted]
+        turn = Graph(
+            list(self.inputs.values()),
+            self.equations,
+            [self.inner[y] for y in outputs],
+            self.constants,
+        )
+        outside = {x for x, _ in self.inputs}
+        made = {y for e in self.before for y in e.outputs}
+        given = {*self.graph.inputs, *self.graph.constants}
+        before_outputs = [y for y in made if y in outside or y in wanted]
+        before = self.part(self.before, list(self.graph.inputs), before_outputs)
+        after_inputs = [x for x in wanted if x not in given and x not in self.late]
+        after = self.part(self.after, [*self.graph.inputs, *after_inputs], self.graph.outputs)
+        return Cut(
+            check(before),
+            check(turn),
+            check(after),
+            self.turns,
+            [x for x, _ in self.inputs],
+            outputs,
+            [axis for _, axis in self.inputs],
+            [None if y in self.summed else self.axes[y] for y in outputs],
+        )
+
+    def part(
+        self, equations: list[Equation], inputs: list[Variable], outputs: Sequence[Variable]
+    ) -> Graph:
+        used = {x for e in equations for x in e.variables} | set(outputs)
+        constants = {x: v for x, v in self.graph.constants.items() if x in used}
+        return Graph(inputs, equations, list(outputs), constants)
+
+
+# Rules ----------------------------------------------------------------------------------------
+# A rule returns the inputs in a turn, the mapped axis of the output (None where it is summed over
+# all turns), and the parameters in a turn; or it raises Blocked.
+
+Found = tuple[list[Any], int | None, dict]
+RULES: dict[str, Callable[[_Cutter, Equation], Found]] = {}
+
+
+def rule(*names: str) -> Callable:
+    """Declare the rule of primitives."""
+
+    def declared(function: Callable) -> Callable:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return declared
+
+
+@rule("astype", "astype_integer", "stop_gradient")
+def _elementwise(c: _Cutter, e: Equation) -> Found:
+    rank = e.output.aval.ndim
+    axes = {
+        c.axes[x] + rank - x.aval.ndim
+        for x in e.variables
+        if x in c.axes
+    }
+    if len(axes) != 1:
+        raise Blocked
+    (axis,) = axes
+    inputs = []
+    for x in e.inputs:
+        mine = axis - rank + x.aval.ndim if x.__class__ is Variable else -1
+        if mine < 0 or x.aval.shape[mine] == 1:
+            inputs.append(c.whole(x))
+        else:
+            inputs.append(c.slice(x, mine))
+    return inputs, axis, e.params
+
+
+@rule("transpose")
+def _transpose(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    return [c.slice(x, c.axes[x])], e.params["axes"].index(c.axes[x]), e.params
+
+
+@rule("reshape")
+def _reshape(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    axis, shape = c.axes[x], e.params["shape"]
+    before = math.prod(x.aval.shape[:axis])
+    for place, n in enumerate(shape):
+        if math.prod(shape[:place]) == before and n % c.turns == 0 and n > 0:
+            return [c.slice(x, axis)], place, {"shape": c.shortened(shape, place)}
+    raise Blocked
+
+
+@rule("broadcast")
+def _broadcast(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    place = e.params["axes"][c.axes[x]]
+    params = {"shape": c.shortened(e.params["shape"], place), "axes": e.params["axes"]}
+    return [c.slice(x, c.axes[x])], place, params
+
+
+@rule("slice")
+def _slice(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    axis, key = c.axes[x], e.params["key"]
+    n = x.aval.shape[axis]
+    if key[axis] != (0, n, 1):
+        raise Blocked
+    short = tuple((0, c.length(n), 1) if a == axis else k for a, k in enumerate(key))
+    place = axis - sum(isinstance(k, int) for k in key[:axis])
+    return [c.slice(x, axis)], place, {"key": short}
+
+
+@rule("sum")
+def _sum(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    axis, axes = c.axes[x], e.params["axes"]
+    if axis in axes:
+        if e.output.aval.dtype.kind != "f":
+            raise Blocked
+        return [c.slice(x, axis)], None, e.params
+    return [c.slice(x, axis)], axis - sum(a < axis for a in axes), e.params
+
+
+@rule("max", "min")
+def _extremum(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    axis, axes = c.axes[x], e.params["axes"]
+    if axis in axes:
+        raise Blocked
+    return [c.slice(x, axis)], axis - sum(a < axis for a in axes), e.params
+
+
+@rule("matmul")
+def _matmul(c: _Cutter, e: Equation) -> Found:
+    x, y = e.inputs
+    rank = e.output.aval.ndim
+    fromright = {
+        v: c.axes[v] - v.aval.ndim for v in (x, y) if v.__class__ is Variable and v in c.axes
+    }
+    stacked = {v: a for v, a in fromright.items() if a < -2}
+    if stacked:
+        if len(set(fromright.values())) != 1:
+            raise Blocked
+        (axis,) = set(fromright.values())
+        inputs = []
+        for v in (x, y):
+            mine = axis + v.aval.ndim
+            inputs.append(c.whole(v) if mine < 0 or v.aval.shape[mine] == 1 else c.slice(v, mine))
+        return inputs, axis + rank, e.params
+    if fromright == {x: -2}:
+        return [c.slice(x, c.axes[x]), c.whole(y)], rank - 2, e.params
+    if fromright == {y: -1}:
+        return [c.whole(x), c.slice(y, c.axes[y])], rank - 1, e.params
+    if fromright.get(x) == -1 or fromright.get(y) == -2:
+        return [c.slice(x, x.aval.ndim - 1), c.slice(y, y.aval.ndim - 2)], None, e.params
+    raise Blocked
+
+
+def _product_rule(places: dict[tuple[int | None, int | None], int | None]) -> Callable:
+    """For products of two arrays: the axis of the result for those of the arguments."""
+
+    def found(c: _Cutter, e: Equation) -> Found:
+        x, y = e.inputs
+        axes = c.axis(x), c.axis(y)
+        for (a, b), out in places.items():
+            given = [v for v in axes if v is not None]
+            fits = all(m in (w, None) for m, w in zip(axes, (a, b), strict=True))
+            if not fits or not given or any(m is not None and w is None for m, w in zip(axes, (a, b), strict=True)):
+                continue
+            inputs = [
+                c.whole(v) if w is None else c.slice(v, w) for v, w in ((x, a), (y, b))
+            ]
+            return inputs, out, e.params
+        raise Blocked
+
+    return found
+
+
+RULES["conv"] = _product_rule({(1, None): 1, (None, 4): 4, (0, 0): 0})
+RULES["conv_input"] = _product_rule({(1, None): 1, (None, 3): 4, (0, 0): 0, (4, 4): None})
+RULES["conv_weight"] = _product_rule({(1, 1): None, (4, None): 3, (None, 4): 4, (0, 0): 0})
