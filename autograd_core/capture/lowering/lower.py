@@ -12,10 +12,11 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.lowering.fusion import Fusion, Kernel, classify
 from autograd_core.capture.lowering.loops import Inexpressible, build
-from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped
+from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from kernels.loops import Access, Constant, Loop, Op, Store, merged
 from kernels.native.products import Product
+from kernels.native.text import TYPES
 from kernels.native.windows import (
     FEW,
     Gather,
@@ -76,7 +77,7 @@ class Lowered:
     tables: list[np.ndarray]
 
 
-PRODUCTS = ("matmul", "conv", "conv_input", "conv_weight")
+PRODUCTS = ("embed", "matmul", "conv", "conv_input", "conv_weight")
 
 
 def is_native(equation: Equation) -> bool:
@@ -89,7 +90,7 @@ def is_native(equation: Equation) -> bool:
     return (
         equation.primitive.name in PRODUCTS
         and len(dtypes) == 1
-        and dtypes <= {"f4", "f8"}
+        and (dtypes <= {"f4", "f8"} or (equation.primitive.name == "embed" and dtypes <= TYPES.keys()))
         and 0 < min(sizes)
         and max(sizes) < 2**31
     )
@@ -317,6 +318,12 @@ class _Lowering:
         fresh = self.fresh(x, order)
         self.copy(place, x.aval.shape, fresh)
         return fresh
+
+    def step_embed(self, equation: Equation) -> None:
+        (x,), out = equation.variables, equation.output
+        place = self.places[out] = self.fresh(out)
+        self.clear(place, out.aval.shape)
+        self.copy(self.place(x), x.aval.shape, sliced(place, equation.params["key"]))
 
     def step_matmul(self, equation: Equation) -> None:
         x, y = equation.inputs

@@ -298,6 +298,18 @@ def _slice(c: _Cutter, e: Equation) -> Found:
     return [c.slice(x, axis)], place, {"key": short}
 
 
+@rule("embed")
+def _embed(c: _Cutter, e: Equation) -> Found:
+    (x,) = e.variables
+    key, shape = e.params["key"], e.params["shape"]
+    axis = [a for a, k in enumerate(key) if not isinstance(k, int)][c.axes[x]]
+    n = shape[axis]
+    if key[axis] != (0, n, 1):
+        raise Blocked
+    short = tuple((0, c.length(n), 1) if a == axis else k for a, k in enumerate(key))
+    return [c.slice(x, c.axes[x])], axis, {"key": short, "shape": c.shortened(shape, axis)}
+
+
 @rule("sum")
 def _sum(c: _Cutter, e: Equation) -> Found:
     (x,) = e.variables

@@ -62,14 +62,14 @@ def moved(place: Place, shape: Sequence[int], equation: Equation) -> Place | Non
             spread[axis] = stride
         return Place(place.buffer, tuple(spread), place.offset)
     if name == "slice":
-        return _sliced(place, params["key"])
+        return sliced(place, params["key"])
     if name == "stop_gradient":
         return place
     found = reshaped(shape, strides, target)
     return None if found is None else Place(place.buffer, found, place.offset)
 
 
-def _sliced(place: Place, key: Sequence[Any]) -> Place:
+def sliced(place: Place, key: Sequence[Any]) -> Place:
     offset, kept = place.offset, []
     for entry, stride in zip(key, place.strides, strict=True):
         if isinstance(entry, int):

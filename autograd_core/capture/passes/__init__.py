@@ -13,10 +13,16 @@ from autograd_core.capture.passes.constants import fold_constants
 from autograd_core.capture.passes.dead import drop_dead
 from autograd_core.capture.passes.duplicates import merge_duplicates
 from autograd_core.capture.passes.expand import expand
+from autograd_core.capture.passes.pooling import expand_pooling
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (drop_dead, expand, fold_constants, simplify, merge_duplicates, drop_dead)
+PASSES: tuple[Pass, ...] = (
+    drop_dead,
+    expand,
+    expand_pooling,
+    drop_dead,
+    fold_constants, simplify, merge_duplicates, drop_dead)
 
 
 def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
