@@ -5,12 +5,13 @@ from __future__ import annotations
 import random as python_random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import update_wrapper
-from typing import Any, NamedTuple
+from functools import cached_property, partial, update_wrapper
+from typing import Any
 
 import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable, evaluate
+from autograd_core.capture.lowering.program import Program, can_compile
 from autograd_core.capture.passes import improve
 from autograd_core.capture.trace import capture
 from autograd_core.errors import AutogradError
@@ -19,13 +20,28 @@ from autograd_core.tensor import Aval, Tensor, asarray, aval_of
 from autograd_core.tree import tree_flatten, tree_paths, tree_unflatten
 
 
-class Captured(NamedTuple):
-    """What one kind of arguments led to."""
+class Captured:
+    """What one kind of arguments led to.
 
-    graph: Graph
-    structure: Any  # of the output
-    closed: bool  # whether no value traced outside is among the constants
-    improved: Graph
+    Args:
+        graph: what was captured.
+        structure: of the output.
+        closed: whether no value traced outside is among the constants, so that the graph stands for
+            itself.
+    """
+
+    def __init__(self, graph: Graph, structure: Any, closed: bool):
+        self.graph = graph
+        self.structure = structure
+        self.closed = closed
+
+    @cached_property
+    def program(self) -> Callable[[Sequence[Any]], list[Any]]:
+        """What runs the graph on plain arrays."""
+        improved = improve(self.graph)
+        if not can_compile(improved):
+            return partial(evaluate, improved)
+        return Program(improved)
 
 
 class jit:
@@ -68,8 +84,9 @@ class jit:
             captured = self._capture(call)
         leaves = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in call.leaves]
         traced = any(x.__class__ is Tensor and x.trace is not None for x in leaves)
-        graph = captured.graph if traced or not captured.closed else captured.improved
-        return tree_unflatten(captured.structure, evaluate(graph, leaves))
+        if traced or not captured.closed:
+            return tree_unflatten(captured.structure, evaluate(captured.graph, leaves))
+        return tree_unflatten(captured.structure, captured.program(leaves))
 
     def _capture(self, call: _Call) -> Captured:
         structure = None
@@ -84,7 +101,7 @@ class jit:
 
         with no_hidden_randomness(self.name):
             graph, closed = capture(flat, call.variables(), self.name)
-        captured = Captured(graph, structure, closed, improve(graph))
+        captured = Captured(graph, structure, closed)
         if closed:
             self._captured[call.key] = captured
         return captured

@@ -214,7 +214,7 @@ class _Nest:
                 self.store(store.access, offsets[n], value)
 
     def op(self, op: Op, values: Sequence[str], dtypes: Sequence[str]) -> str:
-        given = [self.dtype_of(x, dtypes, op) for x in op.inputs]
+        given = [self.dtype_of(x, k, dtypes, op) for k, x in enumerate(op.inputs)]
         inputs = [
             literal(x.value, d) if isinstance(x, Constant) else values[x]
             for x, d in zip(op.inputs, given, strict=True)
@@ -222,10 +222,12 @@ class _Nest:
         return _emit(self.w, op, inputs, given)
 
     @staticmethod
-    def dtype_of(x: int | Constant, dtypes: Sequence[str], op: Op) -> str:
+    def dtype_of(x: int | Constant, place: int, dtypes: Sequence[str], op: Op) -> str:
         """A constant has the dtype of what it stands beside."""
         if not isinstance(x, Constant):
             return dtypes[x]
+        if op.name == "where" and place == 0:
+            return "b1"
         beside = [dtypes[y] for y in op.inputs if not isinstance(y, Constant)]
         return beside[0] if op.name in COMPARISONS and beside else op.dtype
 

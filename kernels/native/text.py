@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 TYPES = {"f4": "float", "f8": "double", "i8": "i64", "i4": "i32", "b1": "i1"}
-IN_MEMORY = {**TYPES, "b1": "i8"}
-BYTES = {"f4": 4, "f8": 8, "i8": 8, "i4": 4, "b1": 1}
+"""What is computed with."""
+IN_MEMORY = {
+    **TYPES,
+    **{"b1": "i8", "i1": "i8", "i2": "i16", "u1": "i8", "u2": "i16", "u4": "i32", "u8": "i64"},
+    "f2": "half",
+}
+"""What is loaded, stored and copied."""
+BYTES = {code: int(code[1:]) for code in IN_MEMORY}
 
 
 def literal(value: float | int | bool, dtype: str) -> str:
@@ -18,7 +24,7 @@ def literal(value: float | int | bool, dtype: str) -> str:
         value = struct.unpack("f", struct.pack("f", value))[0]
     if dtype in ("f4", "f8"):
         return "0x" + struct.pack(">d", value).hex().upper()
-    return str(int(value))
+    return str(int(bool(value) if dtype == "b1" else value))
 
 
 @dataclass

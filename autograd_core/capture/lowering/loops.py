@@ -87,7 +87,7 @@ class LoopBuilder:
         if known is None:
             equation = self.fusion.makers[x]
             if self.fusion.kind(equation) == "view":
-                known = self.value(equation.inputs[0], self.through(equation, axes))
+                known = self.viewed(equation, axes)
             else:
                 shape = equation.output.aval.shape
                 inputs = [
@@ -97,6 +97,16 @@ class LoopBuilder:
                 known = emit(self.body, equation, inputs)
             self._known[x, axes] = known
         return known
+
+    def viewed(self, equation: Equation, axes: Axes) -> Value:
+        """The value of a view."""
+        source = self.fusion.source(equation.output)
+        try:
+            return self.value(equation.inputs[0], self.through(equation, axes))
+        except Inexpressible:
+            if not self.fusion.is_leaf(source, self.kernel.slot):
+                raise
+            return self.load(equation.output, axes)  # from a copy
 
     def load(self, x: Variable, axes: Axes) -> Value:
         known = self._known.get((x, axes))

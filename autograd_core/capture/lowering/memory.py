@@ -30,7 +30,8 @@ def plan(steps: Sequence[Step]) -> tuple[dict[Buffer, int], int]:
             if buffer.local:
                 memory.take(buffer)
         for buffer in ends.get(n, ()):
-            memory.give_back(buffer)
+            if buffer in memory.offsets:  # nobody writes an empty one
+                memory.give_back(buffer)
     return memory.offsets, memory.total
 
 

@@ -20,9 +20,11 @@ from autograd_core.capture.lowering.lower import (
 )
 from autograd_core.capture.lowering.mapping import Cut, cut
 from autograd_core.capture.lowering.memory import ALIGNMENT, plan
-from autograd_core.capture.lowering.places import Buffer, Place, dense
+from autograd_core.capture.lowering.places import Place, dense
+from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import improve
 from autograd_core.tensor import Tensor, box
+from kernels.cpu.lazy import numba_loads
 from kernels.cpu.threads import share, thread_count
 from kernels.native.program import Call, Native
 from kernels.native.text import BYTES
@@ -48,6 +50,13 @@ class Program:
         with self._lock:
             self._run(arrays, results)
         return list(map(box, results))
+
+
+def can_compile(graph: Graph) -> bool:
+    """Whether all values are of dtypes that programs can hold, and Numba's LLVM is to be used."""
+    variables = [*graph.inputs, *graph.constants]
+    variables += [y for e in graph.equations for y in e.outputs]
+    return numba_loads() and all(code(x.aval.dtype) in BYTES for x in variables)
 
 
 class Part:
@@ -92,7 +101,7 @@ class Part:
         for buffer, offset in step.operands:
             far = offset * BYTES[buffer.dtype]
             if buffer.local:
-                far += self.offsets[buffer]
+                far += self.offsets.get(buffer, 0)  # an empty one has no place
             places.append((self._first[buffer.role] + buffer.number, far))
         return Call(step.kernel, tuple(places))
 
@@ -139,8 +148,10 @@ class Part:
 
     def _array(self, place: Place, shape: tuple[int, ...], given: Sequence[Array]) -> Array:
         buffer, item = place.buffer, BYTES[place.buffer.dtype]
+        if 0 in shape:
+            return np.empty(shape, _dtype(buffer.dtype))
         memory = given[self._first[buffer.role] + buffer.number].reshape(-1).view(np.uint8)
-        start = self.offsets[buffer] if buffer.local else 0
+        start = self.offsets.get(buffer, 0) if buffer.local else 0
         strides = tuple(s * item for s in place.strides)
         return np.ndarray(shape, _dtype(buffer.dtype), memory, start + place.offset * item, strides)
 
@@ -223,5 +234,3 @@ def _walk(x: Variable, axis: int | None, turns: int) -> tuple[tuple[int, ...], i
         return strides, 0
     return strides, x.aval.shape[axis] // turns * strides[axis] * x.aval.dtype.itemsize
 
-
-del Buffer
