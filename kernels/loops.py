@@ -65,6 +65,10 @@ class Loop:
         return (x for x in self.body if isinstance(x, Access))
 
     @property
+    def ops(self) -> list[Op]:
+        return [x for x in self.body if isinstance(x, Op)]
+
+    @property
     def accesses(self) -> Iterator[Access]:
         yield from self.loads
         yield from (store.access for store in self.stores)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from typing import Any
 
+from kernels.native import cache
 from kernels.native.products import Registers
 
 
@@ -47,6 +49,21 @@ def compile_text(text: str) -> bytes:
     builder = binding.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
     return target.emit_object(module)
+
+
+def compiled(text: str) -> Any:
+    """An engine that holds the functions of a module's text, compiled or found in the cache: it must
+    outlive them."""
+    return load(cache.get(key_of(text), lambda: compile_text(text)))
+
+
+def key_of(text: str) -> str:
+    """Names what a text is compiled to: by the text, the processor, and the compiler."""
+    import llvmlite.binding as binding
+
+    features = binding.get_host_cpu_features().flatten()
+    host = (binding.get_host_cpu_name(), features, binding.llvm_version_info)
+    return hashlib.sha256(f"{host}\n{text}".encode()).hexdigest()
 
 
 def load(code: bytes) -> Any:

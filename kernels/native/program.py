@@ -1,4 +1,4 @@
-"""Programs: calls of kernels on fixed places of memory, compiled into one function."""
+"""Programs: calls of kernels on fixed places of memory, compiled into a few functions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from kernels.loops import Loop
 from kernels.native import maths, nests, products
-from kernels.native.machine import compile_text, load, machine, registers
+from kernels.native.machine import compiled, registers
 from kernels.native.products import Product, Tile, product_text, tile_text
-from kernels.native.text import Writer
+from kernels.native.text import BYTES, Writer
 from kernels.native.windows import Gather, GatherWeights, gather_text, weights_text
 
 Kernel = Loop | Product | Gather | GatherWeights
@@ -21,46 +21,55 @@ WRITERS = {Product: product_text, Gather: gather_text, GatherWeights: weights_te
 
 @dataclass(frozen=True)
 class Call:
-    """A kernel, and the places that it works on: pairs of a buffer's number and bytes behind its
-    start, in the order of the kernel's parameters."""
+    """A kernel, and the places that it works on: pairs of a slot of the table of pointers and bytes
+    behind the address in it, in the order of the kernel's parameters."""
 
     kernel: Kernel
     places: tuple[tuple[int, int], ...]
 
 
-class Native:
-    """Calls in turn, as one function of a table of pointers.
+@dataclass(frozen=True)
+class Routine:
+    """Calls in turn; `moves` says by how many bytes the addresses in some slots move from one turn
+    to the next."""
 
-    Args:
-        calls: the kernels to run.
-        steps: for each buffer by how many bytes it moves from one turn to the next.
+    calls: tuple[Call, ...]
+    moves: tuple[tuple[int, int], ...] = ()
+
+
+class Native:
+    """Routines as machine code.
+
+    Attributes:
+        run: for each routine a function `(table, first, last)`, which takes the turns from first to
+            below last.
     """
 
-    def __init__(self, calls: Sequence[Call], steps: Sequence[int]):
-        self.text = program_text(calls, steps)
-        self._engine = load(compile_text(self.text))
-        address = self._engine.get_function_address("run")
-        self.run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
-        """`run(table, first, last)`: the turns from first to below last."""
+    def __init__(self, routines: Sequence[Routine]):
+        self._engine = compiled(program_text(routines))
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        find = self._engine.get_function_address
+        self.run = [kind(find(f"routine{n}")) for n in range(len(routines))]
 
 
-def program_text(calls: Sequence[Call], steps: Sequence[int]) -> str:
+def program_text(routines: Sequence[Routine]) -> str:
     """The module of a program."""
     names: dict[Kernel, str] = {}
-    for call in calls:
-        names.setdefault(call.kernel, f"kernel{len(names)}")
+    for routine in routines:
+        for call in routine.calls:
+            names.setdefault(call.kernel, f"kernel{len(names)}")
     functions, tiles, used = [], dict[Tile, None](), set[str]()
     vectors = set[tuple[str, int]]()
     for kernel, name in names.items():
         if isinstance(kernel, Loop):
             functions.append(nests.nest_text(kernel, name))
-            used.update(f"{op.name}.{op.dtype}" for op in kernel.body if hasattr(op, "name"))
+            used.update(f"{op.name}.{op.dtype}" for op in kernel.ops)
             continue
         texts, needed = WRITERS[type(kernel)](kernel, name, registers())
         functions += texts
         tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
         vectors.add((kernel.dtype, registers().lanes(kernel.dtype)))
-    functions.append(_run(calls, steps, names))
+    functions += [_routine_text(r, f"routine{n}", names) for n, r in enumerate(routines)]
     functions += map(tile_text, tiles)
     for name in maths.FUNCTIONS:
         functions += [maths.text(name, d) for d in ("f4", "f8") if f"{name}.{d}" in used]
@@ -69,22 +78,45 @@ def program_text(calls: Sequence[Call], steps: Sequence[int]) -> str:
     return "\n\n".join(functions)
 
 
-def _run(calls: Sequence[Call], steps: Sequence[int], names: dict[Kernel, str]) -> str:
+def _routine_text(routine: Routine, name: str, names: dict[Kernel, str]) -> str:
     w = Writer()
-    bases = []
-    for number in range(len(steps)):
-        place = w.set(f"getelementptr ptr, ptr %table, i64 {number}")
-        bases.append(w.set(f"load ptr, ptr {place}"))
+    moves = dict(routine.moves)
+    bases = {}
+    for slot in sorted({slot for call in routine.calls for slot, _ in call.places}):
+        place = w.set(f"getelementptr ptr, ptr %table, i64 {slot}")
+        bases[slot] = w.set(f"load ptr, ptr {place}")
     with w.loop("%first", "%last") as turn:
-        here = [
-            w.set(f"getelementptr i8, ptr {base}, i64 {w.times(turn, step)}") if step else base
-            for base, step in zip(bases, steps, strict=True)
-        ]
-        for call in calls:
+        for slot, base in bases.items():
+            if slot in moves:
+                moved = w.times(turn, moves[slot])
+                bases[slot] = w.set(f"getelementptr i8, ptr {base}, i64 {moved}")
+        for call in routine.calls:
             given = (
-                f"ptr {w.set(f'getelementptr i8, ptr {here[b]}, i64 {far}') if far else here[b]}"
-                for b, far in call.places
+                f"ptr {w.set(f'getelementptr i8, ptr {bases[s]}, i64 {far}') if far else bases[s]}"
+                for s, far in call.places
             )
             w.do(f"call void @{names[call.kernel]}({', '.join(given)})")
-    text = w.function("run", "ptr %table, i64 %first, i64 %last")
+    text = w.function(name, "ptr %table, i64 %first, i64 %last")
     return text.replace("define internal", "define", 1)
+
+
+def work(kernel: Kernel) -> tuple[int, int]:
+    """Floating-point operations, and bytes read and written where nothing is in a cache."""
+    if isinstance(kernel, Loop):
+        size = kernel.size
+        reached = 0
+        for x in kernel.accesses:
+            entries = 1
+            for n, s in zip(kernel.shape, x.strides, strict=True):
+                entries *= n if s else 1
+            reached += entries * BYTES[x.dtype]
+        return size * len(kernel.ops), reached
+    if isinstance(kernel, Product):
+        item, stack = BYTES[kernel.dtype], kernel.flops // (2 * kernel.m * kernel.n * kernel.k)
+        m, n, k = kernel.m, kernel.n, kernel.k
+        return kernel.flops, item * stack * (m * k + k * n + m * n)
+    g, item = kernel.geometry, BYTES[kernel.dtype]
+    images = kernel.stack * g.images
+    pixels = images * g.size[0] * g.size[1] * g.channels + images * g.rows * kernel.n
+    weights = kernel.stack * len(g.taps) * g.channels * kernel.n
+    return kernel.flops, item * (pixels + weights)

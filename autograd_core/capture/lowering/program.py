@@ -1,8 +1,11 @@
-"""Programs: a graph as something to run."""
+"""Programs: a graph as something to run.
+
+All arrays that a program works on are named by slots of one table of pointers. Most of its entries
+never change; a call fills in those of its arguments and results, and runs the routines.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +14,9 @@ import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.lower import (
+    Lowered,
     NativeStep,
     PythonStep,
-    Step,
     Target,
     is_native,
     lower,
@@ -26,30 +29,14 @@ from autograd_core.capture.passes import improve
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.lazy import numba_loads
 from kernels.cpu.threads import share, thread_count
-from kernels.native.program import Call, Native
+from kernels.native.program import Call, Native, Routine, work
 from kernels.native.text import BYTES
 
 Array = np.ndarray
 
-
-class Program:
-    """A graph, lowered and compiled. Calls from several threads take turns."""
-
-    def __init__(self, graph: Graph):
-        self.graph = graph
-        self._lock = threading.Lock()
-        parts = cut(graph, is_native)
-        self._run = Part(graph).run if parts is None else InTurns(graph, parts).run
-
-    def __call__(self, args: Sequence[Any]) -> list[Tensor]:
-        arrays = [
-            np.ascontiguousarray(x.value if x.__class__ is Tensor else x, v.aval.dtype)
-            for x, v in zip(args, self.graph.inputs, strict=True)
-        ]
-        results = [np.empty(y.aval.shape, y.aval.dtype) for y in self.graph.outputs]
-        with self._lock:
-            self._run(arrays, results)
-        return list(map(box, results))
+SECONDS_PER_FLOP, SECONDS_PER_BYTE, SECONDS_PER_STEP = 1e-11, 1e-11, 3e-8
+WORTH_A_THREAD = 2e-4
+"""Seconds of work that are worth waking a thread for; estimated by the numbers above."""
 
 
 def can_compile(graph: Graph) -> bool:
@@ -59,42 +46,65 @@ def can_compile(graph: Graph) -> bool:
     return numba_loads() and all(code(x.aval.dtype) in BYTES for x in variables)
 
 
+class Slots:
+    """The slots of a program's table: first arguments, then results, then what never changes."""
+
+    def __init__(self, arguments: int, results: int):
+        self.results = arguments
+        self.fixed = arguments + results
+        self.arrays: list[Array] = []
+
+    def add(self, array: Array) -> int:
+        """The slot of an array that is the program's own."""
+        self.arrays.append(array)
+        return self.fixed + len(self.arrays) - 1
+
+
 class Part:
-    """Steps that run one after the other, once or in turns.
+    """A graph as steps over slots.
 
     Args:
-        graph: what they compute.
+        graph: what the steps compute.
+        inputs, outputs: the slots of its inputs and outputs.
         strides, targets: see `lower`.
-        moves: for each input and output, by how many bytes it moves from one turn to the next.
+        moves: by how many bytes an address in a slot moves from one turn to the next.
     """
 
     def __init__(
         self,
         graph: Graph,
+        slots: Slots,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
         strides: Sequence[tuple[int, ...]] | None = None,
         targets: Sequence[Target] | None = None,
-        moves: tuple[Sequence[int], Sequence[int]] | None = None,
+        moves: Sequence[tuple[int, int]] = (),
     ):
-        self.lowered = lower(graph, strides, targets)
+        self.lowered: Lowered = lower(graph, strides, targets)
         self.offsets, self.arena_bytes = plan(self.lowered.steps)
-        self._constants = [np.ascontiguousarray(x.value) for x in graph.constants.values()]
-        fixed = [0] * (len(self._constants) + len(self.lowered.tables))
-        into, out = moves or ([0] * len(graph.inputs), [0] * len(graph.outputs))
-        counts = {
-            "local": 1,
-            "argument": len(into),
-            "constant": len(self._constants),
-            "table": len(self.lowered.tables),
-            "result": len(out),
+        constants = [np.ascontiguousarray(x.value) for x in graph.constants.values()]
+        self.arena = slots.add(aligned(self.arena_bytes))
+        self._slots = {
+            "local": [self.arena],
+            "argument": list(inputs),
+            "constant": list(map(slots.add, constants)),
+            "table": list(map(slots.add, self.lowered.tables)),
+            "result": list(outputs),
         }
-        firsts = np.cumsum([0, *counts.values()]).tolist()
-        self._first = dict(zip(counts, firsts, strict=False))
-        steps = [0, *into, *fixed, *out]
-        self.segments = [
-            run if isinstance(run, PythonStep) else Native(list(map(self._call, run)), steps)
-            for run in _runs(self.lowered.steps)
-        ]
-        self._arenas: list[Array] = []
+        self._moves = tuple(moves)
+        self.items: list[PythonStep | Routine] = self._together()
+
+    def _together(self) -> list[PythonStep | Routine]:
+        """Steps between those in Python, as routines."""
+        items: list[PythonStep | list[Call]] = []
+        for step in self.lowered.steps:
+            if isinstance(step, PythonStep):
+                items.append(step)
+            elif items and isinstance(items[-1], list):
+                items[-1].append(self._call(step))
+            else:
+                items.append([self._call(step)])
+        return [x if isinstance(x, PythonStep) else Routine(tuple(x), self._moves) for x in items]
 
     def _call(self, step: NativeStep) -> Call:
         places = []
@@ -102,129 +112,203 @@ class Part:
             far = offset * BYTES[buffer.dtype]
             if buffer.local:
                 far += self.offsets.get(buffer, 0)  # an empty one has no place
-            places.append((self._first[buffer.role] + buffer.number, far))
+            places.append((self._slots[buffer.role][buffer.number], far))
         return Call(step.kernel, tuple(places))
 
-    def arena(self, number: int) -> Array:
-        """The memory of the thread of a number."""
-        while len(self._arenas) <= number:
-            memory = np.empty(self.arena_bytes + ALIGNMENT, np.uint8)
-            start = -memory.ctypes.data % ALIGNMENT
-            self._arenas.append(memory[start : start + self.arena_bytes])
-        return self._arenas[number]
+    @property
+    def seconds(self) -> float:
+        """About how long the steps take, once."""
+        total = 0.0
+        for step in self.lowered.steps:
+            if isinstance(step, NativeStep):
+                flops, reached = work(step.kernel)
+                total += max(flops * SECONDS_PER_FLOP, reached * SECONDS_PER_BYTE)
+            total += SECONDS_PER_STEP
+        return total
 
-    def run(
-        self,
-        arrays: Sequence[Array],
-        results: Sequence[Array],
-        turns: tuple[int, int] = (0, 1),
-        thread: int = 0,
-    ) -> None:
-        """Run the steps: all of them in each turn."""
-        arena = self.arena(thread)
-        given = [arena, *arrays, *self._constants, *self.lowered.tables, *results]
-        pointers = [x.__array_interface__["data"][0] for x in given]
-        table = (ctypes.c_void_p * len(pointers))(*pointers)
-        for segment in self.segments:
-            if isinstance(segment, Native):
-                segment.run(table, *turns)
-            else:
-                self._python(segment, given)
-
-    def _python(self, step: PythonStep, given: Sequence[Array]) -> None:
+    def python(self, step: PythonStep, arrays: Sequence[Array]) -> None:
+        """Run the kernel of a primitive; `arrays` are those of all slots."""
         values = []
         for x in step.inputs:
-            if not isinstance(x, tuple):
+            if isinstance(x, tuple):
+                place, shape, number = x
+                array = self._array(place, shape, arrays)
+                values.append(array.item() if number else array)
+            else:
                 values.append(x)
-                continue
-            place, shape, number = x
-            array = self._array(place, shape, given)
-            values.append(array.item() if number else array)
         primitive = step.equation.primitive
         found = primitive.kernel(*values, **step.equation.params)
         outs = found if primitive.multiple else (found,)
         for (place, shape), value in zip(step.outputs, outs, strict=True):
-            self._array(place, shape, given)[...] = value
+            self._array(place, shape, arrays)[...] = value
 
-    def _array(self, place: Place, shape: tuple[int, ...], given: Sequence[Array]) -> Array:
+    def _array(self, place: Place, shape: tuple[int, ...], arrays: Sequence[Array]) -> Array:
         buffer, item = place.buffer, BYTES[place.buffer.dtype]
+        dtype = np.dtype("?" if buffer.dtype == "b1" else buffer.dtype)
         if 0 in shape:
-            return np.empty(shape, _dtype(buffer.dtype))
-        memory = given[self._first[buffer.role] + buffer.number].reshape(-1).view(np.uint8)
+            return np.empty(shape, dtype)
+        memory = arrays[self._slots[buffer.role][buffer.number]].reshape(-1).view(np.uint8)
         start = self.offsets.get(buffer, 0) if buffer.local else 0
         strides = tuple(s * item for s in place.strides)
-        return np.ndarray(shape, _dtype(buffer.dtype), memory, start + place.offset * item, strides)
+        return np.ndarray(shape, dtype, memory, start + place.offset * item, strides)
 
 
-def _dtype(code: str) -> np.dtype:
-    return np.dtype("?" if code == "b1" else code)
+def aligned(size: int) -> Array:
+    """Bytes that begin where a cache line does."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]
 
 
-def _runs(steps: Sequence[Step]) -> list:
-    """Steps between those in Python, together."""
-    runs: list = []
-    for step in steps:
-        if isinstance(step, PythonStep):
-            runs.append(step)
-        elif runs and isinstance(runs[-1], list):
-            runs[-1].append(step)
+class Program:
+    """A graph, lowered and compiled. Calls from several threads take turns.
+
+    Where the graph can be cut along a mapped axis, its turns are shared between threads: each has
+    memory of its own, and sums of its own, which are added up in the order of the threads.
+    """
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self._lock = threading.Lock()
+        self._slots = Slots(len(graph.inputs), len(graph.outputs))
+        self._variables = {x: n for n, x in enumerate(graph.inputs)}
+        self.turn: Part | None = None
+        self.turns, self.threads = 1, 1
+        self._sums: list[Array] = []  # for each dtype what all turns are summed to, then by thread
+        parts = cut(graph, is_native)
+        results = [self._slots.results + n for n in range(len(graph.outputs))]
+        if parts is None:
+            self.before = Part(graph, self._slots, range(len(graph.inputs)), results)
+            self.after = None
         else:
-            runs.append([step])
-    return runs
+            self._cut(parts, results)
+        self._compile()
 
+    # Building ---------------------------------------------------------------------------------
 
-class InTurns:
-    """A graph that is cut along a mapped axis: threads share the turns."""
-
-    def __init__(self, graph: Graph, parts: Cut):
-        self.parts = parts
-        self.inputs = graph.inputs
-        self._constants = {x: np.ascontiguousarray(v.value) for x, v in graph.constants.items()}
-        self.before = Part(parts.before)
-        self.after = Part(parts.after)
+    def _cut(self, parts: Cut, results: Sequence[int]) -> None:
+        slots, variables = self._slots, self._variables
+        for x, value in self.graph.constants.items():
+            variables[x] = slots.add(np.ascontiguousarray(value.value))
+        for y in parts.before.outputs:
+            variables[y] = slots.add(np.empty(y.aval.shape, y.aval.dtype))
+        self.before = Part(parts.before, slots, self._of(parts.before.inputs), self._of(parts.before.outputs))
+        self._add_outputs_of_turns(parts)
+        inputs, outputs = self._of(parts.turn_inputs), self._of(parts.turn_outputs)
         into = [_walk(x, a, parts.turns) for x, a in zip(parts.turn_inputs, parts.in_axes, strict=True)]
         out = [_walk(y, a, parts.turns) for y, a in zip(parts.turn_outputs, parts.out_axes, strict=True)]
-        self.turn = Part(
-            improve(parts.turn),
-            [strides for strides, _ in into],
-            [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)],
-            ([move for _, move in into], [move for _, move in out]),
-        )
-        self._between = {
-            y: np.zeros(y.aval.shape, y.aval.dtype)
-            for y in (*parts.before.outputs, *parts.turn_outputs)
-        }
-        self._threads = min(thread_count(), parts.turns)
-        self._own = [self._results_of_thread(n) for n in range(self._threads)]
+        # A value may be read whole and in slices, so slices have slots of their own.
+        self._slices = [(slot, slots.add(slots_array(slots, slot))) for slot in inputs]
+        mine = [second for _, second in self._slices]
+        moves = [(s, m) for s, (_, m) in zip((*mine, *outputs), (*into, *out), strict=True) if m]
+        targets = [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)]
+        strides = [strides for strides, _ in into]
+        self.turns = parts.turns
+        self.turn = Part(improve(parts.turn), slots, mine, outputs, strides, targets, moves)
+        self.after = Part(parts.after, slots, self._of(parts.after.inputs), results)
+        if self.turn.seconds * self.turns > WORTH_A_THREAD:
+            self.threads = min(thread_count(), self.turns)
 
-    def _results_of_thread(self, number: int) -> list[Array]:
-        """What a thread writes to: sums of its own, slices of what all share."""
-        return [
-            self._between[y] if number == 0 or axis is not None else np.empty_like(self._between[y])
-            for y, axis in zip(self.parts.turn_outputs, self.parts.out_axes, strict=True)
+    def _of(self, variables: Sequence[Variable]) -> list[int]:
+        return [self._variables[x] for x in variables]
+
+    def _add_outputs_of_turns(self, parts: Cut) -> None:
+        """Arrays for what turns write; what they add up lies in one array for each dtype."""
+        self._summed: dict[np.dtype, list[tuple[int, int, int]]] = {}
+        for y, axis in zip(parts.turn_outputs, parts.out_axes, strict=True):
+            if axis is not None:
+                self._variables[y] = self._slots.add(np.empty(y.aval.shape, y.aval.dtype))
+                continue
+            placed = self._summed.setdefault(y.aval.dtype, [])
+            line = ALIGNMENT // y.aval.dtype.itemsize
+            start = -(-sum(placed[-1][1:]) // line) * line if placed else 0
+            slot = self._slots.add(np.empty(0))
+            placed.append((slot, start, y.aval.size))
+            self._variables[y] = slot
+
+    def _compile(self) -> None:
+        self._tables = np.zeros((self.threads, 0), np.uintp)
+        parts = [p for p in (self.before, self.turn, self.after) if p is not None]
+        routines = [item for part in parts for item in part.items if isinstance(item, Routine)]
+        native = Native(routines) if routines else None
+        runs = iter(native.run if native else ())
+        self._native = native  # which holds the code
+        self._stages = [
+            [(part, x, next(runs) if isinstance(x, Routine) else None) for x in part.items]
+            for part in parts
         ]
+        for dtype, placed in self._summed.items() if self.turn else ():
+            sums = np.empty((self.threads, sum(placed[-1][1:])), dtype)
+            self._sums.append(sums)
+            for slot, start, size in placed:
+                self._slots.arrays[slot - self._slots.fixed] = sums[0, start : start + size]
+        fixed = [x.ctypes.data for x in self._slots.arrays]
+        self._tables = np.tile(np.array([0] * self._slots.fixed + fixed, np.uintp), (self.threads, 1))
+        self._addresses = [int(row.ctypes.data) for row in self._tables]
+        self._own = []
+        for thread in range(1, self.threads):
+            assert self.turn is not None
+            self._own.append(aligned(self.turn.arena_bytes))
+            self._tables[thread, self.turn.arena] = self._own[-1].ctypes.data
+            for sums, placed in zip(self._sums, self._summed.values(), strict=True):
+                for slot, start, _ in placed:
+                    self._tables[thread, slot] = sums[thread, start:].ctypes.data
+        self._outputs = [(y.aval.shape, y.aval.dtype) for y in self.graph.outputs]
+        self._dtypes = [x.aval.dtype for x in self.graph.inputs]
 
-    def run(self, arrays: Sequence[Array], results: Sequence[Array]) -> None:
-        """Run all parts."""
-        values = {**self._between, **self._constants, **dict(zip(self.inputs, arrays, strict=True))}
-        take = lambda variables: [values[x] for x in variables]
-        self.before.run(arrays, take(self.parts.before.outputs))
-        given = take(self.parts.turn_inputs)
-        bounds = [self.parts.turns * n // self._threads for n in range(self._threads + 1)]
+    # Running ----------------------------------------------------------------------------------
 
-        def run(thread: int) -> None:
-            own = self._own[thread]
-            for y, axis in zip(own, self.parts.out_axes, strict=True):
-                if axis is None:
-                    y.fill(0)
-            self.turn.run(given, own, (bounds[thread], bounds[thread + 1]), thread)
+    def __call__(self, args: Sequence[Any]) -> list[Tensor]:
+        arrays = list(map(_plain, args, self._dtypes))
+        results = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        with self._lock:
+            self._run([*arrays, *results])
+        return list(map(box, results))
 
-        share(self._threads, run)
-        for more in self._own[1:]:
-            for total, y, axis in zip(self._own[0], more, self.parts.out_axes, strict=True):
-                if axis is None:
-                    total += y
-        self.after.run(take(self.parts.after.inputs), results)
+    def _run(self, given: list[Array]) -> None:
+        pointers = [x.__array_interface__["data"][0] for x in given]
+        self._tables[:, : len(pointers)] = pointers
+        if self.turn is None:
+            self._stage(0, given)
+            return
+        for slot, again in self._slices:
+            self._tables[:, again] = self._tables[0, slot]
+        self._stage(0, given)
+        for sums in self._sums:
+            sums.fill(0)
+        if self.threads == 1:
+            self._turns(0)
+        else:
+            share(self.threads, self._turns)
+            for sums in self._sums:
+                for more in sums[1:]:
+                    sums[0] += more
+        self._stage(2, given)
+
+    def _stage(self, number: int, given: list[Array]) -> None:
+        for part, item, run in self._stages[number]:
+            if run is None:
+                part.python(item, [*given, *self._slots.arrays])
+            else:
+                run(self._addresses[0], 0, 1)
+
+    def _turns(self, thread: int) -> None:
+        first, last = (self.turns * n // self.threads for n in (thread, thread + 1))
+        for _, _, run in self._stages[1]:
+            run(self._addresses[thread], first, last)
+
+
+def slots_array(slots: Slots, slot: int) -> Array:
+    """The array of a slot, or a stand-in where each call brings its own."""
+    return slots.arrays[slot - slots.fixed] if slot >= slots.fixed else np.empty(0)
+
+
+def _plain(x: Any, dtype: np.dtype) -> Array:
+    """An argument as an array without gaps."""
+    value = x.value if x.__class__ is Tensor else x
+    if value.__class__ is np.ndarray and value.flags.c_contiguous:
+        return value
+    return np.ascontiguousarray(value, dtype)
 
 
 def _walk(x: Variable, axis: int | None, turns: int) -> tuple[tuple[int, ...], int]:
