@@ -67,10 +67,17 @@ class Elementwise(Primitive):
             self.keep_both = tuple(map(max, self.keep_left, self.keep_right))
 
     def _shape(self, *avals: Any, **params: Any) -> Aval:
-        numbers = tuple(x.__class__ in PYTHON_NUMBERS for x in avals)
-        shapes = (() if n else x.shape for x, n in zip(avals, numbers, strict=True))
-        kinds = (x.__class__ if n else x.dtype for x, n in zip(avals, numbers, strict=True))
-        return Aval(np.broadcast_shapes(*shapes), self._dtype(*kinds, **params))
+        kinds, shapes = [], []
+        for x in avals:
+            if x.__class__ in PYTHON_NUMBERS:
+                kinds.append(x.__class__)
+            else:
+                kinds.append(x.dtype)
+                shapes.append(x.shape)
+        shape = shapes[0] if shapes and all(s == shapes[0] for s in shapes) else None
+        if shape is None:
+            shape = np.broadcast_shapes(*shapes)
+        return Aval(shape, self._dtype(*kinds, **params))
 
     @cache  # noqa: B019 - primitives live as long as the process
     def _dtype(self, *kinds: Any, **params: Any) -> np.dtype:

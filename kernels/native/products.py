@@ -49,6 +49,11 @@ class Tile:
     def vectors(self) -> int:
         return -(-self.columns // self.lanes)
 
+    @property
+    def text(self) -> str:
+        """The tile's function."""
+        return _tile_text(self)
+
 
 @dataclass(frozen=True)
 class Product:
@@ -82,7 +87,7 @@ def tile_shape(m: int, n: int, dtype: str, registers: Registers) -> tuple[int, i
     return tall, wide * lanes
 
 
-def tile_text(tile: Tile) -> str:
+def _tile_text(tile: Tile) -> str:
     """The function of a tile: `(a, row, step, b, next, c, line, k)`, strides in entries."""
     t, w = TYPES[tile.dtype], Writer()
     wide = f"<{tile.lanes} x {t}>"

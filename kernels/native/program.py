@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from kernels.loops import Loop
 from kernels.native import maths, nests, products
 from kernels.native.machine import compiled, registers
-from kernels.native.products import Product, Tile, product_text, tile_text
+from kernels.native.products import Product, Tile, product_text
 from kernels.native.text import BYTES, Writer
-from kernels.native.windows import Gather, GatherWeights, gather_text, weights_text
+from kernels.native.windows import Gather, GatherTile, GatherWeights, gather_text, weights_text
 
 Kernel = Loop | Product | Gather | GatherWeights
 
@@ -58,7 +58,7 @@ def program_text(routines: Sequence[Routine]) -> str:
     for routine in routines:
         for call in routine.calls:
             names.setdefault(call.kernel, f"kernel{len(names)}")
-    functions, tiles, used = [], dict[Tile, None](), set[str]()
+    functions, tiles, used = [], dict[Tile | GatherTile, None](), set[str]()
     vectors = set[tuple[str, int]]()
     for kernel, name in names.items():
         if isinstance(kernel, Loop):
@@ -70,7 +70,7 @@ def program_text(routines: Sequence[Routine]) -> str:
         tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
         vectors.add((kernel.dtype, registers().lanes(kernel.dtype)))
     functions += [_routine_text(r, f"routine{n}", names) for n, r in enumerate(routines)]
-    functions += map(tile_text, tiles)
+    functions += [tile.text for tile in tiles]
     for name in maths.FUNCTIONS:
         functions += [maths.text(name, d) for d in ("f4", "f8") if f"{name}.{d}" in used]
     functions.append(nests.declarations())

@@ -13,7 +13,7 @@ the idea; V. Dumoulin and F. Visin, A guide to convolution arithmetic, 2016, the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,20 +168,20 @@ def _row(w: Writer, where: str, number: str) -> _Rows:
     return _Rows(*found)
 
 
-def _entry(w: Writer, g: Geometry, dtype: str, row: _Rows, tap: tuple[str, str, str]) -> str:
-    """The address of a window's entry: in the image, or in the page of zeros."""
+def _entry(w: Writer, dtype: str, row: _Rows, tap: Sequence[str], size: Sequence[str]) -> str:
+    """The address of a window's entry: in the image of `size`, or in the page of zeros."""
     down = w.set(f"add i32 {row.down}, {tap[0]}")
     right = w.set(f"add i32 {row.right}, {tap[1]}")
     inside = w.set(
-        f"and i1 {w.set(f'icmp ult i32 {down}, {g.size[0]}')}, "
-        f"{w.set(f'icmp ult i32 {right}, {g.size[1]}')}"
+        f"and i1 {w.set(f'icmp ult i32 {down}, {size[0]}')}, "
+        f"{w.set(f'icmp ult i32 {right}, {size[1]}')}"
     )
     offset = w.set(f"sext i32 {w.set(f'add i32 {row.offset}, {tap[2]}')} to i64")
     place = w.set(f"getelementptr {TYPES[dtype]}, ptr %a, i64 {offset}")
     return w.set(f"select i1 {inside}, ptr {place}, ptr %zeros")
 
 
-def _taps(name: str, g: Geometry, dtype: str) -> str:
+def _taps(name: str, g: Geometry) -> str:
     """The taps as a table: rows and columns, entries in the image, entries in the weights."""
     rows = [
         f"[4 x i32] [i32 {t.down}, i32 {t.right}, i32 {t.down * g.line + t.right * g.pixel}, "
@@ -191,36 +191,67 @@ def _taps(name: str, g: Geometry, dtype: str) -> str:
     return f"@{name}.taps = internal constant [{len(rows)} x [4 x i32]] [{', '.join(rows)}]"
 
 
-def _tile_text(kernel: Gather, tile: Tile, name: str) -> str:
-    """`(a, zeros, table, b, c)`: a tile of rows at `table`."""
-    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
-    wide = f"<{tile.lanes} x {TYPES[dtype]}>"
+@dataclass(frozen=True)
+class GatherTile:
+    """A tile of a product with windows, or, with `weights`, of a sum over windows. Where `unit`, a
+    pixel's channels lie side by side."""
+
+    tile: Tile
+    unit: bool
+    weights: bool
+
+    @property
+    def name(self) -> str:
+        kind = "weights" if self.weights else "windows"
+        return f"{kind}_{'unit_' if self.unit else ''}{self.tile.name}"
+
+    @property
+    def text(self) -> str:
+        """The tile's function."""
+        return _weights_tile_text(self) if self.weights else _tile_text(self)
+
+
+POINTERS = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "b", "c", "taps"))
+SIZE = ("%height", "%width")
+
+
+def _sums(tile: Tile) -> list[list[Carried]]:
+    wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    return [[Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)]
+
+
+def _flat(sums: list[list[Carried]]) -> list[Carried]:
+    return [x for line in sums for x in line]
+
+
+def _tile_text(kernel: GatherTile) -> str:
+    """`(a, zeros, table, b, c, taps, tap count, channels, from channel to channel in a, in b, height,
+    width)`: a tile of the rows at `table`."""
+    tile, w = kernel.tile, Writer()
+    dtype, wide = tile.dtype, f"<{tile.lanes} x {TYPES[tile.dtype]}>"
     rows = [_row(w, "%table", str(i)) for i in range(tile.rows)]
-    sums = [
-        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
-    ]
-    flat = [x for line in sums for x in line]
-    with w.loop(0, len(g.taps), carried=flat) as t:
-        tap = _row(w, f"@{name}.taps", t)
-        starts = [_entry(w, g, dtype, row, tap[:3]) for row in rows]
+    sums = _sums(tile)
+    with w.loop(0, "%count", carried=_flat(sums)) as t:
+        tap = _row(w, "%taps", t)
+        starts = [_entry(w, dtype, row, tap[:3], SIZE) for row in rows]
         weights = w.at("%b", w.set(f"sext i32 {tap.target} to i64"), dtype)
         inner = [[Carried(wide, x.value) for x in line] for line in sums]
-        with w.loop(0, g.channels, carried=[x for line in inner for x in line]) as k:
-            far, right = w.times(k, g.channel), w.at(weights, w.times(k, kernel.b), dtype)
+        with w.loop(0, "%channels", carried=_flat(inner)) as k:
+            far = k if kernel.unit else w.set(f"mul nsw i64 {k}, %channel")
+            right = w.at(weights, w.set(f"mul nsw i64 {k}, %next"), dtype)
             columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
             for start, line in zip(starts, inner, strict=True):
                 entry = splat(w, tile, w.at(start, far, dtype))
                 for x, column in zip(line, columns, strict=True):
                     x.next = _fma(w, tile, entry, column, x.value)
-        for line, done in zip(sums, inner, strict=True):
-            for x, y in zip(line, done, strict=True):
-                x.next = y.next
+        for x, y in zip(_flat(sums), _flat(inner), strict=True):
+            x.next = y.next
     for row, line in zip(rows, sums, strict=True):
         target = w.at("%c", w.set(f"sext i32 {row.target} to i64"), dtype)
         for j, x in enumerate(line):
             store_vector(w, tile, target, j, x.next)
-    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "b", "c"))
-    return w.function(f"{name}.{tile.name}", parameters, "noinline")
+    more = "i64 %count, i64 %channels, i64 %channel, i64 %next, i32 %height, i32 %width"
+    return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 
 
 def _fma(w: Writer, tile: Tile, x: str, y: str, z: str) -> str:
@@ -230,30 +261,30 @@ def _fma(w: Writer, tile: Tile, x: str, y: str, z: str) -> str:
     )
 
 
-def _weights_tile_text(kernel: GatherWeights, tile: Tile, name: str) -> str:
-    """`(a, zeros, table, g, c, tap, rows)`: adds rows to a tile of channels × n of one tap."""
-    g, w, dtype = kernel.geometry, Writer(), kernel.dtype
-    wide = f"<{tile.lanes} x {TYPES[dtype]}>"
-    tap = _row(w, f"@{name}.taps", "%tap")
-    sums = [
-        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
-    ]
-    with w.loop(0, "%rows", carried=[x for line in sums for x in line]) as r:
+def _weights_tile_text(kernel: GatherTile) -> str:
+    """`(a, zeros, table, b, c, tap, rows, from channel to channel in a, in c, height, width)`: adds
+    rows to a tile of channels × n of one tap."""
+    tile, w = kernel.tile, Writer()
+    dtype, wide = tile.dtype, f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    tap = _row(w, "%taps", "0")
+    sums = _sums(tile)
+    with w.loop(0, "%rows", carried=_flat(sums)) as r:
         row = _row(w, "%table", r)
-        start = _entry(w, g, dtype, row, tap[:3])
-        right = w.at("%g", w.set(f"sext i32 {row.target} to i64"), dtype)
+        start = _entry(w, dtype, row, tap[:3], SIZE)
+        right = w.at("%b", w.set(f"sext i32 {row.target} to i64"), dtype)
         columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
         for i, line in enumerate(sums):
-            entry = splat(w, tile, w.at(start, str(i * g.channel), dtype))
+            far = str(i) if kernel.unit else w.set(f"mul nsw i64 {i}, %channel")
+            entry = splat(w, tile, w.at(start, far, dtype))
             for x, column in zip(line, columns, strict=True):
                 x.next = _fma(w, tile, entry, column, x.value)
     for i, line in enumerate(sums):
-        target = w.at("%c", str(i * kernel.n), dtype)
+        target = w.at("%c", w.set(f"mul nsw i64 {i}, %line"), dtype)
         for j, x in enumerate(line):
             old = load_vector(w, tile, target, j)
             store_vector(w, tile, target, j, w.set(f"fadd {wide} {x.next}, {old}"))
-    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "g", "c"))
-    return w.function(f"{name}.{tile.name}", f"{parameters}, i64 %tap, i64 %rows", "noinline")
+    more = "i64 %rows, i64 %channel, i64 %line, i32 %height, i32 %width"
+    return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 
 
 def _copy_text(kernel: Gather | GatherWeights, name: str) -> str:
@@ -265,7 +296,7 @@ def _copy_text(kernel: Gather | GatherWeights, name: str) -> str:
         target = w.at("%scratch", w.times(r, width), dtype)
         for i, t in enumerate(g.taps):
             tap = (str(t.down), str(t.right), str(t.down * g.line + t.right * g.pixel))
-            start = _entry(w, g, dtype, row, tap)
+            start = _entry(w, dtype, row, tap, tuple(map(str, g.size)))
             for k in range(g.channels):
                 place = w.at(start, str(k * g.channel), dtype)
                 value = w.set(f"load {TYPES[dtype]}, ptr {place}")
@@ -291,10 +322,12 @@ def _each_group(
                 body(moved, count * g.rows)
 
 
-def gather_text(kernel: Gather, name: str, registers: Registers) -> tuple[list[str], set[Tile]]:
+def gather_text(
+    kernel: Gather, name: str, registers: Registers
+) -> tuple[list[str], set[Tile | GatherTile]]:
     """The function `name(a, b, c, table, zeros[, scratch])`, what it needs, and shared tiles."""
     g, w, dtype = kernel.geometry, Writer(), kernel.dtype
-    own, shared = dict[Tile, None](), set[Tile]()
+    shared = set[Tile | GatherTile]()
     lanes = registers.lanes(dtype)
     tall, wide = tile_shape(g.group * g.rows, kernel.n, dtype, registers)
     width = len(g.taps) * g.channels
@@ -322,25 +355,28 @@ def gather_text(kernel: Gather, name: str, registers: Registers) -> tuple[list[s
                 f"i64 {kernel.b}, ptr {there}, i64 {kernel.c_image // g.rows}, i64 {width})"
             )
             return
-        own[tile] = None
+        gathered = GatherTile(tile, g.channel == 1, weights=False)
+        shared.add(gathered)
         rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
-        given = f"ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}"
-        w.do(f"call void @{name}.{tile.name}({given})")
+        w.do(
+            f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}, "
+            f"ptr @{name}.taps, i64 {len(g.taps)}, i64 {g.channels}, i64 {g.channel}, "
+            f"i64 {kernel.b}, i32 {g.size[0]}, i32 {g.size[1]})"
+        )
 
     _each_group(w, kernel, (g.image, 0, kernel.c_image), group)
     names = ["a", "b", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
     texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
-    texts += [_tile_text(kernel, tile, name) for tile in own]
-    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g, dtype))
+    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g))
     return texts, shared
 
 
 def weights_text(
     kernel: GatherWeights, name: str, registers: Registers
-) -> tuple[list[str], set[Tile]]:
+) -> tuple[list[str], set[Tile | GatherTile]]:
     """The function `name(a, g, c, table, zeros[, scratch])`, what it needs, and shared tiles."""
     g, w, dtype = kernel.geometry, Writer(), kernel.dtype
-    own, shared = dict[Tile, None](), set[Tile]()
+    shared = set[Tile | GatherTile]()
     lanes = registers.lanes(dtype)
     width = len(g.taps) * g.channels
     channels = width if kernel.copies else g.channels
@@ -374,17 +410,21 @@ def weights_text(
                 f"i64 {kernel.g_row}, ptr {target}, i64 {kernel.n}, i64 {depth})"
             )
             return
-        own[tile] = None
+        gathered = GatherTile(tile, g.channel == 1, weights=True)
+        shared.add(gathered)
         rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {first}")
         here = w.at(a, w.times(mm, g.channel), dtype)
-        given = f"ptr {here}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}"
-        w.do(f"call void @{name}.{tile.name}({given}, i64 {tap}, i64 {depth})")
+        taps = w.set(f"getelementptr [4 x i32], ptr @{name}.taps, i64 {tap}")
+        w.do(
+            f"call void @{gathered.name}(ptr {here}, ptr %zeros, ptr {rows}, ptr {right}, "
+            f"ptr {target}, ptr {taps}, i64 {depth}, i64 {g.channel}, i64 {kernel.n}, "
+            f"i32 {g.size[0]}, i32 {g.size[1]})"
+        )
 
     _each_group(w, kernel, (g.image, kernel.g_image, 0), group)
     names = ["a", "g", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
     texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
-    texts += [_weights_tile_text(kernel, tile, name) for tile in own]
-    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g, dtype))
+    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g))
     return texts, shared
 
 

@@ -112,12 +112,13 @@ class _Cutter:
             rule = _elementwise
         if rule is None or not self.native(equation):
             raise Blocked
-        known = len(self.equations), dict(self.inputs), dict(self.inner), dict(self.constants)
+        known, given = len(self.equations), len(self.inputs)
         try:
             inputs, axis, params = rule(self, equation)
         except Blocked:
-            del self.equations[known[0] :]
-            _, self.inputs, self.inner, self.constants = known
+            del self.equations[known:]
+            while len(self.inputs) > given:
+                self.inputs.popitem()
             raise
         self.note(equation.primitive, inputs, params, equation.outputs)
         if axis is None:
@@ -197,11 +198,11 @@ class _Cutter:
             self.constants,
         )
         outside = {x for x, _ in self.inputs}
-        made = {y for e in self.before for y in e.outputs}
+        made = [y for e in self.before for y in e.outputs]
         given = {*self.graph.inputs, *self.graph.constants}
         before_outputs = [y for y in made if y in outside or y in wanted]
         before = self.part(self.before, list(self.graph.inputs), before_outputs)
-        after_inputs = [x for x in wanted if x not in given and x not in self.late]
+        after_inputs = [y for y in (*made, *outputs) if y in wanted]
         after = self.part(self.after, [*self.graph.inputs, *after_inputs], self.graph.outputs)
         return Cut(
             check(before),
