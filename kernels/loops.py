@@ -97,6 +97,18 @@ def merged(loop: Loop) -> Loop:
     return loop
 
 
+def split(loop: Loop, axis: int, inner: int) -> Loop:
+    """The same loop with an axis of length n as two, of n / inner and inner."""
+    shape = loop.shape
+
+    def change(x: Access) -> Access:
+        s = x.strides[axis]
+        return replace(x, strides=(*x.strides[:axis], inner * s, s, *x.strides[axis + 1 :]))
+
+    shape = (*shape[:axis], shape[axis] // inner, inner, *shape[axis + 1 :])
+    return _mapped(loop, shape, change)
+
+
 def _merge(loop: Loop, axis: int) -> Loop:
     shape = loop.shape
     return _mapped(

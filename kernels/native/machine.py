@@ -44,8 +44,8 @@ def compile_text(text: str) -> bytes:
     target = machine()
     module = binding.parse_assembly(f'target triple = "{target.triple}"\n{text}')
     module.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.slp_vectorization = True
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = True
     builder = binding.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
     return target.emit_object(module)

@@ -12,8 +12,10 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.lowering.fusion import Fusion, Kernel, classify
 from autograd_core.capture.lowering.loops import Inexpressible, build
+
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
+from autograd_core.capture.lowering.sums import in_blocks
 from kernels.loops import Access, Constant, Loop, Op, Store, merged
 from kernels.native.products import Product
 from kernels.native.text import TYPES
@@ -29,10 +31,6 @@ from kernels.native.windows import (
     table,
     transposed_windows,
 )
-
-DEEPEST_SUM = 1024
-"""Terms that a loop adds up one after the other, at most, before they join a total."""
-
 
 Kernels = Loop | Product | Gather | GatherWeights
 
@@ -260,7 +258,8 @@ class _Lowering:
         self.add_loop(fused.loop, fused.buffers)
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
-        loop = merged(loop)
+        buffers = list(buffers)
+        loop, totals = in_blocks(merged(loop), buffers)
         reads = [buffers[x.buffer] for x in loop.loads]
         writes = [buffers[x.access.buffer] for x in loop.stores]
         # Offsets become part of the operands, so that equal loops are one function.
@@ -274,6 +273,8 @@ class _Lowering:
         stores = tuple(replace(s, access=renumbered(s.access)) for s in loop.stores)
         loop = Loop(loop.shape, body, stores)
         self.steps.append(NativeStep(loop, list(operands), reads, writes))
+        for total, of in totals:
+            self.add_loop(total, of)
 
     def copy(
         self, source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
