@@ -235,7 +235,7 @@ def _tile_text(kernel: GatherTile) -> str:
         tap = _row(w, "%taps", t)
         starts = [_entry(w, dtype, row, tap[:3], SIZE) for row in rows]
         weights = w.at("%b", w.set(f"sext i32 {tap.target} to i64"), dtype)
-        inner = [[Carried(wide, x.value) for x in line] for line in sums]
+        inner = _sums(tile)
         with w.loop(0, "%channels", carried=_flat(inner)) as k:
             far = k if kernel.unit else w.set(f"mul nsw i64 {k}, %channel")
             right = w.at(weights, w.set(f"mul nsw i64 {k}, %next"), dtype)
@@ -245,7 +245,7 @@ def _tile_text(kernel: GatherTile) -> str:
                 for x, column in zip(line, columns, strict=True):
                     x.next = _fma(w, tile, entry, column, x.value)
         for x, y in zip(_flat(sums), _flat(inner), strict=True):
-            x.next = y.next
+            x.next = w.set(f"fadd {wide} {x.value}, {y.next}")
     for row, line in zip(rows, sums, strict=True):
         target = w.at("%c", w.set(f"sext i32 {row.target} to i64"), dtype)
         for j, x in enumerate(line):
