@@ -61,6 +61,8 @@ def call(function: Call, args: Sequence[Any]) -> tuple:
     lowered = tuple(map(trace.lower, args))
     if isinstance(trace, Reverse):
         return _record(trace, function, args, lowered)
+    if not isinstance(trace, Forward | Batching):
+        return trace.process_call(function.run, tuple(args))
     trace.check_live()
     with _closed(trace, function):
         if isinstance(trace, Forward):

@@ -175,6 +175,10 @@ class Interpreter:
         """Apply `primitive` to `args`, of which at least one is traced here."""
         raise NotImplementedError
 
+    def process_call(self, run: Callable[..., tuple], args: tuple) -> tuple:
+        """Apply a function that has rules of its own, which mean nothing here, to `args`."""
+        raise NotImplementedError
+
     def process1(self, primitive: Any, x: Tensor) -> Tensor:
         """`process` for an elementwise primitive of one argument; a place to be fast."""
         return self.process(primitive, (x,), {})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from autograd_core.capture.graph import Equation, Graph, Variable, abstract, check, output_avals
 from autograd_core.declare import Elementwise
@@ -12,11 +15,33 @@ from autograd_core.primitive import Interpreter, Primitive, explain, new_level
 from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
 from autograd_core.tensor import Tensor, asarray, aval_of, box
 
+OURS = 3
+"""References to an array that only a graph's constant holds: the tensor's, a variable's, and that of
+the question itself."""
+
+
+class Captured(NamedTuple):
+    """What a function did.
+
+    Attributes:
+        graph: its equations.
+        extra: further inputs of the graph: values from outside that somebody else may write to.
+        closed: whether the graph stands for itself: whether no constant in it is traced by a
+            transform outside.
+        calls: whether functions with rules of their own (`checkpoint`, `custom_vjp`) were called,
+            whose rules the graph does not know.
+    """
+
+    graph: Graph
+    extra: list[Tensor]
+    closed: bool
+    calls: bool
+
 
 class Capture(Interpreter):
     """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
 
-    __slots__ = ("_variables", "constants", "equations", "inputs", "mapped", "name")
+    __slots__ = ("_variables", "calls", "constants", "equations", "inputs", "mapped", "name")
 
     def __init__(self, level: int, name: str):
         super().__init__(level)
@@ -25,6 +50,7 @@ class Capture(Interpreter):
         self.equations: list[Equation] = []
         self.constants: dict[Variable, Tensor] = {}
         self.mapped: list[list[Variable]] = []
+        self.calls = False
         self._variables: dict[int, Variable] = {}  # of constants, by the identity of their arrays
 
     def input(self, variable: Variable) -> Tensor:
@@ -47,6 +73,11 @@ class Capture(Interpreter):
         self.equations.append(Equation(primitive, inputs, params, outputs))
         tensors = tuple(map(self.tensor, outputs))
         return tensors if primitive.multiple else tensors[0]
+
+    def process_call(self, run: Callable[..., tuple], args: tuple) -> tuple:
+        self.check_live()
+        self.calls = True
+        return run(*args)
 
     def atom(self, x: Any) -> Any:
         """What an equation says of an argument: its variable, or the Python number that it is."""
@@ -88,21 +119,39 @@ def _is_number(atom: Any) -> bool:
 
 def capture(
     f: Callable[..., Sequence[Any]], inputs: Sequence[Variable], name: str = "jit"
-) -> tuple[Graph, bool]:
+) -> Captured:
     """The graph of a function of tensors that returns a sequence of tensors.
 
     Args:
         f: called once, with a traced tensor for each of `inputs`.
         inputs: fresh variables.
         name: of the transform, for errors.
-
-    Returns:
-        The graph, and whether it stands for itself: whether no constant in it is traced by a
-        transform outside.
     """
     with new_level(lambda level: Capture(level, name)) as trace:
         outs = [asarray(y) for y in f(*map(trace.input, inputs))]
         outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
-    graph = Graph(trace.inputs, trace.equations, outputs, trace.constants, trace.mapped)
-    closed = all(x.trace is None for x in graph.constants.values())
-    return check(graph), closed
+    del outs
+    constants, shared = trace.constants, []
+    for variable in list(constants):
+        if _shared(constants[variable]):
+            shared.append((variable, constants.pop(variable)))
+    trace.inputs.extend(variable for variable, _ in shared)
+    graph = Graph(trace.inputs, trace.equations, outputs, constants, trace.mapped)
+    extra = [tensor for _, tensor in shared]
+    closed = all(x.trace is None for x in (*constants.values(), *extra))
+    return Captured(check(graph), extra, closed, trace.calls)
+
+
+def _shared(tensor: Tensor) -> bool:
+    """Whether somebody else may write to the array of a tensor from outside.
+
+    Such values are read in every call, as arguments are, and not only when they are captured.
+    """
+    if tensor.trace is not None:
+        return False
+    array = tensor.value
+    while isinstance(array, np.ndarray) and array.base is not None:
+        if sys.getrefcount(array) > OURS + 1:
+            return True
+        array = array.base
+    return isinstance(array, np.ndarray) and sys.getrefcount(array) > OURS

@@ -7,7 +7,7 @@ never change; a call fills in those of its arguments and results, and runs the r
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,13 @@ class Part:
                 items.append([self._call(step)])
         return [x if isinstance(x, PythonStep) else Routine(tuple(x), self._moves) for x in items]
 
+    def alone(self) -> list[PythonStep | Routine]:
+        """The steps, each by itself."""
+        return [
+            x if isinstance(x, PythonStep) else Routine((self._call(x),), self._moves)
+            for x in self.lowered.steps
+        ]
+
     def _call(self, step: NativeStep) -> Call:
         places = []
         for buffer, offset in step.operands:
@@ -165,10 +172,15 @@ class Program:
 
     Where the graph can be cut along a mapped axis, its turns are shared between threads: each has
     memory of its own, and sums of its own, which are added up in the order of the threads.
+
+    Args:
+        graph: improved.
+        empty: `empty(shape, dtype)` makes the arrays of results.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, empty: Callable[..., Array] = np.empty):
         self.graph = graph
+        self._empty = empty
         self._lock = threading.Lock()
         self._slots = Slots(len(graph.inputs), len(graph.outputs))
         self._variables = {x: n for n, x in enumerate(graph.inputs)}
@@ -256,11 +268,29 @@ class Program:
         self._outputs = [(y.aval.shape, y.aval.dtype) for y in self.graph.outputs]
         self._dtypes = [x.aval.dtype for x in self.graph.inputs]
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What is done in each call, and what in each turn."""
+        parts = {"before": self.before, "turn": self.turn, "after": self.after}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are, those of a turn once."""
+        return sum(len(part.lowered.steps) for part in self.parts.values())
+
+    @property
+    def bytes(self) -> int:
+        """Memory beside arguments and results: of all threads, of what lies between the parts, and
+        of constants."""
+        fixed = sum(x.nbytes for x in self._slots.arrays)
+        return fixed + sum(x.nbytes for x in self._own) + sum(x.nbytes for x in self._sums)
+
     # Running ----------------------------------------------------------------------------------
 
     def __call__(self, args: Sequence[Any]) -> list[Tensor]:
         arrays = list(map(_plain, args, self._dtypes))
-        results = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        results = [self._empty(shape, dtype) for shape, dtype in self._outputs]
         with self._lock:
             self._run([*arrays, *results])
         return list(map(box, results))
@@ -284,6 +314,34 @@ class Program:
                 for more in sums[1:]:
                     sums[0] += more
         self._stage(2, given)
+
+    def one_by_one(self, args: Sequence[Any]) -> list[Callable[[], None]]:
+        """The steps as functions of their own, on these arguments, to be called in this order."""
+        arrays = list(map(_plain, args, self._dtypes))
+        results = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        table = self._tables[0].copy()
+        given = [*arrays, *results]
+        table[: len(given)] = [x.ctypes.data for x in given]
+        for slot, again in self._slices if self.turn else ():
+            table[again] = table[slot]
+        alone = [
+            (part, item, turns)
+            for name, part in self.parts.items()
+            for item in part.alone()
+            for turns in [self.turns if name == "turn" else 1]
+        ]
+        native = Native([item for _, item, _ in alone if isinstance(item, Routine)])
+        runs = iter(native.run)
+        everything = [*given, *self._slots.arrays]
+
+        def function(part: Part, item: PythonStep | Routine, turns: int) -> Callable[[], None]:
+            if isinstance(item, PythonStep):
+                return lambda: part.python(item, everything)
+            run = next(runs)
+            # Through `native` and `table`, which have to stay as long as the function does.
+            return lambda: run(table.ctypes.data, 0, turns) if native else None
+
+        return [function(*x) for x in alone]
 
     def _stage(self, number: int, given: list[Array]) -> None:
         for part, item, run in self._stages[number]:

@@ -1,0 +1,147 @@
+"""What a program does, as a table: its steps, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autograd_core.capture.lowering.lower import NativeStep, PythonStep
+from autograd_core.capture.lowering.program import Program
+from kernels.loops import Loop
+from kernels.native.products import Product
+from kernels.native.program import work
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """One step.
+
+    Attributes:
+        part: "before", "turn" or "after": turns are run once for each index of the mapped axis.
+        what: what the step does.
+        flops: floating-point operations in all turns.
+        bytes: read and written in all turns, where nothing is in a cache.
+        seconds: measured in all turns, on one thread; None where it was not asked for.
+    """
+
+    part: str
+    what: str
+    flops: int
+    bytes: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The steps of a program, and their sums. Printing it gives the table.
+
+    Attributes:
+        name: of the function.
+        steps: in the order in which they run.
+        turns: how often those of the part "turn" run.
+        threads: which share the turns.
+        memory: bytes that the program holds beside arguments and results.
+        buffers: how many values lie in memory at some time.
+    """
+
+    name: str
+    steps: tuple[StepCost, ...]
+    turns: int
+    threads: int
+    memory: int
+    buffers: int
+
+    @property
+    def flops(self) -> int:
+        """All floating-point operations of one call."""
+        return sum(step.flops for step in self.steps)
+
+    @property
+    def product_flops(self) -> int:
+        """Those of products and convolutions."""
+        kinds = ("product", "convolution")
+        return sum(step.flops for step in self.steps if step.what.startswith(kinds))
+
+    @property
+    def bytes(self) -> int:
+        """All bytes that steps read and write in one call."""
+        return sum(step.bytes for step in self.steps)
+
+    @property
+    def seconds(self) -> float | None:
+        """The sum of the steps' times, where they were measured."""
+        times = [step.seconds for step in self.steps]
+        return None if None in times else sum(t for t in times if t is not None)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.name}: {len(self.steps)} steps, {self.flops / 1e9:.3g} GFLOP "
+            f"({self.product_flops / 1e9:.3g} in products), {self.bytes / 1e6:.4g} MB read and "
+            f"written, {self.buffers} buffers in {self.memory / 1e6:.4g} MB; "
+            f"{self.turns} turn{'s' * (self.turns != 1)} on {self.threads} "
+            f"thread{'s' * (self.threads != 1)}"
+        )
+        timed = self.seconds is not None
+        lines = [head, f"{'part':7}{'MFLOP':>10}{'MB':>10}{'ms' if timed else '':>10}  what"]
+        for s in self.steps:
+            spent = f"{s.seconds * 1e3:10.4f}" if s.seconds is not None else " " * 10
+            lines.append(f"{s.part:7}{s.flops / 1e6:10.4g}{s.bytes / 1e6:10.4g}{spent}  {s.what}")
+        return "\n".join(lines)
+
+
+def explain(program: Program, name: str, arrays: Sequence[np.ndarray] | None) -> Explanation:
+    """What a program does.
+
+    Args:
+        arrays: the arguments of a call, to measure its steps with.
+    """
+    steps, buffers = [], 0
+    for part_name, part in program.parts.items():
+        turns = program.turns if part_name == "turn" else 1
+        buffers += len(part.offsets)
+        for step in part.lowered.steps:
+            flops, reached = work(step.kernel) if isinstance(step, NativeStep) else (0, 0)
+            steps.append(StepCost(part_name, describe(step), flops * turns, reached * turns))
+    if arrays is not None:
+        times = _measured(program, arrays)
+        steps = [StepCost(s.part, s.what, s.flops, s.bytes, t) for s, t in zip(steps, times, strict=True)]
+    return Explanation(
+        name, tuple(steps), program.turns, program.threads, program.bytes, buffers
+    )
+
+
+def describe(step: NativeStep | PythonStep) -> str:
+    """A step in words."""
+    if isinstance(step, PythonStep):
+        shapes = [list(x[1]) if isinstance(x, tuple) else x for x in step.inputs]
+        return f"{step.equation.primitive.name} (NumPy) of {', '.join(map(str, shapes))}"
+    kernel = step.kernel
+    if isinstance(kernel, Loop):
+        names = [op.name for op in kernel.ops]
+        kinds = [store.reduce for store in kernel.stores if store.reduce]
+        said = " ".join(names[:8]) + (" …" if len(names) > 8 else "") or "copy"
+        gathered = f" → {' '.join(kinds)}" if kinds else ""
+        return f"loop {list(kernel.shape)}: {said}{gathered}"
+    if isinstance(kernel, Product):
+        stack = f"{list(kernel.stack)} of " if kernel.stack else ""
+        return f"product {stack}{kernel.m}×{kernel.k} by {kernel.k}×{kernel.n}"
+    g = kernel.geometry
+    return (
+        f"convolution ({type(kernel).__name__}) of {kernel.stack * g.images} images of "
+        f"{g.size[0]}×{g.size[1]}×{g.channels}, {len(g.taps)} taps, {kernel.n} channels out"
+    )
+
+
+def _measured(program: Program, arrays: Sequence[np.ndarray]) -> list[float]:
+    """Seconds for each step in all turns: the least of several runs."""
+    runs = program.one_by_one(arrays)
+    best = [float("inf")] * len(runs)
+    for _ in range(3):
+        for n, run in enumerate(runs):
+            start = time.perf_counter()
+            run()
+            best[n] = min(best[n], time.perf_counter() - start)
+    return best
