@@ -7,6 +7,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 """
 
 from autograd_core import errors, nn, ops, optim, random, tree
+from autograd_core.capture import jit
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.errors import (
@@ -69,6 +70,7 @@ __all__ = [
     "hvp",
     "jacfwd",
     "jacrev",
+    "jit",
     "jvp",
     "linearize",
     "nn",

@@ -209,8 +209,10 @@ class Checkpoint(Call):
         return self.run(*args), None
 
     def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+        from autograd_core.ops.structural import after
+
         on_floats, places = _on_floats(self.run, args)
-        _, pull = transforms.vjp(on_floats, *(args[i] for i in places))
+        _, pull = transforms.vjp(on_floats, *(after(args[i], cts[0]) for i in places))
         return _spread(pull(cts), places, len(args))
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:

@@ -67,7 +67,8 @@ class Elementwise(Primitive):
             self.keep_both = tuple(map(max, self.keep_left, self.keep_right))
 
     def _shape(self, *avals: Any, **params: Any) -> Aval:
-        kinds, shapes = [], []
+        kinds: list[Any] = []
+        shapes: list[tuple[int, ...]] = []
         for x in avals:
             if x.__class__ in PYTHON_NUMBERS:
                 kinds.append(x.__class__)

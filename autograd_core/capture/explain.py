@@ -107,10 +107,10 @@ def explain(program: Program, name: str, arrays: Sequence[np.ndarray] | None) ->
             steps.append(StepCost(part_name, describe(step), flops * turns, reached * turns))
     if arrays is not None:
         times = _measured(program, arrays)
-        steps = [StepCost(s.part, s.what, s.flops, s.bytes, t) for s, t in zip(steps, times, strict=True)]
-    return Explanation(
-        name, tuple(steps), program.turns, program.threads, program.bytes, buffers
-    )
+        steps = [
+            StepCost(s.part, s.what, s.flops, s.bytes, t) for s, t in zip(steps, times, strict=True)
+        ]
+    return Explanation(name, tuple(steps), program.turns, program.threads, program.bytes, buffers)
 
 
 def describe(step: NativeStep | PythonStep) -> str:

@@ -33,7 +33,7 @@ class Variable:
         return f"<variable {self.aval.dtype}{list(self.aval.shape)}>"
 
 
-Atom = Variable | int | float | bool
+Atom = Any
 """What an equation is applied to: a variable, or a Python number."""
 
 
@@ -54,7 +54,7 @@ class Equation(NamedTuple):
     @property
     def variables(self) -> Iterator[Variable]:
         """The inputs that are variables."""
-        return (x for x in self.inputs if x.__class__ is Variable)  # type: ignore[misc]
+        return (x for x in self.inputs if x.__class__ is Variable)
 
 
 @dataclass

@@ -145,8 +145,8 @@ class jit:
             self._captures += 1
             if self._captures == MANY_CAPTURES:
                 warnings.warn(
-                    f"{self.name} reads {name!r} from outside, which keeps changing, and is captured "
-                    "again each time; pass it as an argument",
+                    f"{self.name} reads {name!r} from outside, which keeps changing, and is "
+                    "captured again each time; pass it as an argument",
                     RuntimeWarning,
                     stacklevel=4,
                 )
@@ -302,7 +302,8 @@ class _Call:
     def give_away(self, spares: Spares) -> None:
         """Take the memory of donated arguments."""
         numbers = self.function._donated
-        donated, kept = [], []
+        donated: list[Any] = []
+        kept: list[Any] = []
         for i, x in enumerate(self.args):
             mine = i in numbers or i - len(self.args) in numbers
             (donated if mine else kept).extend(tree_flatten(x)[0])
@@ -314,8 +315,8 @@ class _Call:
                 continue
             if id(x) in held:
                 raise ValueError(
-                    f"{self.function.name}: a tensor is donated (donate_argnums) and also passed as "
-                    "an argument that is not"
+                    f"{self.function.name}: a tensor is donated (donate_argnums) and also passed "
+                    "as an argument that is not"
                 )
             taken.add(id(x))
             array = give_away(x, self.function.name)
@@ -335,7 +336,7 @@ def no_hidden_randomness(name: str) -> Iterator[None]:
         )
 
 
-def _fingerprint(state: tuple) -> tuple:
+def _fingerprint(state: Any) -> tuple:
     return (state[1].tobytes(), *state[2:])
 
 

@@ -16,8 +16,8 @@ from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
 from autograd_core.tensor import Tensor, asarray, aval_of, box
 
 OURS = 3
-"""References to an array that only a graph's constant holds: the tensor's, a variable's, and that of
-the question itself."""
+"""References to an array that only a graph's constant holds: the tensor's, a variable's, and that
+of the question itself."""
 
 
 class Captured(NamedTuple):

@@ -72,7 +72,7 @@ class Watch:
                 self._names(f)
         elif callable(getattr(f, "__wrapped__", None)):
             self._function(f.__wrapped__)
-        elif isinstance(getattr(type(f), "__call__", None), types.FunctionType):
+        elif callable(f) and isinstance(type(f).__call__, types.FunctionType):
             self._attributes(f, type(f).__call__)
             self._function(type(f).__call__)
 

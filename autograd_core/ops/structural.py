@@ -327,6 +327,33 @@ stop_gradient_p = nondifferentiable(
     domain=lambda draw: ((draw.array(draw.shape(min_length=0)),), {}),
 )
 
+
+def _after_domain(draw: Any) -> tuple[tuple, dict]:
+    return (draw.array(draw.shape(min_length=0)), draw.array(draw.shape())), {}
+
+
+def _after_batch(size: int, args: tuple, batched: tuple) -> Tensor:
+    x, y = args
+    return after_p(x if batched[0] else broadcast_to(x, (size, *x.shape)), y)
+
+
+after_p = linear(
+    "after",
+    lambda x, _y: x,
+    transpose=lambda g, _x, _y: g,
+    shape=lambda x, _y: x,
+    batch=_after_batch,
+    constants=1,
+    domain=_after_domain,
+)
+
+
+def after(x: Any, y: Any) -> Tensor:
+    """x, in a captured graph not before y is known: what is computed from it is not moved ahead of
+    that, nor merged with the same computation on x itself."""
+    return after_p(x, stop_gradient_p(y))
+
+
 # slices ---------------------------------------------------------------------------------------
 # A basic index is static and hashable here: a tuple with, for each axis of x, an integer or a
 # (start, stop, step) triple as `slice.indices` gives it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -34,10 +35,8 @@ def get(key: str, make: Callable[[], bytes]) -> bytes:
     if found is not None:
         return found
     content = make()
-    try:
+    with contextlib.suppress(OSError):  # no folder to write to, or a full disk: all but fatal
         _write(path, content)
-    except OSError:  # no folder to write to, or a full disk: all but fatal
-        pass
     return content
 
 

@@ -52,8 +52,8 @@ def compile_text(text: str) -> bytes:
 
 
 def compiled(text: str) -> Any:
-    """An engine that holds the functions of a module's text, compiled or found in the cache: it must
-    outlive them."""
+    """An engine that holds the functions of a module's text, compiled or found in the cache: it
+    must outlive them."""
     return load(cache.get(key_of(text), lambda: compile_text(text)))
 
 

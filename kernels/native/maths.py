@@ -1,5 +1,5 @@
-"""Exponentials and logarithms as LLVM's assembly language, without branches, so that loops over them
-are vectorised: NumPy's are, and the C library's are not.
+"""Exponentials and logarithms as LLVM's assembly language, without branches, so that loops over
+them are vectorised: NumPy's are, and the C library's are not.
 
 Errors are below 2 units in the last place (`tests/kernels` measures them against mpmath or NumPy in
 a wider precision). Methods: argument reduction by ln 2 in two parts (Cody & Waite 1980), series.
@@ -135,7 +135,7 @@ def _expm1(w: _Maths, x: str) -> str:
     large = w.set(f"fcmp ogt {f.type} {x}, {f.number(float(f.mantissa + 2))}")
     exponential = w.op("fmul", w.op("fmul", w.op("fadd", p, one), first), second)
     result = w.set(f"select i1 {large}, {f.type} {exponential}, {f.type} {result}")
-    small = w.set(f"fcmp olt {f.type} {w.call('fabs', x)}, {f.number(2.0 ** -f.mantissa)}")
+    small = w.set(f"fcmp olt {f.type} {w.call('fabs', x)}, {f.number(2.0**-f.mantissa)}")
     return w.set(f"select i1 {small}, {f.type} {x}, {f.type} {result}")
 
 

@@ -26,7 +26,9 @@ def _float(opcode: str) -> Emit:
 def _intrinsic(name: str) -> Emit:
     def emit(w: Writer, t: str, xs: Sequence[str]) -> str:
         suffix = "f32" if t == "float" else "f64"
-        return w.set(f"call contract {t} @llvm.{name}.{suffix}({', '.join(f'{t} {x}' for x in xs)})")
+        return w.set(
+            f"call contract {t} @llvm.{name}.{suffix}({', '.join(f'{t} {x}' for x in xs)})"
+        )
 
     return emit
 
@@ -189,8 +191,7 @@ class _Nest:
         w = self.w
         steps = {s: w.times(i, s) for s in dict.fromkeys(x.strides[k] for x in accesses)}
         return [
-            w.plus(offset, steps[x.strides[k]])
-            for offset, x in zip(offsets, accesses, strict=True)
+            w.plus(offset, steps[x.strides[k]]) for offset, x in zip(offsets, accesses, strict=True)
         ]
 
     def point(self, offsets: list[str], carried: Sequence[Carried]) -> None:
@@ -199,14 +200,16 @@ class _Nest:
         dtypes: list[str] = []
         places = iter(offsets)
         for x in self.loop.body:
-            values.append(self.load(x, next(places)) if isinstance(x, Access) else self.op(x, values, dtypes))
+            values.append(
+                self.load(x, next(places)) if isinstance(x, Access) else self.op(x, values, dtypes)
+            )
             dtypes.append(x.dtype)
         left = iter(carried)
         for n, store in enumerate(self.loop.stores, self.first_store):
             value = values[store.value]
             if self.in_register(store) and carried:
-                x = next(left)
-                x.next = self.combine(store, x.value, value)
+                total = next(left)
+                total.next = self.combine(store, total.value, value)
             elif store.reduce or store.accumulate:
                 old = self.load(store.access, offsets[n])
                 self.store(store.access, offsets[n], self.combine(store, old, value))

@@ -202,10 +202,7 @@ def product_text(product: Product, name: str, registers: Registers) -> tuple[lis
             columns(a, b, c)
             return
         with w.loop(0, p.stack[axis]) as i:
-            moved = [
-                w.plus(x, w.times(i, s[axis]))
-                for x, s in ((a, p.a), (b, p.b), (c, p.c))
-            ]
+            moved = [w.plus(x, w.times(i, s[axis])) for x, s in ((a, p.a), (b, p.b), (c, p.c))]
             stacked(axis + 1, *moved)
 
     def columns(a: str, b: str, c: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.loops import Loop
@@ -15,7 +15,11 @@ from kernels.native.windows import Gather, GatherTile, GatherWeights, gather_tex
 
 Kernel = Loop | Product | Gather | GatherWeights
 
-WRITERS = {Product: product_text, Gather: gather_text, GatherWeights: weights_text}
+WRITERS: dict[type, Callable] = {
+    Product: product_text,
+    Gather: gather_text,
+    GatherWeights: weights_text,
+}
 """What writes the functions of a kernel, and says which tiles it shares with others."""
 
 

@@ -11,7 +11,13 @@ TYPES = {"f4": "float", "f8": "double", "i8": "i64", "i4": "i32", "b1": "i1"}
 """What is computed with."""
 IN_MEMORY = {
     **TYPES,
-    **{"b1": "i8", "i1": "i8", "i2": "i16", "u1": "i8", "u2": "i16", "u4": "i32", "u8": "i64"},
+    "b1": "i8",
+    "i1": "i8",
+    "i2": "i16",
+    "u1": "i8",
+    "u2": "i16",
+    "u4": "i32",
+    "u8": "i64",
     "f2": "half",
 }
 """What is loaded, stored and copied."""

@@ -1,9 +1,9 @@
 """Convolutions: products whose rows are gathered from windows of images.
 
-No matrix of windows is built. A tile of the result stays in registers while the windows' entries are
-read where they lie in the images; a table says for each row where its window begins, and what lies
-beside the image is read from a page of zeros. Only where images have few channels, rows are copied
-first, a group at a time.
+No matrix of windows is built. A tile of the result stays in registers while the windows' entries
+are read where they lie in the images; a table says for each row where its window begins, and what
+lies beside the image is read from a page of zeros. Only where images have few channels, rows are
+copied first, a group at a time.
 
 Taps are the places of a window: how far from its beginning, and where their weights lie. So the
 same kernel serves the product with the images and, with other taps for each class of pixels, its
@@ -130,10 +130,14 @@ def group_of(images: int, rows: int) -> int:
 
 
 def table(
-    begins: np.ndarray, targets: np.ndarray, group: int, geometry: tuple[int, int, int], target: int
+    begins: np.ndarray,
+    targets: np.ndarray,
+    group: int,
+    geometry: tuple[int, int, int],
+    target: int,
 ) -> np.ndarray:
-    """The rows of a group of images: (entries to the window's beginning, its row, its column, entries
-    to where the result lies).
+    """The rows of a group of images: (entries to the window's beginning, its row, its column,
+    entries to where the result lies).
 
     Args:
         begins: rows and columns where windows begin, (rows, 2).
@@ -217,7 +221,9 @@ SIZE = ("%height", "%width")
 
 def _sums(tile: Tile) -> list[list[Carried]]:
     wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
-    return [[Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)]
+    return [
+        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
+    ]
 
 
 def _flat(sums: list[list[Carried]]) -> list[Carried]:
@@ -225,8 +231,8 @@ def _flat(sums: list[list[Carried]]) -> list[Carried]:
 
 
 def _tile_text(kernel: GatherTile) -> str:
-    """`(a, zeros, table, b, c, taps, tap count, channels, from channel to channel in a, in b, height,
-    width)`: a tile of the rows at `table`."""
+    """`(a, zeros, table, b, c, taps, tap count, channels, from channel to channel in a, in b,
+    height, width)`: a tile of the rows at `table`."""
     tile, w = kernel.tile, Writer()
     dtype, wide = tile.dtype, f"<{tile.lanes} x {TYPES[tile.dtype]}>"
     rows = [_row(w, "%table", str(i)) for i in range(tile.rows)]
@@ -359,9 +365,9 @@ def gather_text(
         shared.add(gathered)
         rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
         w.do(
-            f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, ptr {target}, "
-            f"ptr @{name}.taps, i64 {len(g.taps)}, i64 {g.channels}, i64 {g.channel}, "
-            f"i64 {kernel.b}, i32 {g.size[0]}, i32 {g.size[1]})"
+            f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, "
+            f"ptr {target}, ptr @{name}.taps, i64 {len(g.taps)}, i64 {g.channels}, "
+            f"i64 {g.channel}, i64 {kernel.b}, i32 {g.size[0]}, i32 {g.size[1]})"
         )
 
     _each_group(w, kernel, (g.image, 0, kernel.c_image), group)
@@ -388,7 +394,10 @@ def weights_text(
             given = f"ptr {a}, ptr %zeros, ptr %table, ptr %scratch, i64 {rows}"
             w.do(f"call void @{name}.copy({given})")
         for r, r_last, depth in pieces(rows, DEEPEST):
-            with w.loop(r, r_last, depth) as first, w.loop(0, 1 if kernel.copies else len(g.taps)) as tap:
+            with (
+                w.loop(r, r_last, depth) as first,
+                w.loop(0, 1 if kernel.copies else len(g.taps)) as tap,
+            ):
                 for m, m_last, height in pieces(channels, tall):
                     with w.loop(m, m_last, height) as mm:
                         for n, n_last, columns in pieces(kernel.n, wide):

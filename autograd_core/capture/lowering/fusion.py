@@ -26,7 +26,7 @@ SMALL = 2**14
 
 
 def classify(equation: Equation) -> str:
-    """"point", "view", "reduce" or "step": what is fused, and what is a step of its own."""
+    """ "point", "view", "reduce" or "step": what is fused, and what is a step of its own."""
     name = equation.primitive.name
     if name in VIEWS:
         return "view"
@@ -82,7 +82,7 @@ class Fusion:
         self.steps = [e for e in graph.equations if self.kind(e) == "step"]
 
     def kind(self, equation: Equation) -> str:
-        """"point", "view", "reduce" or "step"."""
+        """ "point", "view", "reduce" or "step"."""
         return self.kinds[equation.outputs[0]]
 
     def kind_of(self, x: Variable) -> str:
@@ -218,4 +218,3 @@ class Fusion:
         if size <= SMALL:
             return len(kernel.leaves | leaves) <= 3 * MOST_SINKS
         return any(x.aval.size >= size for x in leaves & kernel.leaves)
-

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from autograd_core.capture.graph import Equation, Variable
 from autograd_core.capture.lowering.fusion import REDUCTIONS, Fusion, Kernel
 from autograd_core.capture.lowering.places import Buffer, Place
 from autograd_core.capture.lowering.points import Body, Value, code, emit
-from kernels.loops import Access, Constant, Loop, Store, merged, ordered
+from kernels.loops import Access, Constant, Loop, Store
 
 
-class Inexpressible(Exception):  # noqa: N818 - not an error: the variable must be stored instead
+class Inexpressible(Exception):
     """A value cannot be described by indices of the loop."""
 
     def __init__(self, variable: Variable):
@@ -210,7 +210,9 @@ class LoopBuilder:
             found += self.resolved(self.parts[i]) if i in self.parts else [i]
         return found
 
-    def strides(self, place: Place, axes: Axes, final: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    def strides(
+        self, place: Place, axes: Axes, final: Sequence[int]
+    ) -> tuple[tuple[int, ...], int]:
         """How far each index of `final` moves in a buffer, and the offset."""
         moves, offset = dict.fromkeys(final, 0), place.offset
         for axis, stride in zip(axes, place.strides, strict=True):
@@ -254,7 +256,7 @@ def build(
             values.append(b.computed(sink, b.whole()))
     final = [i for i in b.resolved(range(len(kernel.shape))) if b.lengths[i] != 1]
     loads = {n: (place, *b.strides(place, axes, final)) for n, place, axes in b.pending}
-    order = _order(kernel, b, final, loads)
+    order = _order(b, final, loads)
     rank = {i: k for k, i in enumerate(order)}
     numbers: dict[Buffer, int] = {}
 
@@ -272,7 +274,9 @@ def build(
         if fusion.kind(equation) == "reduce":
             reduce = REDUCTIONS[equation.primitive.name]
             axes = tuple(a for i, a in enumerate(axes) if i not in equation.params["axes"])
-        first = [min((rank[i] for i in b.resolved(a.indices) if i in rank), default=-1) for a in axes]
+        first = [
+            min((rank[i] for i in b.resolved(a.indices) if i in rank), default=-1) for a in axes
+        ]
         place, accumulate = settle(sink, sorted(range(len(axes)), key=lambda a: first[a]))
         strides, offset = b.strides(place, axes, final)
         if isinstance(value, Constant):
@@ -286,10 +290,9 @@ def build(
     return FusedLoop(Loop(shape, body, tuple(stores)), list(numbers))
 
 
-def _order(kernel: Kernel, b: LoopBuilder, final: list[int], loads: dict) -> list[int]:
-    """The indices from the slowest to the fastest: as the largest value that is read lies in memory,
-    and one computed by this program before one that was given to it."""
-    size = math.prod(b.lengths[i] for i in final)
+def _order(b: LoopBuilder, final: list[int], loads: dict) -> list[int]:
+    """The indices from the slowest to the fastest: as the largest value that is read lies in
+    memory, and one computed by this program before one that was given to it."""
 
     def weight(load: tuple) -> tuple:
         place, strides, _ = load
@@ -300,7 +303,6 @@ def _order(kernel: Kernel, b: LoopBuilder, final: list[int], loads: dict) -> lis
     keys = [tuple(abs(load[1][k]) for load in ranked[:1]) for k in range(len(final))]
     # An index on which the first does not move is decided by the others.
     rest = [tuple(-abs(load[1][k]) for load in ranked[1:]) for k in range(len(final))]
-    del size
     return [
         final[k]
         for k in sorted(range(len(final)), key=lambda k: ([-s for s in keys[k]], rest[k], k))

@@ -12,7 +12,6 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.lowering.fusion import Fusion, Kernel, classify
 from autograd_core.capture.lowering.loops import Inexpressible, build
-
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
@@ -61,7 +60,8 @@ Step = NativeStep | PythonStep
 
 @dataclass(frozen=True)
 class Target:
-    """Where an output of a graph is wanted: strides in entries; whether to add to what lies there."""
+    """Where an output of a graph is wanted: strides in entries, and whether to add to what lies
+    there."""
 
     strides: tuple[int, ...]
     accumulate: bool = False
@@ -80,7 +80,7 @@ PRODUCTS = ("embed", "matmul", "conv", "conv_input", "conv_weight")
 
 def is_native(equation: Equation) -> bool:
     """Whether an equation becomes machine code, and needs no Python when it runs."""
-    if classify(equation) != "step":
+    if classify(equation) != "step" or equation.primitive.name == "after":
         return True
     variables = (*equation.variables, *equation.outputs)
     dtypes = {code(x.aval.dtype) for x in variables}
@@ -88,8 +88,11 @@ def is_native(equation: Equation) -> bool:
     return (
         equation.primitive.name in PRODUCTS
         and len(dtypes) == 1
-        and (dtypes <= {"f4", "f8"} or (equation.primitive.name == "embed" and dtypes <= TYPES.keys()))
-        and 0 < min(sizes)
+        and (
+            dtypes <= {"f4", "f8"}
+            or (equation.primitive.name == "embed" and dtypes <= TYPES.keys())
+        )
+        and min(sizes) > 0
         and max(sizes) < 2**31
     )
 
@@ -154,7 +157,8 @@ class _Lowering:
         """
         found: dict[Variable, tuple[int, Place]] = {}
         for k, y in enumerate(self.graph.outputs):
-            x, place = y, self.results[k]
+            x: Variable = y
+            place: Place | None = self.results[k]
             while self.fusion.kind_of(x) == "view" and place is not None:
                 x, place = self._before_view(self.fusion.makers[x], place)
             if place is None or x in found or self.fusion.kind_of(x) == "given":
@@ -285,7 +289,9 @@ class _Lowering:
         buffers = list(dict.fromkeys((source.buffer, target.buffer)))
         dtype = source.buffer.dtype
         load = Access(buffers.index(source.buffer), dtype, source.strides, source.offset)
-        access = Access(buffers.index(target.buffer), target.buffer.dtype, target.strides, target.offset)
+        access = Access(
+            buffers.index(target.buffer), target.buffer.dtype, target.strides, target.offset
+        )
         self.add_loop(Loop(tuple(shape), (load,), (Store(access, 0, None, accumulate),)), buffers)
 
     # Other steps ------------------------------------------------------------------------------
@@ -319,6 +325,10 @@ class _Lowering:
         fresh = self.fresh(x, order)
         self.copy(place, x.aval.shape, fresh)
         return fresh
+
+    def step_after(self, equation: Equation) -> None:
+        """Nothing is moved: the slot of the result is all that matters."""
+        self.places[equation.output] = self.place(equation.inputs[0])
 
     def step_embed(self, equation: Equation) -> None:
         (x,), out = equation.variables, equation.output
@@ -392,7 +402,7 @@ class _Lowering:
         assert x.__class__ is Variable and w.__class__ is Variable
         a, b = self.place(x), self.filters(w, (0, 1, 2, 3, 4))
         c = self.places[out] = self.fresh(out)
-        windows = forward_windows(out.aval.shape[2:4], w.aval.shape[1:3], **params)
+        windows = forward_windows(_pair(out.aval.shape[2:4]), w.aval.shape[1:3], **params)
         copies = x.aval.shape[4] < FEW and b.strides[1:] == dense(w.aval.shape[1:])
         self.gather(x.aval.shape, a, w.aval.shape, b, c, windows, copies)
 
@@ -425,7 +435,7 @@ class _Lowering:
             c = self.places[out] = self.fresh(out)
         if not accumulate:
             self.clear(c, out.aval.shape)
-        windows = forward_windows(g.aval.shape[2:4], params.pop("window"), **params)
+        windows = forward_windows(_pair(g.aval.shape[2:4]), params.pop("window"), **params)
         taps = tuple(Tap(d, r, 0) for d, r, _ in windows.taps)
         geometry = self.geometry(x.aval.shape, a, len(windows.pixels), taps)
         copies = x.aval.shape[4] < FEW and b.strides[2] == g.aval.shape[3] * b.strides[3]
@@ -467,7 +477,8 @@ class _Lowering:
         windows: Windows,
         copies: bool,
     ) -> None:
-        """A step that gathers windows of images of `shape` at `a`, and multiplies them by filters."""
+        """A step that gathers windows of images of `shape` at `a`, and multiplies them by
+        filters."""
         across = filters[2]
         taps = tuple(
             Tap(d, r, n // across * b.strides[1] + n % across * b.strides[2])
@@ -476,14 +487,19 @@ class _Lowering:
         geometry = self.geometry(shape, a, len(windows.pixels), taps)
         stacked = (a.strides[0], b.strides[0], c.strides[0])
         kernel = Gather(
-            a.buffer.dtype, geometry, filters[4], b.strides[3], c.strides[1], copies, shape[0], stacked
+            a.buffer.dtype,
+            geometry,
+            filters[4],
+            b.strides[3],
+            c.strides[1],
+            copies,
+            shape[0],
+            stacked,
         )
         rows = self.rows(windows, geometry, c.strides[1], c.strides[2:4])
         self.add_gather(kernel, a, b, c, rows)
 
-    def rows(
-        self, windows: Windows, g: Geometry, image: int, pixel: Sequence[int]
-    ) -> np.ndarray:
+    def rows(self, windows: Windows, g: Geometry, image: int, pixel: Sequence[int]) -> np.ndarray:
         targets = windows.pixels @ np.array(pixel)
         return table(windows.begins, targets, g.group, (g.image, g.line, g.pixel), image)
 
@@ -516,3 +532,8 @@ class _Lowering:
         zero = Op("cast", dtype, (Constant(0),))
         access = Access(0, dtype, place.strides, place.offset)
         self.add_loop(Loop(tuple(shape), (zero,), (Store(access, 0),)), [place.buffer])
+
+
+def _pair(shape: Sequence[int]) -> tuple[int, int]:
+    first, second = shape
+    return first, second

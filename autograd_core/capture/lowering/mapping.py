@@ -20,6 +20,7 @@ from typing import Any
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
 from autograd_core.declare import Elementwise
+from autograd_core.ops.structural import reshape_p
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Aval
 
@@ -45,7 +46,7 @@ class Cut:
     out_axes: list[int | None]
 
 
-class Blocked(Exception):  # noqa: N818 - a fact, not an error
+class Blocked(Exception):
     """An operation does not treat the slices apart."""
 
 
@@ -91,6 +92,14 @@ class _Cutter:
     def sort(self, equation: Equation) -> None:
         """Decide which part an equation belongs to."""
         variables = list(equation.variables)
+        if equation.primitive.name == "after" and not self.moves(variables[0]):
+            # What does not depend on the mapped axis is not computed in turns, so nothing is gained
+            # by waiting for what does.
+            (x, *_), params = equation.inputs, {"shape": equation.output.aval.shape}
+            equation, variables = (
+                equation._replace(primitive=reshape_p, inputs=(x,), params=params),
+                [x],
+            )
         if any(x in self.late or x in self.summed for x in variables):
             self.postpone(equation)
         elif not any(x in self.axes for x in variables):
@@ -100,6 +109,10 @@ class _Cutter:
                 self.turn(equation)
             except Blocked:
                 self.postpone(equation)
+
+    def moves(self, x: Variable) -> bool:
+        """Whether a value is another one in each turn, or known after all turns only."""
+        return x in self.axes or x in self.late or x in self.summed
 
     def postpone(self, equation: Equation) -> None:
         self.after.append(equation)
@@ -199,7 +212,6 @@ class _Cutter:
         )
         outside = {x for x, _ in self.inputs}
         made = [y for e in self.before for y in e.outputs]
-        given = {*self.graph.inputs, *self.graph.constants}
         before_outputs = [y for y in made if y in outside or y in wanted]
         before = self.part(self.before, list(self.graph.inputs), before_outputs)
         after_inputs = [y for y in (*made, *outputs) if y in wanted]
@@ -244,11 +256,7 @@ def rule(*names: str) -> Callable:
 @rule("astype", "astype_integer", "stop_gradient")
 def _elementwise(c: _Cutter, e: Equation) -> Found:
     rank = e.output.aval.ndim
-    axes = {
-        c.axes[x] + rank - x.aval.ndim
-        for x in e.variables
-        if x in c.axes
-    }
+    axes = {c.axes[x] + rank - x.aval.ndim for x in e.variables if x in c.axes}
     if len(axes) != 1:
         raise Blocked
     (axis,) = axes
@@ -260,6 +268,13 @@ def _elementwise(c: _Cutter, e: Equation) -> Found:
         else:
             inputs.append(c.slice(x, mine))
     return inputs, axis, e.params
+
+
+@rule("after")
+def _after(c: _Cutter, e: Equation) -> Found:
+    x, y = e.inputs
+    later = c.slice(y, c.axes[y]) if y in c.axes else c.whole(y)
+    return [c.slice(x, c.axes[x]), later], c.axes[x], e.params
 
 
 @rule("transpose")
@@ -366,11 +381,13 @@ def _product_rule(places: dict[tuple[int | None, int | None], int | None]) -> Ca
         for (a, b), out in places.items():
             given = [v for v in axes if v is not None]
             fits = all(m in (w, None) for m, w in zip(axes, (a, b), strict=True))
-            if not fits or not given or any(m is not None and w is None for m, w in zip(axes, (a, b), strict=True)):
+            if (
+                not fits
+                or not given
+                or any(m is not None and w is None for m, w in zip(axes, (a, b), strict=True))
+            ):
                 continue
-            inputs = [
-                c.whole(v) if w is None else c.slice(v, w) for v, w in ((x, a), (y, b))
-            ]
+            inputs = [c.whole(v) if w is None else c.slice(v, w) for v, w in ((x, a), (y, b))]
             return inputs, out, e.params
         raise Blocked
 

@@ -191,7 +191,7 @@ class Program:
         results = [self._slots.results + n for n in range(len(graph.outputs))]
         if parts is None:
             self.before = Part(graph, self._slots, range(len(graph.inputs)), results)
-            self.after = None
+            self.after: Part | None = None
         else:
             self._cut(parts, results)
         self._compile()
@@ -204,11 +204,18 @@ class Program:
             variables[x] = slots.add(np.ascontiguousarray(value.value))
         for y in parts.before.outputs:
             variables[y] = slots.add(np.empty(y.aval.shape, y.aval.dtype))
-        self.before = Part(parts.before, slots, self._of(parts.before.inputs), self._of(parts.before.outputs))
+        self.before = Part(
+            parts.before, slots, self._of(parts.before.inputs), self._of(parts.before.outputs)
+        )
         self._add_outputs_of_turns(parts)
         inputs, outputs = self._of(parts.turn_inputs), self._of(parts.turn_outputs)
-        into = [_walk(x, a, parts.turns) for x, a in zip(parts.turn_inputs, parts.in_axes, strict=True)]
-        out = [_walk(y, a, parts.turns) for y, a in zip(parts.turn_outputs, parts.out_axes, strict=True)]
+        into = [
+            _walk(x, a, parts.turns) for x, a in zip(parts.turn_inputs, parts.in_axes, strict=True)
+        ]
+        out = [
+            _walk(y, a, parts.turns)
+            for y, a in zip(parts.turn_outputs, parts.out_axes, strict=True)
+        ]
         # A value may be read whole and in slices, so slices have slots of their own.
         self._slices = [(slot, slots.add(slots_array(slots, slot))) for slot in inputs]
         mine = [second for _, second in self._slices]
@@ -245,7 +252,7 @@ class Program:
         native = Native(routines) if routines else None
         runs = iter(native.run if native else ())
         self._native = native  # which holds the code
-        self._stages = [
+        self._stages: list[list[tuple[Part, PythonStep | Routine, Any]]] = [
             [(part, x, next(runs) if isinstance(x, Routine) else None) for x in part.items]
             for part in parts
         ]
@@ -255,7 +262,9 @@ class Program:
             for slot, start, size in placed:
                 self._slots.arrays[slot - self._slots.fixed] = sums[0, start : start + size]
         fixed = [x.ctypes.data for x in self._slots.arrays]
-        self._tables = np.tile(np.array([0] * self._slots.fixed + fixed, np.uintp), (self.threads, 1))
+        self._tables = np.tile(
+            np.array([0] * self._slots.fixed + fixed, np.uintp), (self.threads, 1)
+        )
         self._addresses = [int(row.ctypes.data) for row in self._tables]
         self._own = []
         for thread in range(1, self.threads):
@@ -345,7 +354,7 @@ class Program:
 
     def _stage(self, number: int, given: list[Array]) -> None:
         for part, item, run in self._stages[number]:
-            if run is None:
+            if isinstance(item, PythonStep):
                 part.python(item, [*given, *self._slots.arrays])
             else:
                 run(self._addresses[0], 0, 1)
@@ -375,4 +384,3 @@ def _walk(x: Variable, axis: int | None, turns: int) -> tuple[tuple[int, ...], i
     if axis is None:
         return strides, 0
     return strides, x.aval.shape[axis] // turns * strides[axis] * x.aval.dtype.itemsize
-

@@ -19,9 +19,9 @@ def in_blocks(loop: Loop, buffers: list[Buffer]) -> tuple[Loop, list[tuple[Loop,
     """The loop with long sums cut into partial ones, and loops that add those up.
 
     Args:
-        loop: numbers its buffers by the list `buffers`, to which those of the partial sums are added.
+        loop: numbers its buffers by the list `buffers`, to which those of partial sums are added.
     """
-    totals = []
+    totals: list[tuple[Loop, list[Buffer]]] = []
     while True:
         deep = next((s for s in loop.stores if depth(loop, s) > DEEPEST), None)
         if deep is None:
@@ -102,6 +102,10 @@ def _partial(
     partial = Buffer(access.dtype, math.prod(shape))
     buffers.append(partial)
     into = Store(Access(len(buffers) - 1, access.dtype, tuple(strides)), store.value, "sum")
-    target = replace(access, buffer=1, strides=(*(0 for _ in kept), *(access.strides[a] for a in rest)))
-    total = Loop(shape, (Access(0, access.dtype, inner),), (replace(store, access=target, value=0),))
+    target = replace(
+        access, buffer=1, strides=(*(0 for _ in kept), *(access.strides[a] for a in rest))
+    )
+    total = Loop(
+        shape, (Access(0, access.dtype, inner),), (replace(store, access=target, value=0),)
+    )
     return into, (total, [partial, buffers[access.buffer]])

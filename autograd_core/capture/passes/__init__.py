@@ -22,7 +22,11 @@ PASSES: tuple[Pass, ...] = (
     expand,
     expand_pooling,
     drop_dead,
-    fold_constants, simplify, merge_duplicates, drop_dead)
+    fold_constants,
+    simplify,
+    merge_duplicates,
+    drop_dead,
+)
 
 
 def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:

@@ -66,7 +66,8 @@ class _Expander:
     def pool_argmax(self, equation: Equation) -> Variable | None:
         (x,) = equation.variables
         window, stride = equation.params["window"], equation.params["stride"]
-        size = equation.output.aval.shape[1:3]
+        rows, columns = equation.output.aval.shape[1:3]
+        size = (rows, columns)
         taps = window[0] * window[1]
         padding = equation.params.get("padding", NO_PADDING)
         if padding != NO_PADDING or taps > MOST_TAPS or x.aval.dtype.kind != "f" or not x.aval.size:
@@ -81,7 +82,9 @@ class _Expander:
             more = self.apply("logical_and", odd, fine)
             better = self.apply("logical_or", self.apply("greater", entry, largest), more)
             largest = self.apply("where", better, entry, largest)
-            winner = self.apply("where", better, self.number(n), self.number(0) if n == 1 else winner)
+            winner = self.apply(
+                "where", better, self.number(n), self.number(0) if n == 1 else winner
+            )
         if taps == 1:
             winner = self.rewriter.apply(
                 broadcast_p, self.number(0), shape=largest.aval.shape, axes=()
@@ -132,9 +135,7 @@ class _Expander:
         n, height, width, channels = pool.images.aval.shape
         taps = np.arange(kh * kw, dtype=np.int32).reshape(kh, 1, kw, 1)
         tiled = (n, rows, 1, columns, 1, channels)
-        won = self.apply(
-            "equal", self.reshape(pool.winner, tiled), self.rewriter.constant(taps)
-        )
+        won = self.apply("equal", self.reshape(pool.winner, tiled), self.rewriter.constant(taps))
         values = self.reshape(values, tiled)
         zero = self.rewriter.constant(np.zeros((), values.aval.dtype))
         placed = self.reshape(
@@ -176,4 +177,3 @@ class _Expander:
             (0, channels, 1),
         )
         return self.rewriter.apply(slice_p, x, key=key)
-
