@@ -13,6 +13,7 @@ from autograd_core.debug import debug_nans
 from autograd_core.errors import (
     AutogradError,
     ConcreteValueError,
+    DonatedError,
     DtypeError,
     EscapedTracerError,
     NanError,
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutogradError",
     "ConcreteValueError",
+    "DonatedError",
     "DtypeError",
     "EscapedTracerError",
     "NanError",

@@ -44,5 +44,9 @@ class ConcreteValueError(AutogradError, TypeError):
     """A concrete number was asked of a value that has none (a batch of them, say)."""
 
 
+class DonatedError(AutogradError, RuntimeError):
+    """A tensor was used whose memory had been given to `jit` (`donate_argnums`)."""
+
+
 class NanError(AutogradError, FloatingPointError):
     """Raised under `debug_nans()` by the first operation that produced a NaN."""

@@ -7,16 +7,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from autograd_core.errors import AutogradError
+from autograd_core.errors import DonatedError
 from autograd_core.tensor import Tensor
 
 ALONE = 3
 """References to an array that only its tensor holds: the tensor's, a variable's, and that of the
 question itself."""
-
-
-class DonatedError(AutogradError, RuntimeError):
-    """A tensor is used whose memory was given away."""
 
 
 class Donated:

@@ -74,7 +74,8 @@ class jit:
             raise ValueError(f"{self.name}: an argument cannot be both static and donated")
         self._entries: dict[Hashable, _Entry] = {}
         self._captures = 0
-        update_wrapper(self, f)
+        self._written: frozenset[str] = frozenset()  # names that f itself changes
+        update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: bound to the instance."""
@@ -160,9 +161,11 @@ class jit:
             call.check_unchanged([x.mark is v for x, v in zip(leaves, variables, strict=True)])
             return outs
 
+        before = Watch(self.f, self._written)
         with no_hidden_randomness(self.name):
             captured = capture(flat, call.variables(), self.name)
-        entry = _Entry(captured, structure, Watch(self.f), self.name)
+        self._written |= before.all_changed()
+        entry = _Entry(captured, structure, Watch(self.f, self._written), self.name)
         if captured.closed:
             self._entries[call.key] = entry
         return entry
@@ -203,7 +206,7 @@ class _Entry:
 class _Call:
     """The arguments of one call, sorted into static ones and leaves."""
 
-    __slots__ = ("args", "function", "key", "kwargs", "leaves", "structure")
+    __slots__ = ("args", "function", "key", "kwargs", "leaves", "named", "structure")
 
     def __init__(self, function: jit, args: tuple, kwargs: dict[str, Any]):
         self.function, self.args, self.kwargs = function, args, kwargs
@@ -211,6 +214,7 @@ class _Call:
         if function._static_numbers or function._static_names:
             static = self._static_key()
             args, kwargs = self._dynamic(args, kwargs)
+        self.named = bool(kwargs)
         self.leaves, self.structure = tree_flatten((args, kwargs) if kwargs else args)
         kinds = []
         for i, x in enumerate(self.leaves):
@@ -219,7 +223,7 @@ class _Call:
                 kinds.append((value.shape, value.dtype))
             else:
                 kinds.append(self._kind(x, i))
-        self.key = (self.structure, bool(kwargs), static, *kinds)
+        self.key = (self.structure, self.named, static, *kinds)
 
     def _kind(self, x: Any, i: int) -> Any:
         if x.__class__ is Tensor:
@@ -271,7 +275,7 @@ class _Call:
     def arguments(self, leaves: Sequence[Any]) -> tuple[list, dict]:
         """Positional and named arguments with other leaves in the place of those given."""
         tree = tree_unflatten(self.structure, leaves)
-        dynamic, named = tree if self.key[1] else (tree, {})
+        dynamic, named = tree if self.named else (tree, {})
         rest = iter(dynamic)
         args = [x if self._is_static(i) else next(rest) for i, x in enumerate(self.args)]
         names = self.function._static_names

@@ -26,7 +26,7 @@ class Seen(NamedTuple):
     find: Callable[[str], Any]
     name: str
     meant: Any
-    inside: tuple  # of a tensor, or the leaves of a container
+    inside: tuple | None  # of a tensor, or the leaves of a container
 
     @property
     def changed(self) -> bool:
@@ -34,19 +34,25 @@ class Seen(NamedTuple):
         now = self.find(self.name)
         if now is not self.meant:
             return True
-        if not self.inside:
-            return False
         found = _inside(now)
+        if self.inside is None or found is None:
+            return found is not self.inside
         return len(found) != len(self.inside) or any(
             x is not y for x, y in zip(found, self.inside, strict=True)
         )
 
 
 class Watch:
-    """All that a function reads from outside, as far as its code tells."""
+    """All that a function reads from outside, as far as its code tells.
 
-    def __init__(self, function: Callable):
+    Args:
+        function: the function.
+        ignored: names that are not watched.
+    """
+
+    def __init__(self, function: Callable, ignored: frozenset[str] = frozenset()):
         self._seen: list[Seen] = []
+        self._ignored = ignored
         self._known: set[int] = set()
         self._function(function)
 
@@ -56,6 +62,10 @@ class Watch:
             if seen.changed:
                 return seen.name
         return None
+
+    def all_changed(self) -> frozenset[str]:
+        """All names that mean something else than before."""
+        return frozenset(seen.name for seen in self._seen if seen.changed)
 
     def _function(self, f: Any) -> None:
         if id(f) in self._known:
@@ -93,7 +103,7 @@ class Watch:
                 self._note(attributes.get, name, attributes[name])
 
     def _note(self, find: Callable[[str], Any], name: str, meant: Any) -> None:
-        if isinstance(meant, UNWATCHED) or name.startswith("__"):
+        if isinstance(meant, UNWATCHED) or name.startswith("__") or name in self._ignored:
             return
         self._seen.append(Seen(find, name, meant, _inside(meant)))
         if callable(meant):
@@ -118,7 +128,7 @@ def _reader(cell: types.CellType) -> Callable[[str], Any]:
     return read
 
 
-def _inside(x: Any) -> tuple:
+def _inside(x: Any) -> tuple | None:
     """What may change inside an object that stays the same."""
     if x.__class__ is Tensor:
         return (x.value,)
@@ -126,6 +136,6 @@ def _inside(x: Any) -> tuple:
         try:
             leaves = tree_leaves(x)
         except Exception:  # a container that is none of ours
-            return ()
+            return None
         return tuple(y.value if y.__class__ is Tensor else y for y in leaves)
-    return ()
+    return None

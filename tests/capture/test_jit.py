@@ -1,0 +1,423 @@
+"""`jit` is the function itself: same results, same derivatives, same errors where there are any."""
+
+import functools
+import gc
+import threading
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+
+import autograd_core as ac
+from autograd_core import jit, nn
+
+X = ac.asarray(np.linspace(-1.0, 2.0, 6).reshape(2, 3))
+
+
+def wave(x):
+    return ac.sum(ac.sin(x) * ac.exp(-x) + x**3)
+
+
+def close(a, b):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-12)
+
+
+# Transforms -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        ac.grad,
+        ac.hessian,
+        lambda f: ac.grad(lambda x: ac.sum(ac.grad(f)(x) ** 2)),
+        lambda f: ac.grad(lambda x: ac.sum(ac.grad(lambda y: ac.sum(ac.grad(f)(y)))(x) ** 2)),
+        lambda f: lambda x: ac.jvp(f, (x,), (x,))[1],
+        lambda f: lambda x: ac.hvp(f, (x,), (x,)),
+        ac.vmap,
+        lambda f: ac.vmap(ac.grad(f)),
+        lambda f: lambda x: ac.linearize(f, x)[1](x),
+    ],
+)
+def test_transforms_go_through_and_inside(transform):
+    expected = transform(wave)(X)
+    close(transform(jit(wave))(X), expected)
+    close(jit(transform(wave))(X), expected)
+    close(jit(transform(jit(wave)))(X), expected)
+
+
+def test_backward_goes_through():
+    x = ac.Tensor(X.numpy(), requires_grad=True)
+    jit(wave)(x).backward()
+    close(x.grad, ac.grad(wave)(X))
+
+
+def test_jit_of_a_function_that_closes_over_a_traced_value():
+    def outer(x):
+        return ac.sum(jit(lambda y: ac.sin(y) * x)(x))
+
+    close(ac.grad(outer)(X), ac.grad(lambda x: ac.sum(ac.sin(x) * x))(X))
+
+
+def test_rules_of_ones_own_are_kept():
+    @ac.custom_vjp
+    def clipped(x):
+        return x * 1.0
+
+    clipped.defvjp(lambda x: (x * 1.0, ()), lambda _, g: (ac.minimum(g, 0.5),))
+    f = lambda x: ac.sum(clipped(x) * ac.asarray([0.1, 0.9, 2.0]))
+    for way in (ac.grad(jit(f)), jit(ac.grad(f))):
+        close(way(X[0]), [0.1, 0.5, 0.5])
+
+
+def test_checkpoint_inside():
+    f = ac.checkpoint(wave)
+    close(jit(ac.grad(f))(X), ac.grad(wave)(X))
+    close(ac.grad(jit(f))(X), ac.grad(wave)(X))
+
+
+# Arguments ------------------------------------------------------------------------------------
+
+
+def test_trees_in_and_out():
+    f = lambda tree, *, scale: {"sum": tree["a"] + tree["b"][0] * scale, "rest": (tree["b"][1],)}
+    tree = {"a": X, "b": [X * 2, X * 3]}
+    got = jit(f)(tree, scale=2.0)
+    close(got["sum"], X * 5)
+    close(got["rest"][0], X * 3)
+
+
+def test_static_arguments_may_be_branched_on():
+    calls = []
+
+    def f(x, n, kind="sin"):
+        calls.append((n, kind))
+        return ac.sin(x) * n if kind == "sin" else x * n
+
+    compiled = jit(f, static_argnums=1, static_argnames="kind")
+    for _ in range(2):
+        close(compiled(X, 2), ac.sin(X) * 2)
+        close(compiled(X, 3, kind="none"), X * 3)
+    assert calls == [(2, "sin"), (3, "none")]
+    with pytest.raises(TypeError, match="must be hashable"):
+        compiled(X, [2])
+
+
+def test_one_and_true_are_different_static_values():
+    compiled = jit(lambda x, n: x if n is True else x * 2, static_argnums=1)
+    close(compiled(X, 1), X * 2)
+    close(compiled(X, True), X)
+
+
+def test_numbers_take_part_in_no_promotion():
+    x = ac.asarray(np.ones(3, np.float32))
+    assert jit(lambda x, c: x * c)(x, 2.5).dtype == np.float32
+    assert jit(lambda x, c: x + c)(ac.asarray(np.arange(3)), 1).dtype == np.int64
+    assert float(jit(lambda c: ac.sin(c))(0.5)) == pytest.approx(np.sin(0.5))
+
+
+def test_a_new_number_does_not_capture_again():
+    calls = []
+    f = jit(lambda x, c: (calls.append(1), x * c)[1])
+    for c in (1.0, 2.0, 3.0):
+        close(f(X, c), X * c)
+    assert len(calls) == 1
+
+
+def test_shapes_and_dtypes_capture_again():
+    shapes = []
+    f = jit(lambda x: (shapes.append((x.shape, x.dtype)), x + x)[1])
+    for x in (X, X[0], X, ac.astype(X, np.float32), X[0]):
+        close(f(x), x + x)
+    assert len(shapes) == 3
+
+
+def test_arrays_in_any_layout():
+    rng = np.random.default_rng(0)
+    whole = rng.standard_normal((6, 8))
+    for x in (whole.T, whole[::2, ::-1], np.asfortranarray(whole), whole[:, None]):
+        close(jit(lambda x: ac.sum(x * 2, 0))(x), (x * 2).sum(0))
+
+
+def test_methods_and_partial_functions():
+    class Model:
+        scale = 3.0
+
+        @jit
+        def apply(self, x):
+            return x * 3.0
+
+    with pytest.raises(ac.DtypeError):
+        Model.apply(object(), X)  # unbound, `self` is an argument like any other
+    close(Model().apply(X), X * 3)
+    close(jit(functools.partial(lambda a, x: a * x, X))(X), X * X)
+
+
+def test_what_is_not_a_function_is_refused():
+    with pytest.raises(TypeError, match="expected a function"):
+        jit(3)
+
+
+# Surprises ------------------------------------------------------------------------------------
+
+
+def test_branch_on_a_value():
+    with pytest.raises(ac.ConcreteValueError, match="where"):
+        jit(lambda x: x if x[0, 0] > 0 else -x)(X)
+
+
+@pytest.mark.parametrize(
+    "look", [lambda x: x[0, 0].item(), lambda x: float(x[0, 0]), np.asarray, lambda x: x.tolist()]
+)
+def test_looking_at_a_value(look):
+    with pytest.raises(ac.ConcreteValueError, match=r"capturing|traced"):
+        jit(lambda x: (look(x), x)[1])(X)
+
+
+def test_printing_shows_what_is_known(capsys):
+    f = jit(lambda x: (print(x), x * 2)[1])
+    f(X), f(X)
+    assert capsys.readouterr().out == "Tensor(jit of <lambda>, shape=(2, 3), dtype=float64)\n"
+
+
+def test_hidden_randomness():
+    with pytest.raises(ac.AutogradError, match="global generator"):
+        jit(lambda x: x + np.random.rand(2, 3))(X)  # noqa: NPY002
+    key = ac.random.key(3)
+    close(jit(lambda k: ac.random.normal(k, (3,)))(key), ac.random.normal(key, (3,)))
+
+
+def test_writing_into_an_argument():
+    def f(x):
+        x[0] = 0.0
+        return x
+
+    with pytest.raises(ac.AutogradError, match=r"argument \[0\] in place"):
+        jit(f)(X)
+    close(X[0], np.linspace(-1.0, 2.0, 6)[:3])
+
+
+def test_writing_into_a_value_of_ones_own():
+    def f(x):
+        y = x * 1
+        y[0] = 0.0
+        return y
+
+    close(jit(f)(X), f(X))
+
+
+SCALE = 2.0
+
+
+def test_a_global_that_changes(monkeypatch):
+    f = jit(lambda x: x * SCALE)
+    close(f(X), X * 2)
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    close(f(X), X * 5)
+
+
+def test_a_closed_over_name_that_changes():
+    scale = 2.0
+    f = jit(lambda x: x * scale)
+    close(f(X), X * 2)
+    scale = 5.0
+    close(f(X), X * 5)
+
+
+def test_a_helper_that_changes():
+    helper = lambda x: x * 2
+    f = jit(lambda x: helper(x))
+    close(f(X), X * 2)
+    helper = lambda x: x * 7
+    close(f(X), X * 7)
+
+
+def test_an_attribute_that_changes():
+    class Model:
+        def __init__(self):
+            self.scale = 2.0
+
+        def __call__(self, x):
+            return x * self.scale
+
+    model = Model()
+    f = jit(model)
+    close(f(X), X * 2)
+    model.scale = 4.0
+    close(f(X), X * 4)
+
+
+def test_an_array_from_outside_that_is_written_to():
+    array, tensor, table = np.ones(3), ac.Tensor(np.ones(3)), [ac.Tensor(np.ones(3))]
+    f = jit(lambda x: x * array + tensor * table[0])
+    close(f(X), X + 1)
+    array[0] = 7.0
+    close(f(X), X * array + 1)
+    tensor[1] = 5.0
+    close(f(X), X * array + np.array([1, 5, 1]))
+    table[0] = ac.Tensor(np.full(3, 2.0))
+    close(f(X), X * array + np.array([2, 10, 2]))
+
+
+def test_a_name_that_keeps_changing_is_named():
+    step = 0
+    f = jit(lambda x: x + step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in range(12):
+            close(f(X), X + step)
+    assert ["'step'" in str(w.message) for w in caught] == [True]
+
+
+def test_a_traced_value_that_escapes():
+    kept = []
+    jit(lambda x: (kept.append(x * 2), x)[1])(X)
+    with pytest.raises(ac.EscapedTracerError, match="jit of"):
+        kept[0] + 1
+
+
+def test_an_error_inside_leaves_nothing_behind():
+    f = jit(lambda x: ac.matmul(x, x))
+    with pytest.raises(ac.ShapeError, match="matmul"):
+        f(X)
+    close(f(X[:, :2]), X.numpy()[:, :2] @ X.numpy()[:, :2])
+
+
+# Donation -------------------------------------------------------------------------------------
+
+
+def test_donated_arguments():
+    step = jit(lambda p, x: ([q - 0.1 * ac.sum(x) for q in p], ac.sum(x)), donate_argnums=0)
+    p = [ac.Tensor(np.ones(1000)), ac.Tensor(np.zeros((3, 4)))]
+    first = p
+    addresses = set()
+    for _ in range(4):
+        p, _ = step(p, X)
+        addresses.add(p[0].value.ctypes.data)
+    close(p[1], np.full((3, 4), -0.4 * float(ac.sum(X))))
+    assert len(addresses) == 2, "memory of donated arguments is used again"
+    with pytest.raises(ac.errors.DonatedError, match=r"donated to jit of .* use what that call"):
+        first[0] + 1
+    with pytest.raises(ac.errors.DonatedError):
+        step(first, X)
+    with pytest.raises(ac.errors.DonatedError):
+        print(first[0])
+
+
+def test_donated_memory_that_somebody_else_reads_is_left_alone():
+    step = jit(lambda p: p * 2, donate_argnums=0)
+    mine = np.ones(5)
+    seen = step(ac.asarray(mine))
+    held = seen.numpy()
+    for _ in range(3):
+        seen = step(seen)
+    np.testing.assert_array_equal(mine, 1)
+    np.testing.assert_array_equal(held, 2)
+    close(seen, np.full(5, 16.0))
+
+
+def test_donating_what_is_also_kept_is_refused():
+    step = jit(lambda p, q: p + q, donate_argnums=0)
+    x = ac.Tensor(np.ones(3))
+    with pytest.raises(ValueError, match="donated .* and also passed"):
+        step(x, x)
+    with pytest.raises(ValueError, match="both static and donated"):
+        jit(lambda x: x, static_argnums=0, donate_argnums=0)
+
+
+def test_derivatives_take_nothing():
+    step = jit(lambda p: ac.sum(p**2), donate_argnums=0)
+    p = ac.Tensor(np.ones(3))
+    close(ac.grad(step)(p), np.full(3, 2.0))
+    close(p, np.ones(3))
+
+
+# Results --------------------------------------------------------------------------------------
+
+
+def test_results_are_independent():
+    f = jit(lambda x: (x * 2, x, x.T, ac.ones(3)))
+    first = f(X)
+    copies = [np.array(y.value) for y in first]
+    f(X + 1)
+    for y, copy in zip(first, copies, strict=True):
+        np.testing.assert_array_equal(y.numpy(), copy)
+    first[0][0] = 9.0
+    close(f(X)[0], X * 2)
+    close(X, np.linspace(-1.0, 2.0, 6).reshape(2, 3))
+
+
+def test_empty_results_and_arguments():
+    assert jit(lambda x: ())(X) == ()
+    assert jit(lambda: ac.ones(2))().shape == (2,)
+    empty = ac.asarray(np.ones((0, 3)))
+    assert jit(lambda x: ac.sum(x * 2, 0))(empty).tolist() == [0, 0, 0]
+    assert jit(lambda x: x @ x.T)(empty).shape == (0, 0)
+
+
+def test_results_of_integers_and_booleans():
+    n = ac.asarray(np.arange(5))
+    f = lambda n: (n + 1, n > 2, ac.where(n > 2, n, -n), ac.sum(n), n // 2, ac.argmax(n))
+    for got, expected in zip(jit(f)(n), f(n), strict=True):
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8, np.int16, np.float64, np.bool_])
+def test_unusual_dtypes(dtype):
+    x = ac.asarray(np.array([[1, 0, 1], [0, 1, 1]], dtype))
+    f = lambda x: (x.T, ac.concatenate([x, x]), x * x if dtype != np.bool_ else x)
+    for got, expected in zip(jit(f)(x), f(x), strict=True):
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+def test_nan_and_infinity():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e308, 5e-324])
+    with np.errstate(all="ignore"):
+        f = lambda x: (
+            ac.exp(x), ac.log(x), ac.maximum(x, 0.0), nn.relu(x), x > 0, ac.sqrt(x), 1 / x,
+            ac.tanh(x), ac.sigmoid(x), x**2, x**0.5, ac.max(x), ac.where(x > 0, x, 0.0), -x,
+        )  # fmt: skip
+        for got, expected in zip(jit(f)(x), f(ac.asarray(x)), strict=True):
+            np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-14)
+
+
+def test_threads_share_a_program():
+    f = jit(lambda x: ac.sum(ac.sin(x) @ ac.cos(x).T, 1))
+    rng = np.random.default_rng(0)
+    xs = [rng.standard_normal((40, 30)) for _ in range(8)]
+    f(xs[0])
+    wrong = []
+
+    def work(x):
+        for _ in range(30):
+            if not np.allclose(f(x).numpy(), (np.sin(x) @ np.cos(x).T).sum(1)):
+                wrong.append(x)
+
+    threads = [threading.Thread(target=work, args=(x,)) for x in xs]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_a_program_is_freed_with_its_function():
+    f = jit(lambda x: x * 2)
+    f(X)
+    program = weakref.ref(next(iter(f._entries.values())).run)
+    assert program() is not None
+    del f
+    gc.collect()
+    assert program() is None
+
+
+def test_same_bits_in_every_call():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((64, 200, 30)).astype(np.float32)
+    f = jit(lambda w, x: ac.mean(ac.vmap(lambda x: ac.sum(ac.tanh(x @ w) ** 2))(x)))
+    w = rng.standard_normal((30, 20)).astype(np.float32)
+    found = {jit(ac.grad(f))(w, x).numpy().tobytes() for _ in range(3)}
+    assert len(found) == 1
