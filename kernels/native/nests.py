@@ -99,6 +99,8 @@ def _emit(w: Writer, op: Op, inputs: Sequence[str], dtypes: Sequence[str]) -> st
         return _cast(w, inputs[0], dtypes[0], op.dtype)
     if op.name in COMPARISONS:
         ordered, integer = COMPARISONS[op.name]
+        if dtypes[0] == "b1":  # of which the one bit is no sign
+            integer = integer.replace("s", "u")
         kind = f"fcmp {ordered}" if dtypes[0][0] == "f" else f"icmp {integer}"
         return w.set(f"{kind} {TYPES[dtypes[0]]} {inputs[0]}, {inputs[1]}")
     if op.name in LOGIC:

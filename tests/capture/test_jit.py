@@ -320,7 +320,7 @@ def test_donated_memory_that_somebody_else_reads_is_left_alone():
 def test_donating_what_is_also_kept_is_refused():
     step = jit(lambda p, q: p + q, donate_argnums=0)
     x = ac.Tensor(np.ones(3))
-    with pytest.raises(ValueError, match="donated .* and also passed"):
+    with pytest.raises(ValueError, match=r"donated .* and also passed"):
         step(x, x)
     with pytest.raises(ValueError, match="both static and donated"):
         jit(lambda x: x, static_argnums=0, donate_argnums=0)
@@ -349,7 +349,7 @@ def test_results_are_independent():
 
 
 def test_empty_results_and_arguments():
-    assert jit(lambda x: ())(X) == ()
+    assert jit(lambda _x: ())(X) == ()
     assert jit(lambda: ac.ones(2))().shape == (2,)
     empty = ac.asarray(np.ones((0, 3)))
     assert jit(lambda x: ac.sum(x * 2, 0))(empty).tolist() == [0, 0, 0]

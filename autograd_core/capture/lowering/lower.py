@@ -75,6 +75,8 @@ class Lowered:
     tables: list[np.ndarray]
 
 
+WORTH_TURNING = 0.25
+"""The share of lanes that a product has to gain by being done the other way round."""
 PRODUCTS = ("embed", "matmul", "conv", "conv_input", "conv_weight")
 
 
@@ -350,8 +352,10 @@ class _Lowering:
         if not upright and not turned:
             axes = list(range(y.aval.ndim))
             b, upright = self.contiguous(y, b, axes), True
-        if upright and (turned and self._waste(m) < self._waste(n)):
-            upright = False
+        if upright and turned:
+            wanted = self.direct.get(out)
+            fits = wanted is not None and wanted[1].strides[-1] == 1
+            upright = fits or self._waste(n) < self._waste(m) + WORTH_TURNING
         fast = -1 if upright else -2
         c, accumulate = self.target(out, lambda p: p.strides[fast] == 1) or (None, False)
         if c is None:

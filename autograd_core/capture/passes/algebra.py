@@ -22,17 +22,30 @@ RULES: dict[str, list[Rule]] = {}
 
 def simplify(graph: Graph) -> Graph:
     """The graph after all rules."""
-    rewriter = Rewriter(graph)
+    simplifier = _Simplifier(graph)
     for old in graph.equations:
-        equation = rewriter.updated(old)
-        for rule in RULES.get(equation.primitive.name, ()):
-            found = rule(rewriter, equation)
-            if found is not None:
-                rewriter.become(equation.output, found)
-                break
+        equation = simplifier.updated(old)
+        found = simplifier.by_rule(equation)
+        if found is None:
+            simplifier.keep(equation)
         else:
-            rewriter.keep(equation)
-    return rewriter.graph()
+            simplifier.become(equation.output, found)
+    return simplifier.graph()
+
+
+class _Simplifier(Rewriter):
+    """What rules apply is simplified too."""
+
+    def by_rule(self, equation: Equation) -> Variable | None:
+        for rule in RULES.get(equation.primitive.name, ()):
+            found = rule(self, equation)
+            if found is not None:
+                return found
+        return None
+
+    def append(self, equation: Equation) -> Variable:
+        found = self.by_rule(equation)
+        return super().append(equation) if found is None else found
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

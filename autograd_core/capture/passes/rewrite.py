@@ -40,9 +40,12 @@ class Rewriter:
         """Append a new equation; its output."""
         known = [x.aval if x.__class__ is Variable else x for x in inputs]
         (aval,) = output_avals(primitive, known, params)
-        output = Variable(aval)
-        self.keep(Equation(primitive, inputs, params, (output,)))
-        return output
+        return self.append(Equation(primitive, inputs, params, (Variable(aval),)))
+
+    def append(self, equation: Equation) -> Variable:
+        """Append an equation whose inputs are up to date; its output, or what stands for it."""
+        self.keep(equation)
+        return equation.output
 
     def constant(self, value: Any) -> Variable:
         """A new constant with the value of an array."""

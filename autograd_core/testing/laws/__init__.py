@@ -14,6 +14,7 @@ from autograd_core.testing.laws.batches import (
     derivatives_of_batches,
     nested_batching,
 )
+from autograd_core.testing.laws.capture import captured
 from autograd_core.testing.laws.derivatives import (
     adjointness,
     blocked,
@@ -45,6 +46,7 @@ LAWS: tuple[Law, ...] = (
     tape,
     batched_derivatives,
     derivatives_of_batches,
+    captured,
 )
 """The laws of values and first derivatives, cheap ones first."""
 

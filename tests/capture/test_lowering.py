@@ -1,0 +1,324 @@
+"""What a program is made of: how much is fused, where values lie, what is done in turns."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import autograd_core as ac
+from autograd_core import nn
+from autograd_core.capture.lowering import fusion, points
+from autograd_core.capture.lowering.lower import NativeStep
+from autograd_core.capture.lowering.memory import plan
+from autograd_core.capture.lowering.places import Buffer, Place, dense, reshaped
+from autograd_core.capture.lowering.program import Program
+from autograd_core.primitive import REGISTRY
+from autograd_core.testing.case import LawViolation
+from autograd_core.testing.check import draw_cases
+from autograd_core.testing.laws.capture import captured
+
+RNG = np.random.default_rng(0)
+
+
+def draw(*shape, dtype=np.float32):
+    return ac.asarray(RNG.standard_normal(shape).astype(dtype))
+
+
+def program_of(f, *args) -> Program:
+    jitted = ac.jit(f)
+    jitted(*args)
+    return next(iter(jitted._entries.values())).run
+
+
+def kinds(f, *args) -> list[str]:
+    return [s.what.split()[0] for s in ac.jit(f).explain(*args).steps]
+
+
+def large_passes(f, *args) -> int:
+    """Loops that go over as much memory as the largest argument."""
+    size = max(ac.asarray(x).size for x in args)
+    program = program_of(f, *args)
+    steps = [s for part in program.parts.values() for s in part.lowered.steps]
+    return sum(
+        isinstance(s, NativeStep) and not hasattr(s.kernel, "geometry") and _size(s.kernel) >= size
+        for s in steps
+    )
+
+
+def _size(kernel) -> int:
+    return getattr(kernel, "size", 0)
+
+
+# Fusion ---------------------------------------------------------------------------------------
+
+
+def test_a_chain_is_one_loop():
+    f = lambda x, y: ac.sum(ac.tanh(ac.exp(x) * y + 1.0) ** 2 - x / 3.0, 0)
+    assert kinds(f, draw(30, 40), draw(40)) == ["loop"]
+
+
+def batch_norm(x, scale, shift):
+    mean = ac.mean(x, axis=(0, 2, 3), keepdims=True)
+    var = ac.mean((x - mean) ** 2, axis=(0, 2, 3), keepdims=True)
+    hat = (x - mean) / ac.sqrt(var + 1e-5)
+    return nn.relu(hat * ac.reshape(scale, (-1, 1, 1)) + ac.reshape(shift, (-1, 1, 1)))
+
+
+def test_batch_norm_is_few_passes_over_memory():
+    x, scale, shift = draw(8, 16, 32, 32), draw(16), draw(16)
+    assert large_passes(batch_norm, x, scale, shift) == 3, "mean, variance, result"
+    weight = draw(8, 16, 32, 32)
+    loss = lambda x, scale, shift, w: ac.sum(batch_norm(x, scale, shift) * w)
+    backward = ac.grad(loss, (0, 1, 2))
+    assert large_passes(backward, x, scale, shift, weight) <= 5, "two of them sum, one writes"
+
+
+def test_softmax_is_few_passes_over_memory():
+    x = draw(512, 256)
+    assert large_passes(nn.softmax, x) <= 3
+    loss = lambda x, w: ac.sum(nn.softmax(x) * w)
+    assert large_passes(ac.grad(loss), x, draw(512, 256)) <= 4
+
+
+def test_transposes_are_not_copied():
+    x, y = draw(30, 40), draw(30, 50)
+    assert kinds(lambda x, y: x.T @ y, x, y) == ["product"]
+    assert kinds(lambda x, y: (y.T @ x).T, x, y)[0] == "product"
+    assert kinds(lambda x: ac.sum(ac.sin(x.T)[:, ::2] * 2.0), x) == ["loop"]
+
+
+def test_a_very_long_chain_is_cut():
+    def f(x):
+        for _ in range(400):
+            x = ac.sin(x) * 1.01
+        return x
+
+    x = draw(20, dtype=np.float64)
+    program = program_of(f, x)
+    assert 2 < program.steps < 20
+    np.testing.assert_allclose(ac.jit(f)(x).numpy(), f(x).numpy(), rtol=1e-12)
+
+
+def test_many_steps_one_after_the_other():
+    def f(x):
+        for _ in range(300):
+            x = x - 0.01 * ac.sum(x * x, 0)
+        return x
+
+    x = draw(3, 4, dtype=np.float64)
+    np.testing.assert_allclose(ac.jit(f)(x).numpy(), f(x).numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(100_003,), (10_000, 7), (7, 10_000), (64, 64, 64), (3, 50_000)])
+def test_long_sums_are_accurate(shape):
+    """Rounding does not grow with the number of terms."""
+    x = np.abs(RNG.standard_normal(shape)).astype(np.float32)
+    for axes in [None, 0, len(shape) - 1]:
+        exact = x.astype(np.float64).sum(axes)
+        got = ac.jit(lambda x, axes=axes: ac.sum(ac.absolute(x), axes))(x).numpy()
+        assert np.max(np.abs(got - exact) / exact) < 60 * np.finfo(np.float32).eps
+
+
+# Places ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (6, 4), (1, 24), (2, 1, 12), (24,), (4, 3, 2)])
+@pytest.mark.parametrize("target", [(2, 3, 4), (6, 4), (24, 1), (3, 8), (2, 2, 6), (24,)])
+@pytest.mark.parametrize("order", ["C", "F", "step"])
+def test_reshaped_strides(shape, target, order):
+    x = np.arange(2 * math.prod(shape)).reshape(*shape, 2)[..., 0]
+    x = np.asarray(x, order=order) if order != "step" else x
+    strides = tuple(s // x.itemsize for s in x.strides)
+    found = reshaped(shape, strides, target)
+    if found is not None:
+        memory = x.base if x.base is not None else x
+        view = np.lib.stride_tricks.as_strided(x, target, [s * x.itemsize for s in found])
+        np.testing.assert_array_equal(view, x.reshape(target))
+        assert memory is not None
+    elif order == "C":
+        pytest.fail("a view of dense memory can always be reshaped")
+
+
+def test_memory_is_used_again():
+    buffers = [Buffer("f4", 1000) for _ in range(10)]
+    step = lambda reads, write: NativeStep(None, [], reads, [write])  # type: ignore[arg-type]
+    chain = [step(buffers[n - 1 : n], buffers[n]) for n in range(10)]
+    offsets, total = plan(chain)
+    assert total == 2 * 4032
+    for before, after in pairwise(buffers):
+        assert offsets[before] != offsets[after]
+
+
+def test_no_two_living_buffers_overlap():
+    for _ in range(30):
+        buffers = [Buffer("f4", int(RNG.integers(1, 500))) for _ in range(40)]
+        steps = []
+        for n, buffer in enumerate(buffers):
+            reads = [buffers[int(k)] for k in RNG.integers(0, n, 2)] if n else []
+            steps.append(NativeStep(None, [], reads, [buffer]))  # type: ignore[arg-type]
+        offsets, total = plan(steps)
+        last = {
+            b: max([n, *(k for k, s in enumerate(steps) if b in s.reads)])
+            for n, b in enumerate(buffers)
+        }
+        for i, a in enumerate(buffers):
+            for j, b in enumerate(buffers[i + 1 :], i + 1):
+                if last[a] >= j:  # a lives when b is made
+                    apart = (
+                        offsets[a] + 4 * a.size <= offsets[b]
+                        or offsets[b] + 4 * b.size <= offsets[a]
+                    )
+                    assert apart
+            assert offsets[a] + 4 * a.size <= total
+            assert i <= last[a]
+
+
+def test_dense_strides():
+    assert dense((2, 3, 4)) == (12, 4, 1)
+    assert dense((2, 3, 4), (1, 0, 2)) == (4, 8, 1)
+    assert Place(Buffer("f4", 24), dense((24,))).offset == 0
+
+
+# Turns ----------------------------------------------------------------------------------------
+
+
+def task_loss(p, x, y):
+    def loss(p):
+        return ac.mean((ac.tanh(x @ p["w"] + p["b"]) - y) ** 2)
+
+    p = ac.tree_map(lambda a, g: a - 0.1 * g, p, ac.grad(loss)(p))
+    return ac.mean((ac.tanh(x @ p["w"] + p["b"]) - y) ** 2)
+
+
+def meta(p, x, y):
+    return ac.mean(ac.vmap(task_loss, in_axes=(None, 0, 0))(p, x, y))
+
+
+def tasks(n, dtype=np.float64):
+    p = {"w": draw(5, 7, dtype=dtype), "b": draw(7, dtype=dtype)}
+    return p, draw(n, 11, 5, dtype=dtype), draw(n, 11, 7, dtype=dtype)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_tasks_are_turns(n):
+    args = tasks(n)
+    program = program_of(ac.value_and_grad(meta), *args)
+    assert program.turns == n
+    value, grads = ac.value_and_grad(meta)(*args)
+    got, found = ac.jit(ac.value_and_grad(meta))(*args)
+    np.testing.assert_allclose(got.numpy(), value.numpy(), rtol=1e-13)
+    for key in "wb":
+        np.testing.assert_allclose(found[key].numpy(), grads[key].numpy(), rtol=1e-11, atol=1e-15)
+
+
+def test_compilation_does_not_grow_with_tasks():
+    few, many = (program_of(ac.value_and_grad(meta), *tasks(n)) for n in (2, 50))
+    assert few.steps == many.steps
+    assert few.turn.arena_bytes == many.turn.arena_bytes
+
+
+@pytest.mark.parametrize(
+    ("f", "in_axes"),
+    [
+        (lambda w, x: x @ w, (None, 0)),
+        (lambda w, x: x @ w, (0, 0)),
+        (lambda w, x: x.T @ w.T[:, :5], (None, 0)),
+        (lambda w, x: ac.sum(x) * w, (None, 0)),
+        (lambda w, x: nn.softmax(x @ w) - ac.mean(w), (None, 1)),
+        (lambda w, x: ac.concatenate([x @ w, x @ w]), (None, 0)),
+        (lambda w, _x: ac.sin(w), (None, 0)),
+        (lambda w, x: (x @ w)[::2], (None, 0)),
+        (lambda _w, x: ac.cumsum(x, 0), (None, 0)),
+        (lambda _w, x: ac.max(x, 0) + ac.argmax(x, 0), (None, 0)),
+        (lambda _w, x: ac.where(x > 0, x, 0.0) / (1 + x * x), (None, 2)),
+    ],
+)
+def test_anything_mapped(f, in_axes):
+    """Operations that do not treat the slices apart, or have no machine code, are done after."""
+    w = draw(*((6, 6, 6) if in_axes[0] == 0 else (6, 6)), dtype=np.float64)
+    x = draw(6, 6, 6, dtype=np.float64)
+    mapped = ac.vmap(f, in_axes)
+    np.testing.assert_allclose(
+        ac.jit(mapped)(w, x).numpy(), mapped(w, x).numpy(), rtol=1e-12, atol=1e-13
+    )
+    loss = lambda w, x: ac.sum(mapped(w, x) ** 2) / ac.mean(mapped(w, x) + 3.0)
+    for i in (0, 1):
+        np.testing.assert_allclose(
+            ac.jit(ac.grad(loss, i))(w, x).numpy(),
+            ac.grad(loss, i)(w, x).numpy(),
+            rtol=1e-9,
+            atol=1e-9,
+        )
+
+
+def test_checkpointed_steps_take_the_memory_of_one():
+    def adapted(steps, checkpointed):
+        def inner(p, x, y):
+            loss = lambda p: ac.mean((ac.tanh(ac.tanh(x @ p[0]) @ p[1]) - y) ** 2)
+            return [a - 0.1 * g for a, g in zip(p, ac.grad(loss)(p), strict=True)]
+
+        step = ac.checkpoint(inner) if checkpointed else inner
+
+        def f(p, x, y):
+            for _ in range(steps):
+                p = step(p, x, y)
+            return ac.mean((ac.tanh(ac.tanh(x @ p[0]) @ p[1]) - y) ** 2)
+
+        return ac.grad(lambda p, x, y: ac.mean(ac.vmap(f, (None, 0, 0))(p, x, y)))
+
+    args = [draw(8, 64), draw(64, 8)], draw(4, 300, 8), draw(4, 300, 8)
+    memory = lambda n, checkpointed: ac.jit(adapted(n, checkpointed)).explain(*args).memory
+    assert memory(20, True) < 1.5 * memory(2, True)
+    assert memory(20, False) > 4 * memory(2, False)
+    for got, expected in zip(
+        ac.jit(adapted(3, True))(*args), adapted(3, False)(*args), strict=True
+    ):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+# explain --------------------------------------------------------------------------------------
+
+
+def test_explain_counts():
+    x, y = draw(20, 30), draw(30, 40)
+    f = ac.jit(lambda x, y: ac.sum((x @ y) ** 2))
+    e = f.explain(x, y, timed=True)
+    assert [s.what for s in e.steps] == ["product 20×30 by 30×40", "loop [800]: multiply → sum"]
+    assert e.product_flops == 2 * 20 * 30 * 40
+    assert e.flops == e.product_flops + 800
+    assert e.bytes == 4 * (20 * 30 + 30 * 40 + 20 * 40) + 4 * (800 + 1)
+    assert (e.turns, e.buffers) == (1, 1)
+    assert e.memory >= 3200
+    assert 0 < e.seconds < 10
+    assert "product 20×30 by 30×40" in str(e)
+    assert f.explain(x, y).seconds is None
+
+
+def test_explain_of_turns():
+    e = ac.jit(ac.value_and_grad(meta)).explain(*tasks(6), timed=True)
+    assert e.turns == 6
+    assert {s.part for s in e.steps} == {"before", "turn", "after"}
+
+
+def test_no_program_to_explain():
+    with pytest.raises(ac.AutogradError, match="no program"):
+        ac.grad(lambda x: ac.sum(ac.jit(lambda y: y * x).explain(x)))(draw(3))
+
+
+# Mutants --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "mutant", "primitive"),
+    [
+        (points.FLOATS, "square", points.FLOATS["exp"], "square"),
+        (points.FLOATS, "relu", lambda _body, xs, _dtype: xs[0], "relu"),
+        (fusion.REDUCTIONS, "max", "min", "max"),
+    ],
+)
+def test_the_law_catches_a_wrong_program(where, name, mutant, primitive, monkeypatch):
+    monkeypatch.setitem(where, name, mutant)
+    with pytest.raises(LawViolation, match="jit"):
+        for case in draw_cases(REGISTRY[primitive], 5):
+            captured(case)

@@ -1,0 +1,231 @@
+"""Each pass fires where it should, and changes no value anywhere."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import autograd_core as ac
+from autograd_core import nn
+from autograd_core.capture.graph import Graph, GraphError, Variable, check, evaluate
+from autograd_core.capture.passes import PASSES, improve
+from autograd_core.capture.passes.algebra import RULES, simplify
+from autograd_core.capture.passes.constants import fold_constants
+from autograd_core.capture.passes.dead import drop_dead
+from autograd_core.capture.passes.duplicates import merge_duplicates
+from autograd_core.capture.passes.expand import expand
+from autograd_core.capture.passes.pooling import expand_pooling
+from autograd_core.capture.trace import capture
+from autograd_core.tensor import aval_of
+from tests.properties.programs import ENGINE, EngineOperations, programs, run
+from tests.properties.test_random_programs import arguments
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((3, 4))
+ROW = RNG.standard_normal(4)
+
+
+def graph_of(f, *args) -> Graph:
+    return capture(lambda *xs: [f(*xs)], [Variable(aval_of(ac.asarray(x))) for x in args]).graph
+
+
+def names(graph: Graph) -> list[str]:
+    return [e.primitive.name for e in graph.equations]
+
+
+def same(graph: Graph, other: Graph, *args) -> None:
+    for got, expected in zip(evaluate(other, args), evaluate(graph, args), strict=True):
+        np.testing.assert_allclose(
+            ac.asarray(got).numpy(), ac.asarray(expected).numpy(), rtol=1e-12, atol=1e-12
+        )
+
+
+# Each fires -----------------------------------------------------------------------------------
+
+
+def test_dead_code():
+    graph = graph_of(lambda x: (ac.sin(x), ac.cos(x))[1], X)
+    assert names(graph) == ["sin", "cos"]
+    assert names(drop_dead(graph)) == ["cos"]
+
+
+def test_duplicates():
+    graph = graph_of(lambda x: ac.sin(x) + ac.sin(x), X)
+    assert names(merge_duplicates(graph)) == ["sin", "add"]
+
+
+def test_duplicates_with_other_parameters_or_signs_of_zero_stay():
+    graph = graph_of(lambda x: ac.sum(x, 0) + ac.sum(x, 1)[:1] + (x[0] * 0.0) / (x[0] * -0.0), X)
+    assert names(merge_duplicates(graph)).count("sum") == 2
+    assert names(merge_duplicates(graph)).count("multiply") == 2
+
+
+def test_recomputation_is_not_merged():
+    f = ac.checkpoint(lambda x: ac.sum(ac.sin(ac.sin(x))))
+    both = lambda f: lambda x: ac.add(*ac.value_and_grad(f)(x))
+    graph = graph_of(both(f), X)
+    plain = graph_of(both(lambda x: ac.sum(ac.sin(ac.sin(x)))), X)
+    assert names(improve(graph)).count("sin") == names(improve(plain)).count("sin") + 1
+
+
+def test_constants():
+    graph = graph_of(lambda x: x + ac.sin(ac.ones(4) * 2.0), ROW)
+    folded = drop_dead(fold_constants(graph))
+    assert names(folded) == ["broadcast", "add"]
+    same(graph, folded, ROW)
+
+
+def test_expand():
+    graph = graph_of(lambda x: nn.log_softmax(x) + nn.softmax(x), X)
+    expanded = expand(graph)
+    assert {"exp", "max", "log", "divide"} <= set(names(expanded))
+    same(graph, expanded, X)
+
+
+@pytest.mark.parametrize(("window", "stride", "size"), [(2, 2, 6), (2, 2, 7), (3, 2, 7), (2, 1, 5)])
+def test_pooling(window, stride, size):
+    x = RNG.standard_normal((2, 3, size, size)).round(1)  # with ties
+    pool = lambda x: nn.max_pool2d(x, window, stride)
+    for f in (pool, ac.grad(lambda x: ac.sum(pool(x) ** 3))):
+        graph = graph_of(f, x)
+        expanded = drop_dead(expand_pooling(graph))
+        assert "pick" not in names(expanded)
+        assert ("place" in names(expanded)) == ("place" in names(graph) and window != stride)
+        same(graph, expanded, x)
+
+
+def test_pooling_of_nan_and_infinity():
+    x = np.array([[np.nan, 1, -np.inf, -np.inf], [2, np.nan, -np.inf, -np.inf]] * 2).reshape(
+        1, 1, 4, 4
+    )
+    graph = graph_of(lambda x: nn.max_pool2d(x, 2), x)
+    np.testing.assert_array_equal(
+        evaluate(expand_pooling(graph), [x])[0].numpy(), evaluate(graph, [x])[0].numpy()
+    )
+
+
+RULE_CASES = {
+    "_add_zero": (lambda x: x + 0.0, []),
+    "_subtract_zero": (lambda x: x - 0.0, []),
+    "_multiply_by_one": (lambda x: 1.0 * x, []),
+    "_divide_by_one": (lambda x: x / 1.0, []),
+    "_negate_twice": (lambda x: ac.negative(-x), []),
+    "_add_negated": (lambda x: ac.sin(x) + -x, ["sin", "subtract"]),
+    "_reshape_twice": (lambda x: ac.reshape(ac.reshape(x, (12,)), (4, 3)), ["reshape"]),
+    "_nothing_to_do": (lambda x: ac.stop_gradient(x), []),
+    "_transpose_twice": (lambda x: ac.sin(x.T.T), ["sin"]),
+    "_broadcast_twice": (
+        lambda x: ac.broadcast_to(ac.broadcast_to(x, (2, 3, 4)), (5, 2, 3, 4)),
+        ["broadcast"],
+    ),
+    "_repeated_number": (
+        lambda x: x + ac.broadcast_to(ac.sum(x), (4, 3)).T,
+        ["sum", "broadcast", "add"],
+    ),
+    "_sum_of_repeated": (
+        lambda x: ac.sum(ac.broadcast_to(x, (5, 3, 4)), 0),
+        ["multiply"],
+    ),
+    "_sum_of_one": (lambda x: ac.sum(x[None], 0), []),
+    "_sum_twice": (lambda x: ac.sum(ac.sum(x, 0), 0), ["sum"]),
+    "_select_of_one": (None, None),
+}
+
+
+def test_every_rule_has_a_case():
+    assert {r.__name__ for rules in RULES.values() for r in rules} == set(RULE_CASES)
+
+
+@pytest.mark.parametrize("name", [n for n, (f, _) in RULE_CASES.items() if f])
+def test_rule(name):
+    f, expected = RULE_CASES[name]
+    graph = graph_of(f, X)
+    simple = drop_dead(merge_duplicates(simplify(merge_duplicates(graph))))
+    assert names(simple) == expected
+    same(graph, simple, X)
+
+
+@pytest.mark.parametrize("name", [n for n, (f, _) in RULE_CASES.items() if f])
+def test_rule_is_what_fires(name, monkeypatch):
+    f, expected = RULE_CASES[name]
+    off = {k: [r for r in rules if r.__name__ != name] for k, rules in RULES.items()}
+    monkeypatch.setattr("autograd_core.capture.passes.algebra.RULES", off)
+    graph = graph_of(f, X)
+    assert names(drop_dead(merge_duplicates(simplify(graph)))) != expected
+
+
+# Each is harmless -----------------------------------------------------------------------------
+
+WASTEFUL = [
+    lambda x: nn.cross_entropy(x * 2, ac.asarray([0, 1, 2])),
+    lambda x: ac.sum(ac.var(x, 0) / (1 + ac.mean(x, 1, keepdims=True) ** 2)),
+    lambda x: ac.sum(nn.max_pool2d(ac.reshape(x, (1, 1, 3, 4)), (1, 2)) ** 2),
+]
+
+
+@pytest.mark.parametrize("off", PASSES[1:], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("f", WASTEFUL)
+def test_without_a_pass(f, off):
+    graph = graph_of(ac.grad(lambda x: ac.sum(ac.grad(f)(x) ** 2)), X)
+    same(graph, improve(graph), X)
+    same(graph, improve(graph, [p for p in PASSES if p is not off]), X)
+
+
+def test_passes_leave_less():
+    graph = graph_of(ac.grad(lambda x: ac.sum(ac.grad(WASTEFUL[1])(x) ** 2)), X)
+    assert len(improve(graph).equations) < len(graph.equations)
+
+
+# The checker ----------------------------------------------------------------------------------
+
+
+def broken(change) -> Graph:
+    graph = graph_of(lambda x: ac.sin(x) * 2.0, X)
+    change(graph)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: g.equations.reverse(), "before it is defined"),
+        (lambda g: g.equations.append(g.equations[0]), "defined twice"),
+        (lambda g: g.outputs.append(Variable(g.inputs[0].aval)), "not defined"),
+        (
+            lambda g: g.equations.__setitem__(
+                0, g.equations[0]._replace(outputs=(Variable(aval_of(np.ones(3))),))
+            ),
+            "expected outputs",
+        ),
+    ],
+)
+def test_a_broken_graph_is_found(change, message):
+    with pytest.raises(GraphError, match=message):
+        check(broken(change))
+
+
+def test_text():
+    assert str(graph_of(lambda x: ac.sum(ac.sin(x) * 2.0, 0), X)).splitlines() == [
+        "inputs a:f64[3,4]",
+        "  b:f64[3,4] = sin a",
+        "  c:f64[3,4] = multiply b 2.0",
+        "  d:f64[4] = sum axes=(0,) c",
+        "outputs d",
+    ]
+
+
+# Random programs ------------------------------------------------------------------------------
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_random_programs_jitted(data):
+    """Programs with transforms in them give the same compiled as they do eagerly."""
+    x = data.draw(arguments())
+    program = data.draw(programs(data.draw(st.integers(1, 2)), x.shape))
+    f = lambda x: run(program, EngineOperations(), ENGINE, x)
+    expected = f(ac.asarray(x)).numpy()
+    got = ac.jit(f)(x).numpy()
+    assert got.shape == expected.shape
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * scale)
