@@ -7,7 +7,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 """
 
 from autograd_core import errors, nn, ops, optim, random, tree
-from autograd_core.capture import jit
+from autograd_core.capture import Explanation, jit
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.errors import (
@@ -57,6 +57,7 @@ __all__ = [
     "DonatedError",
     "DtypeError",
     "EscapedTracerError",
+    "Explanation",
     "NanError",
     "RuleError",
     "ShapeError",

@@ -159,8 +159,17 @@ def train(
     task_slice: Annotated[
         int | None,
         option(
-            "Compute so many tasks at a time, to save memory [all]. Same results up to rounding.",
+            "With --no-jit: compute so many tasks at a time, to save memory [all]. Same results "
+            "up to rounding.",
             ALGORITHM,
+        ),
+    ] = None,
+    jit: Annotated[
+        bool | None,
+        option(
+            "Compile meta-updates and evaluation [default], or run them operation by operation.",
+            ALGORITHM,
+            flag="--jit/--no-jit",
         ),
     ] = None,
     iterations: Annotated[

@@ -42,7 +42,10 @@ class Config:
     meta_lr: float = 3e-3
     schedule: str = "cosine"  # of the meta rate, over the budget
     meta_batch: int = 16
-    task_slice: int | None = None  # tasks computed at a time; None for all of the meta-batch
+    task_slice: int | None = (
+        None  # tasks computed at a time where nothing is compiled; None for all
+    )
+    jit: bool = True  # compile meta-updates and evaluation
     iterations: int | None = None
     minutes: float | None = None
     seed: int = 0
@@ -118,6 +121,8 @@ class Config:
     def from_dict(cls, data: Mapping[str, Any]) -> "Config":
         """Raises `RunError` for missing, unknown or impossible options."""
         names = {field.name for field in fields(cls)}
+        if isinstance(data, Mapping) and "jit" not in data:  # recorded before there was a choice
+            data = {**data, "jit": False}
         if not isinstance(data, Mapping) or set(data) != names:
             wrong = sorted(set(data) ^ names) if isinstance(data, Mapping) else [type(data)]
             raise RunError(f"the recorded options are not this version's: see {wrong[0]!r}")
@@ -254,6 +259,7 @@ CHECKS: Mapping[str, Check] = {
     "schedule": one_of(*SCHEDULES),
     "meta_batch": at_least(1, MOST),
     "task_slice": at_least(1),
+    "jit": lambda value: None if isinstance(value, bool) else "expected true or false",
     "iterations": at_least(1),
     "minutes": positive,
     "seed": at_least(0),

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+import autograd_core as ac
 from metalearn.errors import printable
 from metalearn.evaluation import Interval
 from metalearn.learner import Measure
@@ -36,6 +37,7 @@ class Display(Protocol):
     def status(self, status: Status) -> None: ...
     def validating(self, done: int, total: int) -> None: ...
     def validated(self, status: Status, score: Interval, best: bool) -> None: ...
+    def compiled(self, program: ac.Explanation) -> None: ...
 
 
 def open_display(measure: Measure, to_stderr: bool = False) -> "PlainDisplay":
@@ -78,6 +80,12 @@ class PlainDisplay:
     def validated(self, status: Status, score: Interval, best: bool) -> None:
         self._shown = time.monotonic()
         self.line(validation_text(status, self.measure, score, best))
+
+    def compiled(self, program: ac.Explanation) -> None:
+        self.line(
+            f"a meta-update is {len(program.steps):,} compiled steps, "
+            f"{program.flops / 1e9:.3g} GFLOP; {program.memory / 1e6:,.0f} MB beside the tasks"
+        )
 
     def _due(self) -> bool:
         now = time.monotonic()

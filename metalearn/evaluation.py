@@ -1,5 +1,7 @@
 """How well an initialisation adapts: scores on episodes, before adaptation and after each step."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -39,25 +41,45 @@ def scores_at_steps(
     episodes: int,
     steps: Sequence[int],
     progress: Callable[[int, int], None] | None = None,
+    compiled: bool = False,
 ) -> np.ndarray:
     """The score of each episode after each of some inner steps, (episodes, len(steps)).
 
     The episodes are the tasks 0, 1, … of the sampler's iteration 0; 0 steps is before adaptation.
-    `progress(done, episodes)` is called as they come.
+    `progress(done, episodes)` is called as they come. With `compiled` a program computes them.
     """
-
-    def scores(task: Task) -> Any:
-        outputs = outputs_at_steps(algorithm, learner, params, task, steps)
-        return ac.stack([learner.measure.score(out, task.query[1]) for out in outputs])
-
+    make: Callable = _compiled_scores if compiled else _scores
+    scores = make(algorithm, dataclasses.replace(learner, averages=None), tuple(steps))
     found: list[np.ndarray] = []
     for first in range(0, episodes, TASKS_AT_A_TIME):
         numbers = range(first, min(first + TASKS_AT_A_TIME, episodes))
         with np.errstate(all="ignore"):  # what diverges is told as an infinite score
-            found.append(np.asarray(ac.vmap(scores)(sampler.sample(0, numbers)), np.float64))
+            tasks = sampler.sample(0, numbers)
+            found.append(np.asarray(scores(params, learner.averages, tasks), np.float64))
         if progress is not None:
             progress(numbers.stop, episodes)
     return np.concatenate(found)
+
+
+def _scores(algorithm: Algorithm, learner: Learner, steps: tuple[int, ...]) -> Callable:
+    """The function (params, averages, tasks) → scores (tasks, len(steps))."""
+
+    def scores(params: Any, averages: Any, tasks: Task) -> Any:
+        given = dataclasses.replace(learner, averages=averages)
+
+        def one(task: Task) -> Any:
+            outputs = outputs_at_steps(algorithm, given, params, task, steps)
+            return ac.stack([learner.measure.score(out, task.query[1]) for out in outputs])
+
+        return ac.vmap(one)(tasks)
+
+    return scores
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_scores(algorithm: Algorithm, learner: Learner, steps: tuple[int, ...]) -> Callable:
+    """The same, compiled once for all validations of a run."""
+    return ac.jit(_scores(algorithm, learner, steps), quiet=True)
 
 
 def intervals(scores: np.ndarray) -> list[Interval]:

@@ -137,6 +137,7 @@ def evaluate(
         episodes,
         range(steps + 1),
         progress,
+        config.jit,
     )
     return {
         **trained.about(),

@@ -73,6 +73,9 @@ class Watcher(Protocol):
     def validated(self, status: Status, score: Interval, best: bool) -> None:
         """After each validation; `best` when the score is the best so far."""
 
+    def compiled(self, program: ac.Explanation) -> None:
+        """Before the first meta-update, where they are compiled."""
+
 
 class Silent:
     """Says nothing of how training goes."""
@@ -80,6 +83,7 @@ class Silent:
     def status(self, status: Status) -> None: ...
     def validating(self, done: int, total: int) -> None: ...
     def validated(self, status: Status, score: Interval, best: bool) -> None: ...
+    def compiled(self, program: ac.Explanation) -> None: ...
 
 
 def model_of(config: Config) -> Model:
@@ -106,7 +110,7 @@ def initial_state(config: Config, model: Model) -> State:
 
 def meta_gradient(
     algorithm: Algorithm, learner: Learner, params: Any, tasks: Task, task_slice: int | None = None
-) -> tuple[float, float, Any, Any]:
+) -> tuple[Any, Any, Any, Any]:
     """Mean query loss and score of a meta-batch, the meta-gradient, and batch norm's statistics.
 
     With `task_slice` that many tasks are computed at a time, which bounds the memory; the sum then
@@ -129,23 +133,34 @@ def meta_gradient(
         found = (loss, score, gradient, seen)
         found = found if share == 1 else ac.tree_map(lambda x, s=share: x * s, found)
         total = found if total is None else ac.tree_map(lambda a, b: a + b, total, found)
-    loss, score, gradient, seen = total
-    return float(loss), float(score), gradient, seen
+    return total
 
 
-def meta_update(
-    algorithm: Algorithm,
-    learner: Learner,
-    state: State,
-    tasks: Task,
-    rate: float,
-    task_slice: int | None = None,
-) -> Update:
-    """One step of Adam at `rate` on a meta-batch."""
-    loss, score, gradient, seen = meta_gradient(algorithm, learner, state.params, tasks, task_slice)
-    updates, optimizer = optim.adam(rate).update(gradient, state.optimizer, state.params)
-    averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
-    return Update(State(optim.apply(state.params, updates), optimizer, averages), loss, score)
+Step = Callable[[State, Task, float], tuple[State, Any, Any]]
+
+
+def meta_step(algorithm: Algorithm, learner: Learner, config: Config) -> Step:
+    """The function `(state, tasks, rate)` → the state after one step of Adam on a meta-batch, and
+    the mean query loss and score; compiled, if the configuration does not say otherwise.
+
+    A compiled step takes its tasks one by one on each thread, so `task_slice` is for eager ones.
+    """
+    task_slice = None if config.jit else config.task_slice
+
+    def step(state: State, tasks: Task, rate: float) -> tuple[State, Any, Any]:
+        found = meta_gradient(algorithm, learner, state.params, tasks, task_slice)
+        loss, score, gradient, seen = found
+        updates, optimizer = optim.adam(rate).update(gradient, state.optimizer, state.params)
+        averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
+        return State(optim.apply(state.params, updates), optimizer, averages), loss, score
+
+    return ac.jit(step, quiet=True) if config.jit else step
+
+
+def meta_update(step: Step, state: State, tasks: Task, rate: float) -> Update:
+    """A step's outcome, with numbers for people."""
+    state, loss, score = step(state, tasks, rate)
+    return Update(state, float(loss), float(score))
 
 
 # The loop -------------------------------------------------------------------------------------
@@ -167,6 +182,7 @@ class Trainer:
         self.algorithm = algorithm_of(config)
         self.model = model_of(config)
         self.learner = Learner(self.model, problem.measure, config.batch_norm)
+        self.step = meta_step(self.algorithm, self.learner, config)
         self.sampler = problem.sampler("train", config.shots, config.queries, config.seed)
         self.validation = validation_sampler(problem, config)
         self.state = initial_state(config, self.model)
@@ -196,6 +212,7 @@ class Trainer:
         """
         if self.iteration == 0:
             self.save()
+        self._tell_of_program()
         try:
             if self.iteration:
                 self._validate_when_due(stop)  # it may have been interrupted
@@ -211,6 +228,16 @@ class Trainer:
             self.save()
             return False
         return True
+
+    def _tell_of_program(self) -> None:
+        """Compile the step, and tell what it takes, before training starts."""
+        if not isinstance(self.step, ac.jit):
+            return
+        tasks = self.sampler.sample(self.iteration, range(self.config.meta_batch))
+        try:
+            self.watcher.compiled(self.step.explain(self.state, tasks, self.rate))
+        except ac.AutogradError:
+            return  # there is no program without Numba: the step runs operation by operation
 
     def _validate_when_due(self, stop: Callable[[], bool]) -> None:
         if self.iteration % self.config.validate_every == 0:
@@ -241,9 +268,7 @@ class Trainer:
         tasks = self.sampler.sample(self.iteration, range(config.meta_batch))
         # What is not finite is noticed below, and told in our words.
         with np.errstate(all="ignore"):
-            update = meta_update(
-                self.algorithm, self.learner, self.state, tasks, rate, config.task_slice
-            )
+            update = meta_update(self.step, self.state, tasks, rate)
         self._check_finite(update)
         self.state, self.iteration = update.state, self.iteration + 1
         self.sums = [self.sums[0] + update.loss, self.sums[1] + update.score, self.sums[2] + 1]
@@ -321,6 +346,7 @@ class Trainer:
             self.config.validation_episodes,
             [self.config.eval_steps],
             progress,
+            self.config.jit,
         )
         self._record_validation(status, intervals(scores)[0])
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from autograd_core.declare import Elementwise
 from autograd_core.errors import AutogradError
 from autograd_core.primitive import Primitive, bind
 from autograd_core.reverse import PYTHON_NUMBERS
@@ -79,17 +80,19 @@ class GraphError(AutogradError):
     """A graph is not well formed: a pass or the capture has a defect."""
 
 
-def output_avals(primitive: Primitive, inputs: Sequence[Any], params: dict) -> tuple[Aval, ...]:
+def output_avals(primitive: Primitive, inputs: Sequence[Atom], params: dict) -> tuple[Aval, ...]:
     """The outputs' shapes and dtypes by the primitive's shape rule."""
-    out = primitive.shape(*inputs, **params)
+    promotes = isinstance(primitive, Elementwise)
+    out = primitive.shape(*(_abstract(x, promotes) for x in inputs), **params)
     return tuple(out) if primitive.multiple else (out,)
 
 
-def abstract(atom: Any) -> Any:
-    """What a shape rule is told of an input: its aval, or the number itself."""
+def _abstract(atom: Atom, promotes: bool) -> Any:
+    """What a shape rule is told of an input: its aval, or the number itself, where promotion is to
+    be told of numbers."""
     if atom.__class__ is not Variable:
         return atom
-    return a_number(atom.aval) if atom.number else atom.aval
+    return a_number(atom.aval) if atom.number and promotes else atom.aval
 
 
 def a_number(aval: Aval) -> Any:
@@ -110,7 +113,7 @@ def check(graph: Graph) -> Graph:
         for x in inputs:
             if x.__class__ is Variable and x not in defined:
                 raise GraphError(f"{where}: an input is used before it is defined")
-        avals = output_avals(primitive, [abstract(x) for x in inputs], params)
+        avals = output_avals(primitive, inputs, params)
         if avals != tuple(y.aval for y in outputs):
             raise GraphError(f"{where}: expected outputs {avals}, got {outputs}")
         if any(y in defined for y in outputs):

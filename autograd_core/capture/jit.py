@@ -49,6 +49,7 @@ class jit:
         donate_argnums: positional arguments whose memory later results may take: parameters and
             optimiser state that the call returns updated. Their tensors cannot be used after the
             call. Calls on traced values take nothing.
+        quiet: print no line on standard error when a first call compiles for seconds.
 
     Raises:
         ConcreteValueError: `f` asks for the value of an argument (`if x > 0`, `x.item()`).
@@ -62,6 +63,7 @@ class jit:
         static_argnums: int | Sequence[int] = (),
         static_argnames: str | Sequence[str] = (),
         donate_argnums: int | Sequence[int] = (),
+        quiet: bool = False,
     ):
         if not callable(f):
             raise TypeError(f"jit: expected a function, got {type(f).__name__}")
@@ -72,6 +74,7 @@ class jit:
         self._donated = frozenset(_several(donate_argnums, int))
         if self._donated & self._static_numbers:
             raise ValueError(f"{self.name}: an argument cannot be both static and donated")
+        self._quiet = quiet
         self._entries: dict[Hashable, _Entry] = {}
         self._captures = 0
         self._written: frozenset[str] = frozenset()  # names that f itself changes
@@ -84,7 +87,8 @@ class jit:
         given = self._static_numbers, self._static_names, self._donated
         less_one = [frozenset(i - 1 for i in numbers if i > 0) for numbers in (given[0], given[2])]
         bound = self.f.__get__(instance, owner)
-        return jit(bound, tuple(less_one[0]), tuple(given[1]), tuple(less_one[1]))
+        numbers, donated = map(tuple, less_one)
+        return jit(bound, numbers, tuple(given[1]), donated, self._quiet)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = _Call(self, args, kwargs)
@@ -165,7 +169,8 @@ class jit:
         with no_hidden_randomness(self.name):
             captured = capture(flat, call.variables(), self.name)
         self._written |= before.all_changed()
-        entry = _Entry(captured, structure, Watch(self.f, self._written), self.name)
+        watch = Watch(self.f, self._written)
+        entry = _Entry(captured, structure, watch, self.name, self._quiet)
         if captured.closed:
             self._entries[call.key] = entry
         return entry
@@ -174,7 +179,8 @@ class jit:
 class _Entry:
     """What one kind of arguments led to."""
 
-    def __init__(self, captured: Captured, structure: Any, watch: Watch, name: str):
+    def __init__(self, captured: Captured, structure: Any, watch: Watch, name: str, quiet: bool):
+        self.quiet = quiet
         self.captured = captured
         self.structure = structure
         self.watch = watch
@@ -194,7 +200,7 @@ class _Entry:
             return partial(evaluate, graph)
         program = Program(graph, self.spares.empty)
         seconds = time.perf_counter() - start
-        if seconds > LONG_COMPILATION:
+        if seconds > LONG_COMPILATION and not self.quiet:
             print(
                 f"{self.name}: compiled {program.steps} steps in {seconds:.1f} s "
                 "(once: the next process finds them in its cache)",

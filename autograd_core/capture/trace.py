@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_core.capture.graph import Equation, Graph, Variable, abstract, check, output_avals
+from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
 from autograd_core.declare import Elementwise
 from autograd_core.errors import ConcreteValueError
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
@@ -65,7 +65,7 @@ class Capture(Interpreter):
         self.check_live()
         inputs = tuple(map(self.atom, args))
         try:
-            avals = output_avals(primitive, list(map(abstract, inputs)), params)
+            avals = output_avals(primitive, inputs, params)
         except Exception as error:
             raise explain(primitive, args, params, error) from error
         number = isinstance(primitive, Elementwise) and all(map(_is_number, inputs))

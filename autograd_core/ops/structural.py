@@ -16,7 +16,7 @@ import numpy as np
 import kernels
 from autograd_core.declare import linear, nondifferentiable
 from autograd_core.errors import ShapeError, operation
-from autograd_core.primitive import Primitive, bind
+from autograd_core.primitive import Primitive, bind, no_rule
 from autograd_core.tensor import Aval, Tensor, alias, asarray
 
 __all__ = [
@@ -329,7 +329,8 @@ stop_gradient_p = nondifferentiable(
 
 
 def _after_domain(draw: Any) -> tuple[tuple, dict]:
-    return (draw.array(draw.shape(min_length=0)), draw.array(draw.shape())), {}
+    known = draw.array(draw.shape()) > 0  # no derivative is asked for what is waited for
+    return (draw.array(draw.shape(min_length=0)), known), {}
 
 
 def _after_batch(size: int, args: tuple, batched: tuple) -> Tensor:
@@ -337,13 +338,13 @@ def _after_batch(size: int, args: tuple, batched: tuple) -> Tensor:
     return after_p(x if batched[0] else broadcast_to(x, (size, *x.shape)), y)
 
 
-after_p = linear(
+after_p = Primitive(
     "after",
     lambda x, _y: x,
-    transpose=lambda g, _x, _y: g,
     shape=lambda x, _y: x,
+    vjps=[lambda g, _out, _x, _y: g, no_rule("nothing flows to what is waited for")],
+    jvps=[lambda t, _out, _x, _y: t, no_rule("nothing flows from what is waited for")],
     batch=_after_batch,
-    constants=1,
     domain=_after_domain,
 )
 

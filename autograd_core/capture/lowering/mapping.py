@@ -143,9 +143,8 @@ class _Cutter:
     def note(
         self, primitive: Primitive, inputs: Sequence, params: dict, outputs: Sequence[Variable]
     ) -> None:
-        known = [x.aval if x.__class__ is Variable else x for x in inputs]
-        avals = output_avals(primitive, known, params)
-        mine = tuple(Variable(aval) for aval in avals)
+        avals = output_avals(primitive, inputs, params)
+        mine = tuple(Variable(aval, y.number) for aval, y in zip(avals, outputs, strict=True))
         self.equations.append(Equation(primitive, tuple(inputs), params, mine))
         self.inner.update(zip(outputs, mine, strict=True))
 

@@ -38,8 +38,7 @@ class Rewriter:
 
     def apply(self, primitive: Primitive, *inputs: Any, **params: Any) -> Variable:
         """Append a new equation; its output."""
-        known = [x.aval if x.__class__ is Variable else x for x in inputs]
-        (aval,) = output_avals(primitive, known, params)
+        (aval,) = output_avals(primitive, inputs, params)
         return self.append(Equation(primitive, inputs, params, (Variable(aval),)))
 
     def append(self, equation: Equation) -> Variable:
