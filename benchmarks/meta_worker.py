@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.common import peak_rss
 from benchmarks.engines import Training, prepare
-from benchmarks.workloads import WORKLOADS, tiny
+from benchmarks.workloads import MORE, WORKLOADS, tiny
 
 AT_LEAST, AT_MOST = 3, 2000
 
@@ -34,7 +34,11 @@ def measure(training: Training, seconds: float, out: Path) -> dict[str, Any]:
     first = time.perf_counter() - start
     np.savez(out, *training.gradients())
     taken = time_steps(training, seconds) if seconds >= 0 else [first]
+    explain = getattr(training, "explain", None)
+    program = explain() if explain else None
+    counted = {"flops": program.product_flops, "program_bytes": program.memory} if program else {}
     return {
+        **counted,
         "first_s": first,
         "median_s": statistics.median(taken),
         "min_s": min(taken),
@@ -60,13 +64,13 @@ def time_steps(training: Training, seconds: float) -> list[float]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine")
-    parser.add_argument("workload", choices=tuple(WORKLOADS))
+    parser.add_argument("workload", choices=(*WORKLOADS, *MORE))
     parser.add_argument("seconds", type=float)
     parser.add_argument("out", type=Path)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--float64", action="store_true")
     options = parser.parse_args(argv)
-    workload = WORKLOADS[options.workload]
+    workload = {**WORKLOADS, **MORE}[options.workload]
     workload = tiny(workload) if options.tiny else workload
     workload = replace(workload, dtype="float64") if options.float64 else workload
     training = prepare(options.engine, workload)

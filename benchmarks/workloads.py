@@ -108,6 +108,21 @@ WORKLOADS = {
 }
 
 
+MORE = {
+    w.name: w
+    for w in (
+        Workload(
+            "omni_20w1s", "conv", tasks=8, support=20, query=100, steps=5, inner_lr=0.1, ways=20
+        ),
+        Workload("omni_100tasks", "conv", tasks=100, support=5, query=25, steps=1, inner_lr=0.4),
+        Workload(
+            "omni_width128", "conv", tasks=16, support=5, query=75, steps=1, inner_lr=0.4, width=128
+        ),
+    )
+}
+"""Other sizes of the same step, on which nothing was tuned."""
+
+
 def tiny(workload: Workload) -> Workload:
     """The same kind of workload, small enough to run in no time."""
     hidden = tuple(min(units, 8) for units in workload.hidden)

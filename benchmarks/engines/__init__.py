@@ -38,9 +38,11 @@ class Engine(NamedTuple):
 
 ENGINES = {
     "ours": Engine("ours", None, "vmap over tasks, eager"),
+    "ours-jit": Engine("ours_jit", None, "the same, compiled by jit"),
     "torch-loop": Engine("torch_loop", "torch", "autograd.grad(create_graph=True), task by task"),
     "torch-func": Engine("torch_func", "torch", "torch.func: grad and vmap over tasks"),
     "jax-jit": Engine("jax_jit", "jax", "jit of value_and_grad of vmap over tasks"),
+    "jax-scan": Engine("jax_scan", "jax", "jit of a scan over tasks"),
 }
 
 

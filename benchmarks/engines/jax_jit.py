@@ -15,13 +15,17 @@ from benchmarks.workloads import Workload, draw_parameters, draw_tasks
 
 def prepare(workload: Workload) -> Functional:
     """A `Training` in this engine."""
+    return prepare_with(workload, training_step(workload))
+
+
+def prepare_with(workload: Workload, step: Callable) -> Functional:
+    """A `Training` by a step, compiled."""
     jax.config.update("jax_enable_x64", workload.dtype == "float64")
     parameters = jax.tree.map(jnp.asarray, draw_parameters(workload))
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = (parameters, zeros, zeros, jnp.ones((), workload.dtype))
     tasks = jax.tree.map(jnp.asarray, draw_tasks(workload))
-    step = jax.jit(training_step(workload))
-    return Functional(step, state, tasks, jax.tree.leaves, jax.block_until_ready)
+    return Functional(jax.jit(step), state, tasks, jax.tree.leaves, jax.block_until_ready)
 
 
 def training_step(workload: Workload) -> Callable:
@@ -29,32 +33,42 @@ def training_step(workload: Workload) -> Callable:
     loss_and_gradient = jax.value_and_grad(meta_loss(workload))
 
     def step(state: tuple, tasks: tuple) -> tuple:
-        parameters, m, v, k = state
-        loss, g = loss_and_gradient(parameters, *tasks)
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
-        m_scale, v_scale = 1 - 0.9**k, 1 - 0.999**k
-
-        def update(p: Any, m: Any, v: Any) -> Any:
-            return p - 1e-3 * (m / m_scale) / (jnp.sqrt(v / v_scale) + 1e-8)
-
-        return loss, g, (jax.tree.map(update, parameters, m, v), m, v, k + 1)
+        loss, g = loss_and_gradient(state[0], *tasks)
+        return loss, g, adam(state, g)
 
     return step
 
 
+def adam(state: tuple, g: Any) -> tuple:
+    """The state after Adam's update."""
+    parameters, m, v, k = state
+    m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+    v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+    m_scale, v_scale = 1 - 0.9**k, 1 - 0.999**k
+
+    def update(p: Any, m: Any, v: Any) -> Any:
+        return p - 1e-3 * (m / m_scale) / (jnp.sqrt(v / v_scale) + 1e-8)
+
+    return jax.tree.map(update, parameters, m, v), m, v, k + 1
+
+
 def meta_loss(workload: Workload) -> Callable:
     """The mean over tasks of the query loss after adaptation to the support set."""
+    over_tasks = jax.vmap(adapted_loss(workload), in_axes=(None, 0, 0, 0, 0))
+    return lambda parameters, *tasks: over_tasks(parameters, *tasks).mean()
+
+
+def adapted_loss(workload: Workload) -> Callable:
+    """One task's query loss after adaptation to its support set."""
     loss = task_loss(workload)
 
-    def adapted_loss(parameters: Any, xs: Any, ys: Any, xq: Any, yq: Any) -> Any:
+    def adapted(parameters: Any, xs: Any, ys: Any, xq: Any, yq: Any) -> Any:
         for _ in range(workload.steps):
             g = jax.grad(loss)(parameters, xs, ys)
             parameters = jax.tree.map(lambda p, g: p - workload.inner_lr * g, parameters, g)
         return loss(parameters, xq, yq)
 
-    over_tasks = jax.vmap(adapted_loss, in_axes=(None, 0, 0, 0, 0))
-    return lambda parameters, *tasks: over_tasks(parameters, *tasks).mean()
+    return adapted
 
 
 def task_loss(workload: Workload) -> Callable:

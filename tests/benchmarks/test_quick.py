@@ -67,7 +67,7 @@ def test_hvp_runs_without_peers(capsys, results):
     assert hvp.main(["--quick", "--save"]) == 0
     printed = capsys.readouterr().out
     assert "torch.func: absent" in printed and "jax.jit: absent" in printed
-    assert set(saved(results, "hvp")[hvp.HVP]["engines"]) == {"ours"}
+    assert set(saved(results, "hvp")[hvp.HVP]["engines"]) == {"ours", "ours.jit"}
 
 
 def test_hvp_flops_count_the_directions():
