@@ -7,7 +7,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 """
 
 from autograd_core import errors, nn, ops, optim, random, tree
-from autograd_core.capture import Explanation, jit
+from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.errors import (
@@ -64,6 +64,7 @@ __all__ = [
     "Tensor",
     "asarray",
     "checkpoint",
+    "cond",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
@@ -81,6 +82,7 @@ __all__ = [
     "ops",
     "optim",
     "random",
+    "scan",
     "tree",
     "tree_flatten",
     "tree_leaves",
@@ -89,5 +91,6 @@ __all__ = [
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
     *_operations,
 ]

@@ -47,6 +47,10 @@ class Call:
         """The same call for all elements of an axis, axis 0 of the arguments where `batched`."""
         raise NotImplementedError
 
+    def mapped(self, args: tuple, batched: tuple[bool, ...]) -> Sequence:
+        """The outputs for all elements of an axis, which they carry as axis 0."""
+        return call(self.batch(batched), args)
+
     keeps_args = True
     """Whether `pull` reads the arguments."""
 
@@ -62,14 +66,14 @@ def call(function: Call, args: Sequence[Any]) -> tuple:
     if isinstance(trace, Reverse):
         return _record(trace, function, args, lowered)
     if not isinstance(trace, Forward | Batching):
-        return trace.process_call(function.run, tuple(args))
+        return trace.process_call(function, tuple(args))
     trace.check_live()
     with _closed(trace, function):
         if isinstance(trace, Forward):
             tangents = tuple(x.mark if t else None for x, t in zip(args, traced, strict=True))
             outs, pushed = function.forward(lowered, tangents)
         else:
-            outs = call(function.batch(traced), lowered)
+            outs = tuple(function.mapped(lowered, traced))
     if isinstance(trace, Forward):
         return tuple(map(trace.join, outs, pushed))
     return tuple(box(x, trace) for x in outs)

@@ -175,8 +175,8 @@ class Interpreter:
         """Apply `primitive` to `args`, of which at least one is traced here."""
         raise NotImplementedError
 
-    def process_call(self, run: Callable[..., tuple], args: tuple) -> tuple:
-        """Apply a function that has rules of its own, which mean nothing here, to `args`."""
+    def process_call(self, function: Any, args: tuple) -> tuple:
+        """Apply a `custom.Call` to `args`, of which at least one is traced here."""
         raise NotImplementedError
 
     def process1(self, primitive: Any, x: Tensor) -> Tensor:

@@ -4,7 +4,8 @@
 turns it into steps over memory, and `jit.py` is what people call.
 """
 
+from autograd_core.capture.control import cond, scan, while_loop
 from autograd_core.capture.explain import Explanation
 from autograd_core.capture.jit import jit
 
-__all__ = ["Explanation", "jit"]
+__all__ = ["Explanation", "cond", "jit", "scan", "while_loop"]

@@ -69,6 +69,8 @@ class Graph:
     mapped: list[list[Variable]] = field(default_factory=list)
     """For each `vmap` in the function, the outermost first, values whose axis 0 it maps over: a
     hint."""
+    program: Any = field(default=None, repr=False, compare=False)
+    """What runs it, where it is part of another graph and has been compiled."""
 
     def __str__(self) -> str:
         from autograd_core.capture.show import text
@@ -138,7 +140,8 @@ def evaluate(graph: Graph, args: Sequence[Any], apply: Callable = bind) -> list[
         graph.equations, last_uses(graph), strict=True
     ):
         given = [values[x] if x.__class__ is Variable else x for x in inputs]
-        found = apply(primitive, given, params)
+        replay = getattr(primitive, "replay", None)  # of control flow
+        found = apply(primitive, given, params) if replay is None else replay(given, params)
         values.update(zip(outputs, found if primitive.multiple else (found,), strict=True))
         for x in last:
             if x not in kept:

@@ -51,4 +51,6 @@ def _constant(value: Any) -> str:
 
 
 def _option(value: Any) -> str:
+    if isinstance(value, Graph):
+        return f"<{len(value.equations)} equations>"
     return str(value).replace(" ", "")

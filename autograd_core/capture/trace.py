@@ -74,10 +74,14 @@ class Capture(Interpreter):
         tensors = tuple(map(self.tensor, outputs))
         return tensors if primitive.multiple else tensors[0]
 
-    def process_call(self, run: Callable[..., tuple], args: tuple) -> tuple:
+    def process_call(self, function: Any, args: tuple) -> tuple:
+        """Control flow is an equation; other functions are captured as what is inside of them."""
+        primitive = getattr(function, "primitive", None)
+        if primitive is not None:
+            return self.process(primitive, args, function.params)
         self.check_live()
         self.calls = True
-        return run(*args)
+        return function.run(*args)
 
     def atom(self, x: Any) -> Any:
         """What an equation says of an argument: its variable, or the Python number that it is."""

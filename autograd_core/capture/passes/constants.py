@@ -7,7 +7,7 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.passes.rewrite import Rewriter
 from autograd_core.ops.structural import broadcast_p
-from autograd_core.primitive import bind
+from autograd_core.primitive import Primitive, bind
 
 LARGEST = 2**16
 """Entries of the largest result that is kept instead of being computed in every call."""
@@ -47,6 +47,8 @@ def _splat(rewriter: Rewriter, variable: Variable, array: np.ndarray) -> None:
 
 
 def _foldable(rewriter: Rewriter, equation: Equation) -> bool:
+    if not isinstance(equation.primitive, Primitive):  # control flow
+        return False
     if sum(y.aval.size for y in equation.outputs) > LARGEST or equation.primitive is broadcast_p:
         return False
     constants = rewriter.constants
