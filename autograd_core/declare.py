@@ -68,16 +68,17 @@ class Elementwise(Primitive):
 
     def _shape(self, *avals: Any, **params: Any) -> Aval:
         kinds: list[Any] = []
-        shapes: list[tuple[int, ...]] = []
+        shape, equal = None, True
         for x in avals:
             if x.__class__ in PYTHON_NUMBERS:
                 kinds.append(x.__class__)
-            else:
-                kinds.append(x.dtype)
-                shapes.append(x.shape)
-        shape = shapes[0] if shapes and all(s == shapes[0] for s in shapes) else None
-        if shape is None:
-            shape = np.broadcast_shapes(*shapes)
+                continue
+            kinds.append(x.dtype)
+            equal = equal and (shape is None or shape == x.shape)
+            shape = x.shape
+        if shape is None or not equal:
+            some = (x.shape for x in avals if x.__class__ not in PYTHON_NUMBERS)
+            shape = np.broadcast_shapes(*some)
         return Aval(shape, self._dtype(*kinds, **params))
 
     @cache  # noqa: B019 - primitives live as long as the process

@@ -74,6 +74,17 @@ class Loop:
         yield from (store.access for store in self.stores)
 
 
+ANY = 0
+"""The length of an axis that is told when the loop is run."""
+
+
+def of_any_length(loop: Loop) -> Loop | None:
+    """The loop that this one is an instance of, by the length of its only axis; None for others."""
+    if len(loop.shape) != 1 or any(store.reduce for store in loop.stores):
+        return None
+    return replace(loop, shape=(ANY,))
+
+
 def ordered(loop: Loop, axes: list[int]) -> Loop:
     """The same loop with its axes in another order; those left out must be of length 1."""
     return _mapped(

@@ -12,7 +12,7 @@ from autograd_core.capture.lowering.lower import NativeStep, PythonStep
 from autograd_core.capture.lowering.program import Program
 from kernels.loops import Loop
 from kernels.native.products import Product
-from kernels.native.program import work
+from kernels.native.program import Repeat, work
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,10 @@ def describe(step: NativeStep | PythonStep) -> str:
     if isinstance(kernel, Product):
         stack = f"{list(kernel.stack)} of " if kernel.stack else ""
         return f"product {stack}{kernel.m}×{kernel.k} by {kernel.k}×{kernel.n}"
+    if isinstance(kernel, Repeat):
+        inner = " ".join(type(k).__name__.lower() for k, _ in kernel.calls[:6])
+        more = " …" if len(kernel.calls) > 6 else ""
+        return f"scan of {kernel.turns} turns of {len(kernel.calls)} steps: {inner}{more}"
     g = kernel.geometry
     return (
         f"convolution ({type(kernel).__name__}) of {kernel.stack * g.images} images of "

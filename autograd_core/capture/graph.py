@@ -71,11 +71,19 @@ class Graph:
     hint."""
     program: Any = field(default=None, repr=False, compare=False)
     """What runs it, where it is part of another graph and has been compiled."""
+    better: Any = field(default=None, repr=False, compare=False)
+    """The same after all passes, likewise."""
 
     def __str__(self) -> str:
         from autograd_core.capture.show import text
 
         return text(self)
+
+    def picture(self) -> Any:
+        """The graph as a `graphviz.Digraph`."""
+        from autograd_core.capture.show import picture
+
+        return picture(self)
 
 
 class GraphError(AutogradError):
@@ -84,17 +92,13 @@ class GraphError(AutogradError):
 
 def output_avals(primitive: Primitive, inputs: Sequence[Atom], params: dict) -> tuple[Aval, ...]:
     """The outputs' shapes and dtypes by the primitive's shape rule."""
-    promotes = isinstance(primitive, Elementwise)
-    out = primitive.shape(*(_abstract(x, promotes) for x in inputs), **params)
+    promotes = primitive.__class__ is Elementwise  # which a rule is told of numbers for
+    known = [
+        x if x.__class__ is not Variable else a_number(x.aval) if x.number and promotes else x.aval
+        for x in inputs
+    ]
+    out = primitive.shape(*known, **params)
     return tuple(out) if primitive.multiple else (out,)
-
-
-def _abstract(atom: Atom, promotes: bool) -> Any:
-    """What a shape rule is told of an input: its aval, or the number itself, where promotion is to
-    be told of numbers."""
-    if atom.__class__ is not Variable:
-        return atom
-    return a_number(atom.aval) if atom.number and promotes else atom.aval
 
 
 def a_number(aval: Aval) -> Any:

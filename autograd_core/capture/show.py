@@ -44,6 +44,42 @@ def text(graph: Graph) -> str:
     return "\n".join([*lines, "outputs " + " ".join(map(said, graph.outputs))])
 
 
+def picture(graph: Graph) -> Any:
+    """The graph as a `graphviz.Digraph`: `.source` is its text, and `.render("file", format="svg")`
+    draws it where Graphviz's `dot` is installed.
+
+    Raises:
+        ImportError: the Python package graphviz is missing.
+    """
+    try:
+        from graphviz import Digraph
+    except ImportError:
+        raise ImportError(
+            "drawing a graph needs the package graphviz: pip install 'metagrad[pictures]'"
+        ) from None
+    drawn = Digraph(node_attr={"shape": "box", "fontname": "monospace"})
+    name = names(graph)
+    for x in (*graph.inputs, *graph.constants):
+        drawn.node(name[x], f"{name[x]}: {short(x.aval)}", shape="ellipse")
+    for number, (primitive, inputs, params, outputs) in enumerate(graph.equations):
+        node = f"equation{number}"
+        options = "".join(f"\n{k}={_option(v)}" for k, v in params.items())
+        results = " ".join(f"{name[y]}: {short(y.aval)}" for y in outputs)
+        drawn.node(node, f"{primitive.name}{options}\n{results}")
+        for y in outputs:
+            name[y] = node
+        for x in inputs:
+            if x.__class__ is Variable:
+                drawn.edge(name[x], node)
+            else:
+                drawn.node(f"{node}.{x}", repr(x), shape="plaintext")
+                drawn.edge(f"{node}.{x}", node)
+    for k, y in enumerate(graph.outputs):
+        drawn.node(f"output{k}", f"output {k}", shape="ellipse")
+        drawn.edge(name[y], f"output{k}")
+    return drawn
+
+
 def _constant(value: Any) -> str:
     if value.trace is not None or value.size > 4:
         return "constant"

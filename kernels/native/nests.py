@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kernels.loops import Access, Constant, Loop, Op, Store
+from kernels.loops import ANY, Access, Constant, Loop, Op, Store
 from kernels.native.text import IN_MEMORY, TYPES, Carried, Writer, literal
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
@@ -159,6 +159,8 @@ class _Nest:
                 self.clear(n, store)
         self.axis(0, [str(x.offset) for x in self.accesses])
         parameters = ", ".join(f"ptr noalias %b{k}" for k in buffers(self.loop))
+        if self.loop.shape == (ANY,):
+            parameters += ", i64 %length"
         return self.w.function(name, parameters, "noinline")
 
     def whole_in_register(self, store: Store) -> bool:
@@ -179,7 +181,8 @@ class _Nest:
         innermost = k == len(shape) - 1
         gathered = [s for s in self.loop.stores if innermost and self.in_register(s)]
         carried = [Carried(TYPES[s.access.dtype], self.identity(s)) for s in gathered]
-        with w.loop(0, shape[k], carried=carried) as i:
+        last = "%length" if shape[k] == ANY else shape[k]
+        with w.loop(0, last, carried=carried) as i:
             here = self.moved(offsets, k, i, self.accesses)
             if innermost:
                 self.point(here, carried)

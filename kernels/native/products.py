@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from kernels.native.text import BYTES, TYPES, Writer
 
+TALLEST = 12
+"""Rows of a tile at most: enough sums to hide how long a multiplication takes."""
 DEEPEST = 512
 """Terms that are added up one after the other, at most, before they join a total."""
 
@@ -82,8 +84,10 @@ def tile_shape(m: int, n: int, dtype: str, registers: Registers) -> tuple[int, i
     widest = 4 if registers.count >= 32 else 2
     panels = -(-vectors // widest)
     wide = -(-vectors // panels)
-    most = (registers.count - wide - 1) // wide  # one more holds an entry of A
-    tall = -(-m // -(-m // most))
+    most = min(TALLEST, (registers.count - wide - 1) // wide)  # one more holds an entry of A
+    # Tiles of one height are one function: less to compile, and none that is low at the end.
+    even = [rows for rows in range(max(1, 3 * most // 5), most + 1) if m % rows == 0]
+    tall = max(even) if even else -(-m // -(-m // most))
     return tall, wide * lanes
 
 

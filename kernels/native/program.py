@@ -6,14 +6,28 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kernels.loops import Loop
+from kernels.loops import Loop, of_any_length
 from kernels.native import maths, nests, products
 from kernels.native.machine import compiled, registers
 from kernels.native.products import Product, Tile, product_text
 from kernels.native.text import BYTES, Writer
 from kernels.native.windows import Gather, GatherTile, GatherWeights, gather_text, weights_text
 
-Kernel = Loop | Product | Gather | GatherWeights
+
+@dataclass(frozen=True)
+class Repeat:
+    """Calls one after the other, `turns` times. A call is a kernel and the places that it works
+    on: a parameter's number, bytes behind the address in it, and how many more in each turn."""
+
+    calls: tuple[tuple[Kernel, tuple[tuple[int, int, int], ...]], ...]
+    turns: int
+
+    @property
+    def parameters(self) -> int:
+        return 1 + max((p for _, places in self.calls for p, _, _ in places), default=-1)
+
+
+Kernel = Loop | Product | Gather | GatherWeights | Repeat
 
 WRITERS: dict[type, Callable] = {
     Product: product_text,
@@ -59,15 +73,24 @@ class Native:
 def program_text(routines: Sequence[Routine]) -> str:
     """The module of a program."""
     names: dict[Kernel, str] = {}
+
+    def name_all(kernel: Kernel) -> None:
+        for inner, _ in kernel.calls if isinstance(kernel, Repeat) else ():
+            name_all(inner)
+        names.setdefault(_written(kernel), f"kernel{len(names)}")
+
     for routine in routines:
         for call in routine.calls:
-            names.setdefault(call.kernel, f"kernel{len(names)}")
+            name_all(call.kernel)
     functions, tiles, used = [], dict[Tile | GatherTile, None](), set[str]()
     vectors = set[tuple[str, int]]()
     for kernel, name in names.items():
         if isinstance(kernel, Loop):
             functions.append(nests.nest_text(kernel, name))
             used.update(f"{op.name}.{op.dtype}" for op in kernel.ops)
+            continue
+        if isinstance(kernel, Repeat):
+            functions.append(_repeat_text(kernel, name, names))
             continue
         texts, needed = WRITERS[type(kernel)](kernel, name, registers())
         functions += texts
@@ -80,6 +103,17 @@ def program_text(routines: Sequence[Routine]) -> str:
     functions.append(nests.declarations())
     functions += [products.declarations(dtype, lanes) for dtype, lanes in sorted(vectors)]
     return "\n\n".join(functions)
+
+
+def _written(kernel: Kernel) -> Kernel:
+    """What is written for a kernel: one function for equal loops of all lengths."""
+    return (of_any_length(kernel) or kernel) if isinstance(kernel, Loop) else kernel
+
+
+def _call(w: Writer, kernel: Kernel, names: dict[Kernel, str], given: Sequence[str]) -> None:
+    written = _written(kernel)
+    length = [f"i64 {kernel.shape[0]}"] if isinstance(kernel, Loop) and written != kernel else []
+    w.do(f"call void @{names[written]}({', '.join([*given, *length])})")
 
 
 def _routine_text(routine: Routine, name: str, names: dict[Kernel, str]) -> str:
@@ -95,17 +129,36 @@ def _routine_text(routine: Routine, name: str, names: dict[Kernel, str]) -> str:
                 moved = w.times(turn, moves[slot])
                 bases[slot] = w.set(f"getelementptr i8, ptr {base}, i64 {moved}")
         for call in routine.calls:
-            given = (
+            given = [
                 f"ptr {w.set(f'getelementptr i8, ptr {bases[s]}, i64 {far}') if far else bases[s]}"
                 for s, far in call.places
-            )
-            w.do(f"call void @{names[call.kernel]}({', '.join(given)})")
+            ]
+            _call(w, call.kernel, names, given)
     text = w.function(name, "ptr %table, i64 %first, i64 %last")
     return text.replace("define internal", "define", 1)
 
 
+def _repeat_text(kernel: Repeat, name: str, names: dict[Kernel, str]) -> str:
+    w = Writer()
+    with w.loop(0, kernel.turns) as turn:
+        for inner, places in kernel.calls:
+            given = []
+            for parameter, far, move in places:
+                offset = w.plus(str(far), w.times(turn, move)) if move else str(far)
+                base = f"%p{parameter}"
+                given.append(
+                    base if offset == "0" else w.set(f"getelementptr i8, ptr {base}, i64 {offset}")
+                )
+            _call(w, inner, names, [f"ptr {x}" for x in given])
+    parameters = ", ".join(f"ptr %p{n}" for n in range(kernel.parameters))
+    return w.function(name, parameters, "noinline")
+
+
 def work(kernel: Kernel) -> tuple[int, int]:
     """Floating-point operations, and bytes read and written where nothing is in a cache."""
+    if isinstance(kernel, Repeat):
+        each = [work(inner) for inner, _ in kernel.calls]
+        return tuple(kernel.turns * sum(x[k] for x in each) for k in (0, 1))  # type: ignore[return-value]
     if isinstance(kernel, Loop):
         size = kernel.size
         reached = 0

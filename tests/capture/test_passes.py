@@ -214,6 +214,12 @@ def test_text():
     ]
 
 
+def test_picture():
+    pytest.importorskip("graphviz", reason="pictures of graphs need the package graphviz")
+    source = graph_of(lambda x: ac.sum(ac.sin(x) * 2.0, 0), X).picture().source
+    assert "multiply" in source and "f64[3,4]" in source and "equation0 -> equation1" in source
+
+
 # Random programs ------------------------------------------------------------------------------
 
 

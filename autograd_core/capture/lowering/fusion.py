@@ -44,7 +44,7 @@ def _reducible(equation: Equation) -> bool:
 
 
 @dataclass
-class Kernel:
+class FusedKernel:
     """Sinks, which one loop over `shape` computes and stores."""
 
     slot: int
@@ -189,8 +189,8 @@ class Fusion:
 
     # Kernels ----------------------------------------------------------------------------------
 
-    def _group(self) -> list[Kernel]:
-        groups: dict[tuple, list[Kernel]] = {}
+    def _group(self) -> list[FusedKernel]:
+        groups: dict[tuple, list[FusedKernel]] = {}
         for equation in self.graph.equations:
             kind = self.kind(equation)
             for y in equation.outputs:
@@ -203,13 +203,13 @@ class Fusion:
                 some = groups.setdefault((self.slots[y], shape), [])
                 kernel = next((k for k in some if self._joins(k, y, leaves)), None)
                 if kernel is None:
-                    some.append(kernel := Kernel(self.slots[y], shape))
+                    some.append(kernel := FusedKernel(self.slots[y], shape))
                 kernel.sinks.append(y)
                 kernel.leaves |= leaves
         return [kernel for some in groups.values() for kernel in some]
 
     @staticmethod
-    def _joins(kernel: Kernel, y: Variable, leaves: frozenset[Variable]) -> bool:
+    def _joins(kernel: FusedKernel, y: Variable, leaves: frozenset[Variable]) -> bool:
         if len(kernel.sinks) >= MOST_SINKS:
             return False
         size = 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from autograd_core.capture.graph import Equation, Variable
-from autograd_core.capture.lowering.fusion import REDUCTIONS, Fusion, Kernel
+from autograd_core.capture.lowering.fusion import REDUCTIONS, FusedKernel, Fusion
 from autograd_core.capture.lowering.places import Buffer, Place
 from autograd_core.capture.lowering.points import Body, Value, code, emit
 from kernels.loops import Access, Constant, Loop, Store
@@ -53,7 +53,7 @@ class LoopBuilder:
         place_of: where a stored variable lies.
     """
 
-    def __init__(self, fusion: Fusion, kernel: Kernel, place_of: Callable[[Variable], Place]):
+    def __init__(self, fusion: Fusion, kernel: FusedKernel, place_of: Callable[[Variable], Place]):
         self.fusion = fusion
         self.kernel = kernel
         self.place_of = place_of
@@ -235,7 +235,7 @@ class _Pending:
 
 def build(
     fusion: Fusion,
-    kernel: Kernel,
+    kernel: FusedKernel,
     place_of: Callable[[Variable], Place],
     settle: Callable[[Variable, Sequence[int]], tuple[Place, bool]],
 ) -> FusedLoop:

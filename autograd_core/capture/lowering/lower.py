@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from autograd_core.capture.graph import Equation, Graph, Variable
-from autograd_core.capture.lowering.fusion import Fusion, Kernel, classify
+from autograd_core.capture.lowering.fusion import FusedKernel, Fusion, classify
 from autograd_core.capture.lowering.loops import Inexpressible, build
+from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
+from autograd_core.capture.passes import improve
 from kernels.loops import Access, Constant, Loop, Op, Store, merged
 from kernels.native.products import Product
-from kernels.native.text import TYPES
+from kernels.native.program import Kernel, Repeat
+from kernels.native.text import BYTES, TYPES
 from kernels.native.windows import (
     FEW,
     Gather,
@@ -31,14 +34,12 @@ from kernels.native.windows import (
     transposed_windows,
 )
 
-Kernels = Loop | Product | Gather | GatherWeights
-
 
 @dataclass
 class NativeStep:
     """A kernel, and where each of its parameters lies: a buffer and an offset in entries."""
 
-    kernel: Kernels
+    kernel: Kernel
     operands: list[tuple[Buffer, int]]
     reads: list[Buffer]
     writes: list[Buffer]
@@ -84,6 +85,9 @@ def is_native(equation: Equation) -> bool:
     """Whether an equation becomes machine code, and needs no Python when it runs."""
     if classify(equation) != "step" or equation.primitive.name == "after":
         return True
+    if equation.primitive.name == "scan":
+        body = improved(equation.params["graph"])
+        return equation.params["length"] > 0 and all(map(is_native, body.equations))
     variables = (*equation.variables, *equation.outputs)
     dtypes = {code(x.aval.dtype) for x in variables}
     sizes = [x.aval.size for x in variables]
@@ -97,6 +101,13 @@ def is_native(equation: Equation) -> bool:
         and min(sizes) > 0
         and max(sizes) < 2**31
     )
+
+
+def improved(graph: Graph) -> Graph:
+    """The body of control flow after all passes, kept with it."""
+    if graph.better is None:
+        graph.better = improve(graph)
+    return graph.better
 
 
 def lower(
@@ -195,7 +206,7 @@ class _Lowering:
         ]
         work.sort(key=lambda item: item[:2])
         for _, _, item in work:
-            if isinstance(item, Kernel):
+            if isinstance(item, FusedKernel):
                 self.loop(item)
             else:
                 self.step(item)
@@ -255,7 +266,7 @@ class _Lowering:
 
     # Loops ------------------------------------------------------------------------------------
 
-    def loop(self, kernel: Kernel) -> None:
+    def loop(self, kernel: FusedKernel) -> None:
         if math.prod(kernel.shape) == 0:
             for y in kernel.sinks:
                 self.settle(y, range(y.aval.ndim))
@@ -327,6 +338,75 @@ class _Lowering:
         fresh = self.fresh(x, order)
         self.copy(place, x.aval.shape, fresh)
         return fresh
+
+    def step_scan(self, equation: Equation) -> None:
+        """The body's steps in a loop of their own. Its carry lies in buffers that each turn ends by
+        writing to; slices and stacked results move."""
+        params = equation.params
+        body, length, carried = improved(params["graph"]), params["length"], params["carried"]
+        inner = lower(body)
+        offsets, need = plan(inner.steps)
+        scratch = Buffer("u1", max(1, need))
+        carry = [self.fresh(y) for y in equation.outputs[:carried]]
+        after = [self.fresh(y) for y in equation.outputs[:carried]]
+        stacked = [self.fresh(y) for y in equation.outputs[carried:]]
+        first = params["outside"]
+        given = [self.dense(x) for x in equation.inputs]
+        for x, into in zip(equation.inputs[first:], carry, strict=False):
+            self.copy(self.place(x), x.aval.shape, into)
+        parameters: dict[Buffer, int] = {}
+
+        def placed(place: Place, far: int, move: int) -> tuple[int, int, int]:
+            number = parameters.setdefault(place.buffer, len(parameters))
+            return number, far + place.offset * BYTES[place.buffer.dtype], move
+
+        def sliced(place: Place, far: int) -> tuple[int, int, int]:
+            step = place.strides[0] * BYTES[place.buffer.dtype]
+            if params["reverse"]:
+                return placed(place, far + (length - 1) * step, -step)
+            return placed(place, far, step)
+
+        def where(buffer: Buffer, far: int) -> tuple[int, int, int]:
+            k = buffer.number
+            if buffer.role == "argument":
+                if first <= k < first + carried:
+                    return placed(carry[k - first], far, 0)
+                return placed(given[k], far, 0) if k < first else sliced(given[k], far)
+            if buffer.role == "result":
+                return (
+                    sliced(stacked[k - carried], far) if k >= carried else placed(after[k], far, 0)
+                )
+            if buffer.role == "local":
+                return placed(Place(scratch, (1,)), offsets.get(buffer, 0) + far, 0)
+            numbers = inner.tables[k] if buffer.role == "table" else constants[k]
+            return placed(Place(self.table(numbers), (1,)), far, 0)
+
+        constants = [np.ascontiguousarray(x.value) for x in body.constants.values()]
+        calls = []
+        for step in inner.steps:
+            assert isinstance(step, NativeStep)
+            at = [where(b, offset * BYTES[b.dtype]) for b, offset in step.operands]
+            calls.append((step.kernel, tuple(at)))
+        for source, target in zip(after, carry, strict=True):
+            size, dtype = source.buffer.size, source.buffer.dtype
+            if size:
+                stores = (Store(Access(1, dtype, (1,)), 0),)
+                copy = Loop((size,), (Access(0, dtype, (1,)),), stores)
+                calls.append((copy, (placed(source, 0, 0), placed(target, 0, 0))))
+        kernel = Repeat(tuple(calls), length)
+        reads = [place.buffer for place in (*given, *carry)]
+        writes = [place.buffer for place in (*carry, *after, *stacked)] + [scratch]
+        operands = [(buffer, 0) for buffer in parameters]
+        self.steps.append(NativeStep(kernel, operands, reads, writes))
+        for y, place in zip(equation.outputs, (*carry, *stacked), strict=True):
+            self.places[y] = place
+
+    def dense(self, x: Variable) -> Place:
+        """Where a variable lies without gaps, copied if need be."""
+        place = self.place(x)
+        if place.strides == dense(x.aval.shape) or x.aval.size == 0:
+            return place
+        return self.contiguous(x, place, range(x.aval.ndim))
 
     def step_after(self, equation: Equation) -> None:
         """Nothing is moved: the slot of the result is all that matters."""

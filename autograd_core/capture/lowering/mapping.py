@@ -62,7 +62,7 @@ def cut(graph: Graph, native: Callable[[Equation], bool]) -> Cut | None:
     turns = seeds[0].aval.shape[0]
     if turns < 2:
         return None
-    cutter = _Cutter(graph, turns, seeds, native)
+    cutter = _Cutter(graph, turns, dict.fromkeys(seeds, 0), native)
     return cutter.cut() if cutter.marks else None
 
 
@@ -70,7 +70,7 @@ def cut(graph: Graph, native: Callable[[Equation], bool]) -> Cut | None:
 class _Cutter:
     graph: Graph
     turns: int
-    seeds: Sequence[Variable]
+    axes: dict[Variable, int]  # the mapped axis of seeds, and of what is made from them
     native: Callable[[Equation], bool]
     marks: dict[Variable, int] = field(default_factory=dict)  # the mapped axis of what a turn makes
     summed: set[Variable] = field(default_factory=set)
@@ -84,8 +84,6 @@ class _Cutter:
         self.late: set[Variable] = set()  # what depends on sums over turns, or is blocked
         self.before: list[Equation] = []
         self.after: list[Equation] = []
-        seeds = set(self.seeds)
-        self.axes: dict[Variable, int] = dict.fromkeys(seeds, 0)  # of seeds, and of what is marked
         for equation in self.graph.equations:
             self.sort(equation)
 
@@ -134,11 +132,13 @@ class _Cutter:
                 self.inputs.popitem()
             raise
         self.note(equation.primitive, inputs, params, equation.outputs)
-        if axis is None:
-            self.summed.update(equation.outputs)
-        else:
-            self.axes.update(dict.fromkeys(equation.outputs, axis))
-        self.marks.update(dict.fromkeys(equation.outputs, -1 if axis is None else axis))
+        axes = axis if isinstance(axis, list) else [axis] * len(equation.outputs)
+        for y, each in zip(equation.outputs, axes, strict=True):
+            if each is None:
+                self.summed.add(y)
+            else:
+                self.axes[y] = each
+            self.marks[y] = -1 if each is None else each
 
     def note(
         self, primitive: Primitive, inputs: Sequence, params: dict, outputs: Sequence[Variable]
@@ -238,7 +238,7 @@ class _Cutter:
 # A rule returns the inputs in a turn, the mapped axis of the output (None where it is summed over
 # all turns), and the parameters in a turn; or it raises Blocked.
 
-Found = tuple[list[Any], int | None, dict]
+Found = tuple[list[Any], int | list[int | None] | None, dict]
 RULES: dict[str, Callable[[_Cutter, Equation], Found]] = {}
 
 
@@ -396,3 +396,74 @@ def _product_rule(places: dict[tuple[int | None, int | None], int | None]) -> Ca
 RULES["conv"] = _product_rule({(1, None): 1, (None, 4): 4, (0, 0): 0})
 RULES["conv_input"] = _product_rule({(1, None): 1, (None, 3): 4, (0, 0): 0, (4, 4): None})
 RULES["conv_weight"] = _product_rule({(1, 1): None, (4, None): 3, (None, 4): 4, (0, 0): 0})
+
+
+@rule("scan")
+def _scan(c: _Cutter, e: Equation) -> Found:
+    """The body is cut too: what is carried has to be mapped on the same axis after a step as before
+    it, and nothing may be added up over the mapped axis inside."""
+    params, graph = e.params, e.params["graph"]
+    first, second = params["outside"], params["outside"] + params["carried"]
+    axes: dict[Variable, int] = {}
+    for k, (x, v) in enumerate(zip(e.inputs, graph.inputs, strict=True)):
+        axis = c.axes.get(x)
+        if axis is None and first <= k < second:
+            axis = _spread_axis(c, x)
+        if axis is not None:
+            if k >= second and axis == 0:  # the steps themselves are mapped
+                raise Blocked
+            axes[v] = axis - (k >= second)
+    inside = _Cutter(graph, c.turns, dict(axes), c.native)
+    if inside.late or inside.summed or not all(y in inside.marks for y in graph.outputs):
+        raise Blocked
+    for v, y in zip(graph.inputs[first:second], graph.outputs, strict=False):
+        if axes.get(v) != inside.axes[y]:
+            raise Blocked
+    body = _turn_of_body(inside, axes)
+    inputs = [
+        c.whole(x) if v not in axes else c.slice(x, axes[v] + (k >= second))
+        for k, (x, v) in enumerate(zip(e.inputs, graph.inputs, strict=True))
+    ]
+    carried = params["carried"]
+    out = [inside.axes[y] + (k >= carried) for k, y in enumerate(graph.outputs)]
+    return inputs, out, {**params, "graph": body}
+
+
+def _spread_axis(c: _Cutter, x: Variable) -> int | None:
+    """The mapped axis of what is the same along it: 0, where the value was repeated for `vmap`."""
+    maker = c.makers.get(x)
+    repeated = maker is not None and maker.primitive.name == "broadcast"
+    if repeated and x.aval.shape[:1] == (c.turns,) and 0 not in maker.params["axes"]:  # type: ignore[union-attr]
+        return 0
+    return None
+
+
+def _turn_of_body(inside: _Cutter, axes: dict[Variable, int]) -> Graph:
+    """One turn of a body: with all its inputs, and with what does not depend on the axis."""
+    given = set(inside.graph.inputs)
+    stands: dict[Variable, Variable] = {}  # for what the turn calls its inputs
+    for (x, axis), v in inside.inputs.items():
+        if axis is None:
+            stands[v] = x
+        elif x not in given or axes.get(x) != axis:
+            raise Blocked
+    sliced = {x: v for (x, axis), v in inside.inputs.items() if axis is not None}
+
+    def entering(x: Variable) -> Variable:
+        if x not in axes:
+            return x
+        shape = inside.shortened(x.aval.shape, axes[x])
+        return sliced.get(x) or Variable(Aval(shape, x.aval.dtype), x.number)
+
+    def renamed(x: Any) -> Any:
+        return stands.get(x, x) if x.__class__ is Variable else x
+
+    turn = [e._replace(inputs=tuple(map(renamed, e.inputs))) for e in inside.equations]
+    return check(
+        Graph(
+            list(map(entering, inside.graph.inputs)),
+            [*inside.before, *turn],
+            [inside.inner[y] for y in inside.graph.outputs],
+            {**inside.graph.constants},
+        )
+    )

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from autograd_core.capture.lowering.lower import Step
 from autograd_core.capture.lowering.places import Buffer
 from kernels.native.text import BYTES
 
 ALIGNMENT = 64
+
+
+class Step(Protocol):
+    """What is asked of a step: the buffers that it reads and writes."""
+
+    reads: list[Buffer]
+    writes: list[Buffer]
 
 
 def plan(steps: Sequence[Step]) -> tuple[dict[Buffer, int], int]:

@@ -25,7 +25,7 @@ from autograd_core.capture.lowering.mapping import Cut, cut
 from autograd_core.capture.lowering.memory import ALIGNMENT, plan
 from autograd_core.capture.lowering.places import Place, dense
 from autograd_core.capture.lowering.points import code
-from autograd_core.capture.passes import improve
+from autograd_core.capture.passes import FOR_TURNS, improve
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.lazy import numba_loads
 from kernels.cpu.threads import share, thread_count
@@ -223,7 +223,9 @@ class Program:
         targets = [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)]
         strides = [strides for strides, _ in into]
         self.turns = parts.turns
-        self.turn = Part(improve(parts.turn), slots, mine, outputs, strides, targets, moves)
+        self.turn = Part(
+            improve(parts.turn, FOR_TURNS), slots, mine, outputs, strides, targets, moves
+        )
         self.after = Part(parts.after, slots, self._of(parts.after.inputs), results)
         if self.turn.seconds * self.turns > WORTH_A_THREAD:
             self.threads = min(thread_count(), self.turns)

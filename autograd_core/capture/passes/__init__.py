@@ -29,8 +29,12 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
+FOR_TURNS: tuple[Pass, ...] = (simplify, drop_dead)
+"""What can be done once more where a mapped axis has become one of length 1."""
+
+
 def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
-    """The graph after all passes, each of whose results is checked."""
+    """The graph after all passes, checked."""
     for each in passes:
-        graph = check(each(graph))
-    return graph
+        graph = each(graph)
+    return check(graph)

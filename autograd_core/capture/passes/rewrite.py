@@ -25,7 +25,13 @@ class Rewriter:
 
     def updated(self, equation: Equation) -> Equation:
         """An old equation on what stands for its inputs."""
-        return equation._replace(inputs=tuple(map(self.now, equation.inputs)))
+        became = self._became
+        if not became:
+            return equation
+        inputs = tuple(
+            [became.get(x, x) if x.__class__ is Variable else x for x in equation.inputs]
+        )
+        return Equation(equation.primitive, inputs, equation.params, equation.outputs)
 
     def keep(self, equation: Equation) -> None:
         """Append an equation whose inputs are up to date."""
