@@ -214,3 +214,22 @@ def test_maml_with_a_scan_of_inner_steps():
     expected = meta(repeated)(p)
     close(meta(scanned)(p), expected)
     close(jit(meta(scanned))(p), expected)
+
+
+def test_a_scan_of_inner_steps_is_done_task_by_task():
+    def adapted(p, x, y, steps):
+        loss = lambda p: ac.mean((ac.tanh(x @ p) - y) ** 2)
+        p, _ = ac.scan(lambda p, _: (p - 0.1 * ac.grad(loss)(p), None), p, length=steps)
+        return loss(p)
+
+    def explained(steps):
+        one = lambda p, x, y: adapted(p, x, y, steps)
+        f = ac.grad(lambda p, x, y: ac.mean(ac.vmap(one, (None, 0, 0))(p, x, y)))
+        return jit(f).explain(W, ac.ones((6, 50, 3)), ac.ones((6, 50, 3)))
+
+    few, many = explained(4), explained(80)
+    assert few.turns == many.turns == 6
+    assert [s.what[:4] for s in many.steps if s.part == "turn"].count("scan") == 2
+    assert len(few.steps) == len(many.steps)
+    assert many.memory < 2 * few.memory, "the carries are all that is kept of a step"
+    assert many.flops > 10 * few.flops
