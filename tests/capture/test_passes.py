@@ -49,6 +49,21 @@ def test_dead_code():
     assert names(drop_dead(graph)) == ["cos"]
 
 
+def test_dead_results_and_carries_of_scans():
+    def f(x):
+        (a, _), (seen, _) = ac.scan(
+            lambda c, x: ((c[0] * x, c[1] + c[0]), (c[0], c[1])), (x[0], x[1]), x
+        )
+        return a + seen[0]
+
+    graph = graph_of(f, X)
+    less = drop_dead(graph)
+    (scan,) = (e for e in less.equations if e.primitive.name == "scan")
+    assert (scan.params["carried"], len(scan.outputs)) == (1, 2)
+    assert names(scan.params["graph"]) == ["multiply"]
+    same(graph, less, X)
+
+
 def test_duplicates():
     graph = graph_of(lambda x: ac.sin(x) + ac.sin(x), X)
     assert names(merge_duplicates(graph)) == ["sin", "add"]
