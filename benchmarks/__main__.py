@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from benchmarks.common import ROOT
 
-BENCHMARKS = ("eager", "hvp", "meta_step", "memory")
+BENCHMARKS = ("eager", "hvp", "meta_step", "compiled", "memory")
 
 
 def summary(name: str) -> str:

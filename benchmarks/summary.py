@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy
+from benchmarks import accuracy, compiled
 from benchmarks.common import RESULTS, ROOT, Table, milliseconds
 from benchmarks.eager import MODES
 from benchmarks.workloads import WORKLOADS
@@ -22,6 +22,11 @@ from benchmarks.workloads import WORKLOADS
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: python -m benchmarks.summary --write -->", "<!-- end of results -->"
 EAGER_PEERS = {"torch": "PyTorch", "jax": "JAX", "autograd": "HIPS autograd", "numpy": "NumPy"}
+COMPILED_PEERS = {
+    "torch-loop": "PyTorch",
+    "jax-jit": "JAX jit, vmap",
+    "jax-scan": "JAX jit, scan",
+}
 STEP_PEERS = {"torch-loop": "PyTorch", "torch-func": "torch.func", "jax-jit": "JAX jit"}
 
 Results = dict[str, Any]
@@ -45,6 +50,28 @@ def _step_row(name: str, found: Results, peers: Sequence[str]) -> list[str]:
     return [name, milliseconds(ours["min_s"]), *times, share, over("torch-func", "peak_rss")]
 
 
+def compiled_table(results: Results) -> Table:
+    """Time of one compiled meta-training step, ours beside the best peer and the floor."""
+    columns = [
+        *("one MAML step, compiled", "ours", "best peer", "time", "floor / ours"),
+        *("first step", "next process", "memory"),
+    ]
+    rows = [_compiled_row(name, results[name]) for name in compiled.GOALS if name in results]
+    return Table("A meta-training step, compiled: our time / theirs", columns, rows)
+
+
+def _compiled_row(name: str, found: Results) -> list[str]:
+    engines = found["engines"]
+    ours, again = engines[compiled.OURS], engines[compiled.AGAIN]
+    row = [name, milliseconds(ours["median_s"])]
+    peers = [p for p in compiled.GOALS[name].peers if p in engines]
+    best = min(peers, key=lambda p: engines[p]["median_s"], default=None)
+    over = lambda key: _times(ours[key] / engines[best][key]) if best else "–"
+    row += [COMPILED_PEERS[best] if best else "–", over("median_s")]
+    row += [f"{found['floor_s'] / ours['median_s']:.2f}"]
+    return [*row, f"{ours['first_s']:.2f} s", f"{again['first_s']:.2f} s", over("peak_rss")]
+
+
 def eager_table(results: Results) -> Table:
     """Microseconds an operation of small eager chains, ours beside the peers."""
     columns = ["8×8 float32", "ours", *EAGER_PEERS.values()]
@@ -66,6 +93,7 @@ def accuracy_table(results: Results) -> Table:
 
 TABLES: dict[str, Callable[[Results], Table]] = {
     "accuracy": accuracy_table,
+    "compiled": compiled_table,
     "meta_step": step_table,
     "eager": eager_table,
 }

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, NoReturn
 
 import numpy as np
 
+from autograd_core.capture.ownership import is_alone
 from autograd_core.errors import DonatedError
 from autograd_core.tensor import Tensor
-
-ALONE = 3
-"""References to an array that only its tensor holds: the tensor's, a variable's, and that of the
-question itself."""
 
 
 class Donated:
@@ -39,13 +35,14 @@ def give_away(tensor: Tensor, to: str) -> np.ndarray | None:
     Args:
         to: who takes it, for errors.
     """
+    free = is_alone(tensor)
     array = tensor.value
     free = (
-        array.__class__ is np.ndarray
+        free
+        and array.__class__ is np.ndarray
         and array.base is None
         and array.flags.c_contiguous
         and array.flags.writeable
-        and sys.getrefcount(array) <= ALONE
     )
     tensor.value = Donated(to)
     return array if free else None

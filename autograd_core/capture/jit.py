@@ -144,7 +144,7 @@ class jit:
         where what the function reads has changed."""
         entry = self._entries.get(call.key)
         if entry is not None:
-            name = entry.watch.changed()
+            name = entry.changed()
             if name is None:
                 return entry
             self._captures += 1
@@ -186,7 +186,15 @@ class _Entry:
         self.watch = watch
         self.name = name
         self.extra = captured.extra
+        self._extra_avals = [aval_of(x) for x in captured.extra]
         self.spares = Spares()
+
+    def changed(self) -> str | None:
+        """The name of something read from outside that has changed its meaning, shape or dtype."""
+        for x, aval in zip(self.extra, self._extra_avals, strict=True):
+            if x.trace is not None or x.value.shape != aval.shape or x.value.dtype != aval.dtype:
+                return "a tensor"
+        return self.watch.changed()
 
     def program(self, leaves: Sequence[Any], *extra: Any) -> list[Tensor]:
         return self.run([*leaves, *extra])

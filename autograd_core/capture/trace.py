@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
+from autograd_core.capture.ownership import is_held_elsewhere
 from autograd_core.declare import Elementwise
 from autograd_core.errors import ConcreteValueError
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
 from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
 from autograd_core.tensor import Tensor, asarray, aval_of, box
-
-OURS = 3
-"""References to an array that only a graph's constant holds: the tensor's, a variable's, and that
-of the question itself."""
 
 
 class Captured(NamedTuple):
@@ -135,27 +129,13 @@ def capture(
         outs = [asarray(y) for y in f(*map(trace.input, inputs))]
         outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
     del outs
+    # What somebody else may write to is read in every call, as arguments are, and not only now.
     constants, shared = trace.constants, []
     for variable in list(constants):
-        if _shared(constants[variable]):
+        if constants[variable].trace is None and is_held_elsewhere(constants, variable):
             shared.append((variable, constants.pop(variable)))
     trace.inputs.extend(variable for variable, _ in shared)
     graph = Graph(trace.inputs, trace.equations, outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
     closed = all(x.trace is None for x in (*constants.values(), *extra))
     return Captured(check(graph), extra, closed, trace.calls)
-
-
-def _shared(tensor: Tensor) -> bool:
-    """Whether somebody else may write to the array of a tensor from outside.
-
-    Such values are read in every call, as arguments are, and not only when they are captured.
-    """
-    if tensor.trace is not None:
-        return False
-    array = tensor.value
-    while isinstance(array, np.ndarray) and array.base is not None:
-        if sys.getrefcount(array) > OURS + 1:
-            return True
-        array = array.base
-    return isinstance(array, np.ndarray) and sys.getrefcount(array) > OURS

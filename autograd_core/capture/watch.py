@@ -17,6 +17,8 @@ from autograd_core.tree import tree_leaves
 OURS = ("autograd_core", "kernels", "numpy", "builtins")
 """Packages whose functions do not change."""
 CONTAINERS = (list, dict, tuple)
+MOST = 1000
+"""Names that are watched, at most: beyond, attributes of further objects are not."""
 UNWATCHED = (types.ModuleType, type, types.BuiltinFunctionType)
 
 
@@ -108,6 +110,31 @@ class Watch:
         self._seen.append(Seen(find, name, meant, _inside(meant)))
         if callable(meant):
             self._function(meant)
+        for x in _objects(meant):
+            self._object(x)
+
+    def _object(self, instance: Any) -> None:
+        """Everything that an object of a user's class holds."""
+        if id(instance) in self._known or len(self._seen) > MOST:
+            return
+        self._known.add(id(instance))
+        for name, value in list(vars(instance).items()):
+            self._note(vars(instance).get, name, value)
+
+
+def _objects(x: Any) -> list:
+    """x, or what it contains, where that is an object of a user's class."""
+    if isinstance(x, (list, tuple)):
+        found: Any = x
+    else:
+        found = x.values() if isinstance(x, dict) else [x]
+    return [
+        y
+        for y in found
+        if isinstance(getattr(y, "__dict__", None), dict)
+        and not callable(y)
+        and type(y).__module__.partition(".")[0] not in OURS
+    ]
 
 
 def _names_of(code: types.CodeType) -> Iterator[str]:

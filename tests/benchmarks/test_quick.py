@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as everything
-from benchmarks import accuracy, common, eager, hvp, memory, meta_step, summary
+from benchmarks import accuracy, common, compiled, eager, hvp, memory, meta_step, summary
 from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
 
 pytestmark = pytest.mark.usefixtures("no_peers")
@@ -87,6 +87,28 @@ def test_meta_step_runs_without_peers(capsys, results):
         ours = record[name]["engines"]["ours"]
         assert ours["rounding"] < 1e-4 and np.isfinite(ours["loss"]) and ours["peak_rss"] > 1e6
     assert not record["failed"]
+
+
+def test_compiled_runs_without_peers(capsys, results):
+    assert compiled.main(["--quick", "--save", "sine_1step", "omni_5w1s"]) == 0
+    printed = capsys.readouterr().out
+    assert "torch-loop: torch is not installed" in printed
+    record = saved(results, "compiled")
+    for name in ("sine_1step", "omni_5w1s"):
+        ours, again = (record[name]["engines"][e] for e in (compiled.OURS, compiled.AGAIN))
+        assert ours["flops"] > 0 and ours["loss"] == again["loss"]
+    assert "omni_5w1s" in summary.compiled_table(record).markdown()
+
+
+def test_compiled_goals_are_judged():
+    each = {"median_s": 0.5, "first_s": 2.0, "peak_rss": 100}
+    engines = {
+        compiled.OURS: each,
+        compiled.AGAIN: {**each, "first_s": 0.6},
+        "torch-loop": {"median_s": 2.0, "first_s": 1.0, "peak_rss": 90},
+    }
+    lines = compiled.judged("mini_5w1s", {"engines": engines, "floor_s": 0.4})
+    assert [line.split()[-1] for line in lines] == ["PASS", "FAIL", "FAIL", "PASS"]
 
 
 def test_jax_is_left_out_of_meta_step_unless_asked_for(monkeypatch):

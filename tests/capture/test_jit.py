@@ -248,6 +248,26 @@ def test_an_attribute_that_changes():
     close(f(X), X * 4)
 
 
+def test_an_attribute_deep_inside_that_changes():
+    class Layer:
+        def __init__(self):
+            self.weight = ac.Tensor(np.ones(3))
+
+    class Model:
+        def __init__(self):
+            self.layers = [Layer()]
+
+    model = Model()
+    f = jit(lambda x: x * model.layers[0].weight)
+    close(f(X), X)
+    model.layers[0].weight[0] = 5.0
+    close(f(X), X * np.array([5, 1, 1]))
+    model.layers[0].weight = ac.Tensor(np.full(3, 2.0))
+    close(f(X), X * 2)
+    model.layers[0].weight = ac.Tensor(np.float32(3.0))
+    close(f(X), X * 3)
+
+
 def test_an_array_from_outside_that_is_written_to():
     array, tensor, table = np.ones(3), ac.Tensor(np.ones(3)), [ac.Tensor(np.ones(3))]
     f = jit(lambda x: x * array + tensor * table[0])
