@@ -156,11 +156,12 @@ def train(
     meta_batch: Annotated[
         int | None, option("Tasks a meta-update [16; sinusoid: 25].", ALGORITHM)
     ] = None,
-    task_slice: Annotated[
-        int | None,
+    tasks_per_chunk: Annotated[
+        str | None,
         option(
-            "With --no-jit: compute so many tasks at a time, to save memory [all]. Same results "
-            "up to rounding.",
+            "Compute so many tasks at a time, to save memory, or auto [default]: all of them with "
+            "--no-jit, where results are the same up to rounding; a compiled meta-update takes "
+            "its tasks one by one on each core, whatever is given.",
             ALGORITHM,
         ),
     ] = None,
@@ -250,11 +251,22 @@ def train(
     for name in ("dataset", "out", "resume", "debug"):
         del given[name]
     given["hidden"] = None if hidden is None else _widths(hidden)
+    given["tasks_per_chunk"] = _count("--tasks-per-chunk", tasks_per_chunk)
     if resume is not None:
         return commands.resume(resume, dataset, out, given)
     if dataset is None:
         raise OptionError("no dataset; expected sinusoid, omniglot, glyphs, a folder, or --resume")
     return commands.train(dataset, out, given)
+
+
+def _count(flag: str, text: str | None) -> int | None:
+    """A whole number; None for "auto"."""
+    if text is None or text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise OptionError(f"{flag} {text}: expected a whole number, or auto") from error
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -432,7 +444,7 @@ def _guarded(call: Callable[[], int]) -> int:
     except MemoryError as error:
         return _tell(
             f"out of memory ({error}); make the work smaller: --shots, --queries, --filters, "
-            "--image-size, and in training --meta-batch, or --task-slice to compute it in parts",
+            "--image-size, and in training --meta-batch, or with --no-jit --tasks-per-chunk",
             1,
         )
     except OSError as error:

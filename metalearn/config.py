@@ -42,9 +42,7 @@ class Config:
     meta_lr: float = 3e-3
     schedule: str = "cosine"  # of the meta rate, over the budget
     meta_batch: int = 16
-    task_slice: int | None = (
-        None  # tasks computed at a time where nothing is compiled; None for all
-    )
+    tasks_per_chunk: int | None = None  # computed at a time; None for what suits
     jit: bool = True  # compile meta-updates and evaluation
     iterations: int | None = None
     minutes: float | None = None
@@ -246,7 +244,7 @@ MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"iterations", "minutes", "task_slice", "ink", "data"}
+OPTIONAL = {"iterations", "minutes", "tasks_per_chunk", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
     "ways": at_least(2, MOST),
@@ -258,7 +256,7 @@ CHECKS: Mapping[str, Check] = {
     "meta_lr": positive,
     "schedule": one_of(*SCHEDULES),
     "meta_batch": at_least(1, MOST),
-    "task_slice": at_least(1),
+    "tasks_per_chunk": at_least(1),
     "jit": lambda value: None if isinstance(value, bool) else "expected true or false",
     "iterations": at_least(1),
     "minutes": positive,

@@ -109,12 +109,16 @@ def initial_state(config: Config, model: Model) -> State:
 
 
 def meta_gradient(
-    algorithm: Algorithm, learner: Learner, params: Any, tasks: Task, task_slice: int | None = None
+    algorithm: Algorithm,
+    learner: Learner,
+    params: Any,
+    tasks: Task,
+    tasks_per_chunk: int | None = None,
 ) -> tuple[Any, Any, Any, Any]:
     """Mean query loss and score of a meta-batch, the meta-gradient, and batch norm's statistics.
 
-    With `task_slice` that many tasks are computed at a time, which bounds the memory; the sum then
-    associates differently, so results agree to rounding only.
+    With `tasks_per_chunk` that many tasks are computed at a time, which bounds the memory; the sum
+    then associates differently, so results agree to rounding only.
     """
 
     def mean_loss(params: Any, tasks: Task) -> tuple[Any, Any]:
@@ -124,7 +128,7 @@ def meta_gradient(
         return ac.mean(losses), means
 
     count = len(tasks.support[0])
-    size = task_slice or count
+    size = tasks_per_chunk or count
     total: Any = None
     for first in range(0, count, size):
         part = ac.tree_map(lambda x, i=first: x[i : i + size], tasks)
@@ -143,12 +147,13 @@ def meta_step(algorithm: Algorithm, learner: Learner, config: Config) -> Step:
     """The function `(state, tasks, rate)` → the state after one step of Adam on a meta-batch, and
     the mean query loss and score; compiled, if the configuration does not say otherwise.
 
-    A compiled step takes its tasks one by one on each thread, so `task_slice` is for eager ones.
+    A compiled step takes its tasks one by one on each thread, so `tasks_per_chunk` is for eager
+    ones: a compiled one gives the same bits whatever it is.
     """
-    task_slice = None if config.jit else config.task_slice
+    tasks_per_chunk = None if config.jit else config.tasks_per_chunk
 
     def step(state: State, tasks: Task, rate: float) -> tuple[State, Any, Any]:
-        found = meta_gradient(algorithm, learner, state.params, tasks, task_slice)
+        found = meta_gradient(algorithm, learner, state.params, tasks, tasks_per_chunk)
         loss, score, gradient, seen = found
         updates, optimizer = optim.adam(rate).update(gradient, state.optimizer, state.params)
         averages = updated(state.averages, seen) if has_averages(learner.mode) else ()

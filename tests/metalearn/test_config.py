@@ -17,7 +17,7 @@ NONSENSE = [
     ({"meta_lr": float("inf")}, "--meta-lr inf"),
     ({"meta_lr": 0.0}, "--meta-lr"),
     ({"meta_batch": 0}, "--meta-batch"),
-    ({"task_slice": 0}, "--task-slice"),
+    ({"tasks_per_chunk": 0}, "--tasks-per-chunk"),
     ({"iterations": 0}, "--iterations 0"),
     ({"minutes": 0.0}, "--minutes 0"),
     ({"minutes": float("nan")}, "--minutes nan"),

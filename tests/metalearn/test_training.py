@@ -99,10 +99,39 @@ def test_slices_of_the_meta_batch_add_up(mode):
     params = training.initial_state(config, learner.model).params
     tasks = problem.sampler("train", 1, 2, 0).sample(0, range(5))
     whole = training.meta_gradient(algorithm, learner, params, tasks)
-    sliced = training.meta_gradient(algorithm, learner, params, tasks, task_slice=2)
+    sliced = training.meta_gradient(algorithm, learner, params, tasks, tasks_per_chunk=2)
     for a, b in zip(ac.tree_leaves(whole), ac.tree_leaves(sliced), strict=True):
         scale = np.abs(np.asarray(a)).max()
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * max(float(scale), 1e-6))
+
+
+def updated(**options):
+    """The parameters after two meta-updates."""
+    config = small_config("glyphs", meta_batch=5, **options)
+    problem = open_problem(config)
+    model = training.model_of(config)
+    learner = Learner(model, problem.measure, config.batch_norm)
+    step = training.meta_step(training.algorithm_of(config), learner, config)
+    state = training.initial_state(config, model)
+    sampler = problem.sampler("train", 1, 2, 0)
+    for i in range(2):
+        state = training.meta_update(step, state, sampler.sample(i, range(5)), 1e-3).state
+    return [np.asarray(x) for x in ac.tree_leaves(state)]
+
+
+@pytest.mark.parametrize("mode", ["transductive", "per_step"])
+def test_compiled_updates_are_the_eager_ones(mode):
+    for a, b in zip(
+        updated(jit=True, batch_norm=mode), updated(jit=False, batch_norm=mode), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-4 * max(float(np.abs(b).max()), 1e-3))
+
+
+def test_chunks_of_tasks_make_no_difference_to_compiled_updates():
+    whole = updated(jit=True)
+    for chunk in (1, 2, 5):
+        for a, b in zip(updated(jit=True, tasks_per_chunk=chunk), whole, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_a_budget_in_minutes_ends(tmp_path):

@@ -522,13 +522,15 @@ class _Lowering:
         windows = forward_windows(_pair(g.aval.shape[2:4]), params.pop("window"), **params)
         taps = tuple(Tap(d, r, 0) for d, r, _ in windows.taps)
         geometry = self.geometry(x.aval.shape, a, len(windows.pixels), taps)
-        copies = x.aval.shape[4] < FEW and b.strides[2] == g.aval.shape[3] * b.strides[3]
+        # Rows of all images one after the other, where they lie evenly.
+        evenly = reshaped(g.aval.shape[1:4], b.strides[1:4], (math.prod(g.aval.shape[1:4]),))
+        copies = x.aval.shape[4] < FEW and evenly is not None
         kernel = GatherWeights(
             code(out.aval.dtype),
             geometry,
             out.aval.shape[4],
             b.strides[1],
-            b.strides[3],
+            evenly[0] if evenly is not None else 0,
             copies,
             x.aval.shape[0],
             (a.strides[0], b.strides[0], c.strides[0]),
