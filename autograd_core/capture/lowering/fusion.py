@@ -76,6 +76,7 @@ class Fusion:
         self.slots: dict[Variable, int] = {}
         self.cut = set(self.forced)  # stored, and not read in the slot that computes it
         self._costs: dict[tuple[Variable, int], tuple[int, frozenset[Variable]]] = {}
+        self._choose_cuts()
         self._assign_slots()
         self.stored = self._choose_stored()
         self.kernels = self._group()
@@ -91,26 +92,33 @@ class Fusion:
 
     # Slots ------------------------------------------------------------------------------------
 
-    def _assign_slots(self) -> None:
+    def _choose_cuts(self) -> None:
+        """Values that are stored wherever they are read: those that are repeated along further axes
+        once they have been computed, and every so many operations of a long chain."""
         ops: dict[Variable, int] = {}
         for equation in self.graph.equations:
             kind = self.kind(equation)
+            if kind not in ("point", "view"):
+                continue
             variables = [x for x in equation.variables if x not in self.numbers]
-            if kind in ("point", "view"):
-                for x in variables:
-                    if x.aval.size < equation.output.aval.size and self._inlines(x):
-                        self.cut.add(self.source(x))
+            for x in variables:
+                if x.aval.size < equation.output.aval.size and self._inlines(x):
+                    self.cut.add(self.source(x))
+            if kind == "view":
+                (x,) = equation.inputs
+                ops[equation.output] = 0 if x in self.cut else ops.get(x, 0)
+                continue
+            here = 1 + sum(ops.get(x, 0) for x in variables if x not in self.cut)
+            if here > MOST_OPS:
+                self.cut.add(equation.output)
+            ops[equation.output] = here
+
+    def _assign_slots(self) -> None:
+        for equation in self.graph.equations:
+            variables = [x for x in equation.variables if x not in self.numbers]
             slot = max((self.readable(x) for x in variables), default=0)
             for y in equation.outputs:
                 self.slots[y] = slot
-            if kind == "point":
-                here = 1 + sum(ops.get(x, 0) for x in variables if x not in self.cut)
-                if here > MOST_OPS:
-                    self.cut.add(equation.output)
-                ops[equation.output] = here
-            elif kind == "view":
-                (x,) = equation.inputs
-                ops[equation.output] = 0 if x in self.cut else ops.get(x, 0)
 
     def _inlines(self, x: Variable) -> bool:
         """Whether a value is made by operations that would be repeated where it is read."""
