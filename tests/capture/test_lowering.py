@@ -295,6 +295,24 @@ def test_explain_counts():
     assert f.explain(x, y).seconds is None
 
 
+def test_a_large_batch_is_shared_between_threads(monkeypatch):
+    monkeypatch.setattr("autograd_core.capture.lowering.program.thread_count", lambda: 2)
+    w, x = draw(300, 200), draw(600, 300)
+    program = program_of(ac.grad(lambda w, x: ac.mean(ac.tanh(x @ w) ** 2)), w, x)
+    assert (program.turns, program.threads) == (2, 2)
+    assert program_of(lambda w: w @ w, draw(20, 20)).turns == 1
+
+
+def test_measuring_steps_harms_no_memory():
+    f = ac.jit(ac.value_and_grad(meta))
+    args = tasks(4)
+    expected = [x.numpy().copy() for x in ac.tree_leaves(f(*args))]
+    for _ in range(5):
+        assert f.explain(*args, timed=True).seconds > 0
+        for x, y in zip(ac.tree_leaves(f(*args)), expected, strict=True):
+            np.testing.assert_array_equal(x.numpy(), y)
+
+
 def test_explain_of_turns():
     e = ac.jit(ac.value_and_grad(meta)).explain(*tasks(6), timed=True)
     assert e.turns == 6

@@ -119,6 +119,24 @@ def check(seed):
             )
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_batches_shared_between_threads(seed, monkeypatch):
+    """Without `vmap`, a large batch is cut into turns; small ones here, to see that it is right."""
+    monkeypatch.setattr("autograd_core.capture.lowering.mapping.WORTH_CUTTING", 1)
+    monkeypatch.setattr("autograd_core.capture.lowering.program.WORTH_A_THREAD", 0.0)
+    monkeypatch.setattr("autograd_core.capture.lowering.program.thread_count", lambda: 2)
+    network = Network(seed)
+    network.examples = 8
+    params = ac.tree_map(ac.asarray, network.params)
+    x, y, _, _ = (each[0] for each in network.data())
+    f = ac.value_and_grad(network.loss)
+    for got, expected in zip(
+        ac.tree_leaves(ac.jit(f)(params, x, y)), ac.tree_leaves(f(params, x, y)), strict=True
+    ):
+        scale = max(1.0, float(np.abs(expected.numpy()).max()))
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-9, atol=1e-11 * scale)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_meta_gradients_of_random_networks(seed):
     check(seed)

@@ -305,7 +305,8 @@ class _Lowering:
         access = Access(
             buffers.index(target.buffer), target.buffer.dtype, target.strides, target.offset
         )
-        self.add_loop(Loop(tuple(shape), (load,), (Store(access, 0, None, accumulate),)), buffers)
+        loop = Loop(tuple(shape), (load,), (Store(access, 0, None, accumulate),))
+        self.add_loop(loop, buffers)
 
     # Other steps ------------------------------------------------------------------------------
 

@@ -66,6 +66,48 @@ def cut(graph: Graph, native: Callable[[Equation], bool]) -> Cut | None:
     return cutter.cut() if cutter.marks else None
 
 
+def cut_batch(graph: Graph, native: Callable[[Equation], bool], threads: int) -> Cut | None:
+    """The graph cut along axis 0 of arguments of equal length (a batch of examples), a turn for
+    each thread; None where that leaves much of a large graph out.
+
+    A turn then holds the share of a thread; what is summed over examples is summed by turns.
+    """
+    total = sum(map(_multiplications, graph.equations))
+    if graph.mapped or threads < 2 or total < WORTH_CUTTING:
+        return None
+    lengths = {x.aval.shape[0] for x in graph.inputs if x.aval.ndim > 1}
+    best, share = None, LEAST_SHARE
+    for n in sorted(lengths):
+        if n % threads or n == 0:
+            continue
+        axes = {x: 0 for x in graph.inputs if x.aval.ndim > 0 and x.aval.shape[0] == n}
+        cutter = _Cutter(graph, threads, axes, native)
+        late = {y for e in cutter.after for y in e.outputs}
+        late |= {y for e in cutter.before for y in e.outputs}
+        left = sum(_multiplications(e) for e in graph.equations if e.outputs[0] in late)
+        if 1 - left / total > share:
+            best, share = cutter, 1 - left / total
+    return None if best is None else best.cut()
+
+
+WORTH_CUTTING = 10**7
+"""Multiplications, in products, of a graph that threads are to share."""
+LEAST_SHARE = 0.7
+"""Of them, in turns."""
+
+
+def _multiplications(equation: Equation) -> int:
+    """In products: what takes most of the time of a large graph."""
+    name, out = equation.primitive.name, equation.outputs[0].aval
+    if name == "matmul":
+        return out.size * equation.inputs[0].aval.shape[-1]
+    if name in ("conv", "conv_input", "conv_weight"):
+        x, y = (v.aval for v in equation.variables)
+        sizes = sorted((x.size, y.size, out.size))
+        return sizes[1] * sizes[2] // max(1, min(x.shape[-1], out.shape[-1]))
+    return 0
+
+
 @dataclass
 class _Cutter:
     graph: Graph

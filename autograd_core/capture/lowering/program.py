@@ -21,7 +21,7 @@ from autograd_core.capture.lowering.lower import (
     is_native,
     lower,
 )
-from autograd_core.capture.lowering.mapping import Cut, cut
+from autograd_core.capture.lowering.mapping import Cut, cut, cut_batch
 from autograd_core.capture.lowering.memory import ALIGNMENT, plan
 from autograd_core.capture.lowering.places import Place, dense
 from autograd_core.capture.lowering.points import code
@@ -187,7 +187,7 @@ class Program:
         self.turn: Part | None = None
         self.turns, self.threads = 1, 1
         self._sums: list[Array] = []  # for each dtype what all turns are summed to, then by thread
-        parts = cut(graph, is_native)
+        parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
         results = [self._slots.results + n for n in range(len(graph.outputs))]
         if parts is None:
             self.before = Part(graph, self._slots, range(len(graph.inputs)), results)
@@ -349,8 +349,9 @@ class Program:
             if isinstance(item, PythonStep):
                 return lambda: part.python(item, everything)
             run = next(runs)
-            # Through `native` and `table`, which have to stay as long as the function does.
-            return lambda: run(table.ctypes.data, 0, turns) if native else None
+            # The code and all memory that it works on have to stay as long as the function does.
+            held = native, table, everything
+            return lambda: run(held[1].ctypes.data, 0, turns)
 
         return [function(*x) for x in alone]
 
