@@ -6,6 +6,7 @@ never change; a call fills in those of its arguments and results, and runs the r
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ from kernels.native.text import BYTES
 Array = np.ndarray
 
 SECONDS_PER_FLOP, SECONDS_PER_BYTE, SECONDS_PER_STEP = 1e-11, 1e-11, 3e-8
+LARGE = 2**22
 WORTH_A_THREAD = 2e-4
 """Seconds of work that are worth waking a thread for; estimated by the numbers above."""
 
@@ -161,7 +163,13 @@ class Part:
 
 
 def aligned(size: int) -> Array:
-    """Bytes that begin where a cache line does."""
+    """Bytes that begin where a cache line does.
+
+    Large ones come from the system as ordinary pages: NumPy asks for huge ones, and waits while the
+    system makes them, four times as long here.
+    """
+    if size >= LARGE:
+        return np.frombuffer(mmap.mmap(-1, size), np.uint8)
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]
