@@ -5,6 +5,7 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import jit
+from kernels.cpu.lazy import numba_loads
 
 RNG = np.random.default_rng(0)
 W = ac.asarray(RNG.standard_normal((3, 3)) / 2)
@@ -216,6 +217,7 @@ def test_maml_with_a_scan_of_inner_steps():
     close(jit(meta(scanned))(p), expected)
 
 
+@pytest.mark.skipif(not numba_loads(), reason="METAGRAD_NUMBA=0: no programs")
 def test_a_scan_of_inner_steps_is_done_task_by_task():
     def adapted(p, x, y, steps):
         loss = lambda p: ac.mean((ac.tanh(x @ p) - y) ** 2)

@@ -11,6 +11,7 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import jit, nn
+from kernels.cpu.lazy import numba_loads
 
 X = ac.asarray(np.linspace(-1.0, 2.0, 6).reshape(2, 3))
 
@@ -307,6 +308,10 @@ def test_an_error_inside_leaves_nothing_behind():
 # Donation -------------------------------------------------------------------------------------
 
 
+needs_programs = pytest.mark.skipif(not numba_loads(), reason="METAGRAD_NUMBA=0: no programs")
+
+
+@needs_programs
 def test_donated_arguments():
     step = jit(lambda p, x: ([q - 0.1 * ac.sum(x) for q in p], ac.sum(x)), donate_argnums=0)
     p = [ac.Tensor(np.ones(1000)), ac.Tensor(np.zeros((3, 4)))]

@@ -17,7 +17,9 @@ from autograd_core.primitive import REGISTRY
 from autograd_core.testing.case import LawViolation
 from autograd_core.testing.check import draw_cases
 from autograd_core.testing.laws.capture import captured
+from kernels.cpu.lazy import numba_loads
 
+pytestmark = pytest.mark.skipif(not numba_loads(), reason="METAGRAD_NUMBA=0: no programs")
 RNG = np.random.default_rng(0)
 
 
