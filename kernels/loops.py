@@ -120,6 +120,35 @@ def split(loop: Loop, axis: int, inner: int) -> Loop:
     return _mapped(loop, shape, change)
 
 
+TILE = 8, 16
+"""Sides of tiles, at most: eight lines are fewer than a cache keeps of those that share a place."""
+
+
+def tiled(loop: Loop) -> Loop:
+    """The same loop in small tiles of its last axis and of one along which an array lies that the
+    last axis runs across: of the lines that it then touches, all entries are used while they are in
+    a cache."""
+    last = len(loop.shape) - 1
+    across = [
+        axis
+        for x in loop.accesses
+        for axis in range(last)
+        if abs(x.strides[last]) >= TILE[1] and abs(x.strides[axis]) == 1
+    ]
+    if not across or any(store.reduce for store in loop.stores):
+        return loop
+    axis = max(across, key=lambda a: loop.shape[a])
+    sides = [
+        max(b for b in range(1, most + 1) if loop.shape[a] % b == 0 and loop.shape[a] > b)
+        for a, most in zip((axis, last), TILE, strict=True)
+    ]
+    if min(sides) < min(TILE) // 2:
+        return loop
+    halves = split(split(loop, last, sides[1]), axis, sides[0])
+    inner = [axis + 1, last + 2]
+    return ordered(halves, [a for a in range(last + 3) if a not in inner] + inner)
+
+
 def _merge(loop: Loop, axis: int) -> Loop:
     shape = loop.shape
     return _mapped(

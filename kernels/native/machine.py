@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from kernels.native import cache
-from kernels.native.products import Registers
+from kernels.native.vectors import Registers
 
 
 def machine() -> Any:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.loops import Loop, of_any_length
-from kernels.native import maths, nests, products
+from kernels.native import maths, nests, vectors
 from kernels.native.machine import compiled, registers
+from kernels.native.packing import Turn
 from kernels.native.products import Product, Tile, product_text
 from kernels.native.text import BYTES, Writer
 from kernels.native.windows import Gather, GatherTile, GatherWeights, gather_text, weights_text
@@ -82,8 +83,8 @@ def program_text(routines: Sequence[Routine]) -> str:
     for routine in routines:
         for call in routine.calls:
             name_all(call.kernel)
-    functions, tiles, used = [], dict[Tile | GatherTile, None](), set[str]()
-    vectors = set[tuple[str, int]]()
+    functions, tiles, used = [], dict[Tile | GatherTile | Turn, None](), set[str]()
+    kinds = set[tuple[str, int]]()
     for kernel, name in names.items():
         if isinstance(kernel, Loop):
             functions.append(nests.nest_text(kernel, name))
@@ -95,13 +96,13 @@ def program_text(routines: Sequence[Routine]) -> str:
         texts, needed = WRITERS[type(kernel)](kernel, name, registers())
         functions += texts
         tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
-        vectors.add((kernel.dtype, registers().lanes(kernel.dtype)))
+        kinds.add((kernel.dtype, registers().lanes(kernel.dtype)))
     functions += [_routine_text(r, f"routine{n}", names) for n, r in enumerate(routines)]
     functions += [tile.text for tile in tiles]
     for name in maths.FUNCTIONS:
         functions += [maths.text(name, d) for d in ("f4", "f8") if f"{name}.{d}" in used]
     functions.append(nests.declarations())
-    functions += [products.declarations(dtype, lanes) for dtype, lanes in sorted(vectors)]
+    functions += [vectors.declarations(dtype, lanes) for dtype, lanes in sorted(kinds)]
     return "\n\n".join(functions)
 
 

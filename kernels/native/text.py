@@ -116,3 +116,12 @@ class Writer:
         """The text of `void name(parameters)`."""
         lines = "\n".join([*self.lines, "  ret void"])
         return f"define internal void @{name}({parameters}) {attributes} {{\n{lines}\n}}"
+
+
+def pieces(total: int, most: int) -> Iterator[tuple[int, int, int]]:
+    """`range(total)` in runs of equal pieces: (first, last, length of each piece)."""
+    whole = total // most * most
+    if whole:
+        yield 0, whole, most
+    if whole < total:
+        yield whole, total, total - whole

@@ -19,18 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.native.products import (
-    DEEPEST,
-    Registers,
-    Tile,
-    load_vector,
-    pieces,
-    splat,
-    store_vector,
-    suffix,
-    tile_shape,
-)
-from kernels.native.text import TYPES, Carried, Writer
+from kernels.native.products import DEEPEST, Tile, tile_shape
+from kernels.native.text import TYPES, Carried, Writer, pieces
+from kernels.native.vectors import Registers
 
 ROWS = 96
 """Rows that images are grouped to reach, so that tiles fill."""
@@ -220,9 +211,10 @@ SIZE = ("%height", "%width")
 
 
 def _sums(tile: Tile) -> list[list[Carried]]:
-    wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    line = tile.line
     return [
-        [Carried(wide, "zeroinitializer") for _ in range(tile.vectors)] for _ in range(tile.rows)
+        [Carried(line.type, "zeroinitializer") for _ in range(line.vectors)]
+        for _ in range(tile.rows)
     ]
 
 
@@ -234,7 +226,7 @@ def _tile_text(kernel: GatherTile) -> str:
     """`(a, zeros, table, b, c, taps, tap count, channels, from channel to channel in a, in b,
     height, width)`: a tile of the rows at `table`."""
     tile, w = kernel.tile, Writer()
-    dtype, wide = tile.dtype, f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    dtype, line = tile.dtype, tile.line
     rows = [_row(w, "%table", str(i)) for i in range(tile.rows)]
     sums = _sums(tile)
     with w.loop(0, "%count", carried=_flat(sums)) as t:
@@ -245,50 +237,43 @@ def _tile_text(kernel: GatherTile) -> str:
         with w.loop(0, "%channels", carried=_flat(inner)) as k:
             far = k if kernel.unit else w.set(f"mul nsw i64 {k}, %channel")
             right = w.at(weights, w.set(f"mul nsw i64 {k}, %next"), dtype)
-            columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
-            for start, line in zip(starts, inner, strict=True):
-                entry = splat(w, tile, w.at(start, far, dtype))
-                for x, column in zip(line, columns, strict=True):
-                    x.next = _fma(w, tile, entry, column, x.value)
+            columns = [line.load(w, right, j) for j in range(line.vectors)]
+            for start, each in zip(starts, inner, strict=True):
+                entry = line.splat(w, w.at(start, far, dtype))
+                for x, column in zip(each, columns, strict=True):
+                    x.next = line.multiply_add(w, entry, column, x.value)
         for x, y in zip(_flat(sums), _flat(inner), strict=True):
-            x.next = w.set(f"fadd {wide} {x.value}, {y.next}")
-    for row, line in zip(rows, sums, strict=True):
+            x.next = w.set(f"fadd {line.type} {x.value}, {y.next}")
+    for row, each in zip(rows, sums, strict=True):
         target = w.at("%c", w.set(f"sext i32 {row.target} to i64"), dtype)
-        for j, x in enumerate(line):
-            store_vector(w, tile, target, j, x.next)
+        for j, x in enumerate(each):
+            line.store(w, target, j, x.next)
     more = "i64 %count, i64 %channels, i64 %channel, i64 %next, i32 %height, i32 %width"
     return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
-
-
-def _fma(w: Writer, tile: Tile, x: str, y: str, z: str) -> str:
-    wide = f"<{tile.lanes} x {TYPES[tile.dtype]}>"
-    return w.set(
-        f"call {wide} @llvm.fma.v{tile.lanes}{suffix(tile)}({wide} {x}, {wide} {y}, {wide} {z})"
-    )
 
 
 def _weights_tile_text(kernel: GatherTile) -> str:
     """`(a, zeros, table, b, c, tap, rows, from channel to channel in a, in c, height, width)`: adds
     rows to a tile of channels × n of one tap."""
     tile, w = kernel.tile, Writer()
-    dtype, wide = tile.dtype, f"<{tile.lanes} x {TYPES[tile.dtype]}>"
+    dtype, line = tile.dtype, tile.line
     tap = _row(w, "%taps", "0")
     sums = _sums(tile)
     with w.loop(0, "%rows", carried=_flat(sums)) as r:
         row = _row(w, "%table", r)
         start = _entry(w, dtype, row, tap[:3], SIZE)
         right = w.at("%b", w.set(f"sext i32 {row.target} to i64"), dtype)
-        columns = [load_vector(w, tile, right, j) for j in range(tile.vectors)]
-        for i, line in enumerate(sums):
+        columns = [line.load(w, right, j) for j in range(line.vectors)]
+        for i, each in enumerate(sums):
             far = str(i) if kernel.unit else w.set(f"mul nsw i64 {i}, %channel")
-            entry = splat(w, tile, w.at(start, far, dtype))
-            for x, column in zip(line, columns, strict=True):
-                x.next = _fma(w, tile, entry, column, x.value)
-    for i, line in enumerate(sums):
+            entry = line.splat(w, w.at(start, far, dtype))
+            for x, column in zip(each, columns, strict=True):
+                x.next = line.multiply_add(w, entry, column, x.value)
+    for i, each in enumerate(sums):
         target = w.at("%c", w.set(f"mul nsw i64 {i}, %line"), dtype)
-        for j, x in enumerate(line):
-            old = load_vector(w, tile, target, j)
-            store_vector(w, tile, target, j, w.set(f"fadd {wide} {x.next}, {old}"))
+        for j, x in enumerate(each):
+            old = line.load(w, target, j)
+            line.store(w, target, j, w.set(f"fadd {line.type} {x.next}, {old}"))
     more = "i64 %rows, i64 %channel, i64 %line, i32 %height, i32 %width"
     return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 

@@ -88,6 +88,8 @@ def test_transposes_are_not_copied():
     assert kinds(lambda x, y: x.T @ y, x, y) == ["product"]
     assert kinds(lambda x, y: (y.T @ x).T, x, y)[0] == "product"
     assert kinds(lambda x: ac.sum(ac.sin(x.T)[:, ::2] * 2.0), x) == ["loop"]
+    x, y = draw(40, 200), draw(100, 200)  # a large product turns its blocks itself
+    assert kinds(lambda x, y: x @ y.T, x, y) == ["product"]
 
 
 def test_a_very_long_chain_is_cut():

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import kernels
-from kernels.loops import Access, Constant, Loop, Op, Store, merged, ordered, split
+from kernels.loops import Access, Constant, Loop, Op, Store, merged, ordered, split, tiled
 from kernels.native import cache, machine, maths
 from kernels.native.nests import COMPARISONS, FLOAT_OPS
-from kernels.native.products import Product, Registers, pieces, tile_shape
+from kernels.native.products import Product, tile_shape
 from kernels.native.program import Call, Native, Routine, program_text, work
+from kernels.native.text import pieces
+from kernels.native.vectors import Registers
 from kernels.native.windows import (
     Gather,
     GatherWeights,
@@ -72,6 +74,20 @@ def test_reductions(dtype, reduce, axes):
     ):
         run(each, x, out)
         np.testing.assert_allclose(out, expected, rtol=0, atol=100 * EPS[dtype])
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (3, 16, 40), (24, 20), (7, 100), (2, 5, 3)])
+def test_tiles_of_arrays_that_lie_in_different_orders(shape):
+    x, y = draw("f8", *shape), draw("f8", *shape[::-1])
+    out = np.empty(shape)
+    loads = Access(0, "f8", strides_of(x)), Access(1, "f8", strides_of(y.T))
+    body = (*loads, Op("add", "f8", (0, 1)))
+    loop = Loop(shape, body, (Store(Access(2, "f8", strides_of(out)), 2),))
+    again = tiled(loop)
+    assert (len(again.shape) > len(shape)) == (shape[-1] % 4 == 0 and min(shape[0], shape[-1]) > 7)
+    assert again.size == loop.size
+    run(again, x, y, out)
+    np.testing.assert_array_equal(out, x + y.T)
 
 
 def test_stores_that_add_to_what_lies_there():
@@ -228,17 +244,24 @@ def test_products(dtype, accumulate, narrow, monkeypatch):
     for stack, m, n, k in [
         ((), 1, 1, 1), ((), 7, 5, 3), ((3,), 13, 40, 10), ((2, 3), 4, 17, 9),
         ((), 33, 70, 600), ((), 75, 64, 1300), ((2,), 1, 64, 5), ((), 100, 1, 30),
+        ((), 300, 130, 200), ((2,), 1024, 77, 210),
     ]:  # fmt: skip
-        for turned in (False, True):
-            a = draw(dtype, *stack, m, k)
-            left = np.ascontiguousarray(a.swapaxes(-1, -2)).swapaxes(-1, -2) if turned else a
-            b, c = draw(dtype, *stack, k, n), draw(dtype, *stack, m, n)
+        for turned in itertools.product([False, True], repeat=2):
+            a, b, c = (
+                draw(dtype, *stack, m, k),
+                draw(dtype, *stack, k, n),
+                draw(dtype, *stack, m, n),
+            )
+            left, right = (
+                np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) if yes else x
+                for x, yes in zip((a, b), turned, strict=True)
+            )
             expected = a.astype("f8") @ b + (c if accumulate else 0)
             product = Product(
-                dtype, stack, m, n, k, strides_of(left), (*strides_of(b)[:-1],), strides_of(c)[:-1],
+                dtype, stack, m, n, k, strides_of(left), strides_of(right), strides_of(c)[:-1],
                 accumulate,
             )  # fmt: skip
-            run(product, left, b, c)
+            run(product, left, right, c, *scratch(product))
             bound = (k + 2) * EPS[dtype] * (np.abs(a).astype("f8") @ np.abs(b) + 9)
             assert np.all(np.abs(c - expected) <= bound)
             assert product.flops == 2 * math.prod((*stack, m, n, k))
@@ -317,7 +340,7 @@ def test_convolutions(case, dtype, copies):
 
 
 def scratch(kernel):
-    return [np.empty(kernel.scratch, kernel.dtype)] if kernel.copies else []
+    return [np.full(kernel.scratch, np.nan, kernel.dtype)] if kernel.scratch else []
 
 
 # Programs -------------------------------------------------------------------------------------
@@ -334,7 +357,7 @@ def test_work():
         (4, 5), (Access(0, "f4", (5, 1)), Access(1, "f8", (0, 1)), Op("add", "f4", (0, 1))), ()
     )
     assert work(loop) == (20, 20 * 4 + 5 * 8)
-    assert work(Product("f4", (2,), 3, 4, 5, (0, 5, 1), (0, 4), (12, 4))) == (240, 2 * 47 * 4)
+    assert work(Product("f4", (2,), 3, 4, 5, (0, 5, 1), (0, 4, 1), (12, 4))) == (240, 2 * 47 * 4)
 
 
 def test_cache(tmp_path, monkeypatch):

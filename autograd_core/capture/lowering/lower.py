@@ -17,8 +17,8 @@ from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, r
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
 from autograd_core.capture.passes import improve
-from kernels.loops import Access, Constant, Loop, Op, Store, merged
-from kernels.native.products import Product
+from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled
+from kernels.native.products import Product, is_large
 from kernels.native.program import Kernel, Repeat
 from kernels.native.text import BYTES, TYPES
 from kernels.native.windows import (
@@ -276,7 +276,7 @@ class _Lowering:
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
         buffers = list(buffers)
-        loop, totals = in_blocks(merged(loop), buffers)
+        loop, totals = in_blocks(tiled(merged(loop)), buffers)
         reads = [buffers[x.buffer] for x in loop.loads]
         writes = [buffers[x.access.buffer] for x in loop.stores]
         # Offsets become part of the operands, so that equal loops are one function.
@@ -431,8 +431,9 @@ class _Lowering:
         upright = b.strides[-1] == 1 or n == 1
         turned = a.strides[-2] == 1 or m == 1
         if not upright and not turned:
-            axes = list(range(y.aval.ndim))
-            b, upright = self.contiguous(y, b, axes), True
+            upright = True
+            if b.strides[-2] != 1 or not is_large(m, n, k, dtype):
+                b = self.contiguous(y, b, range(y.aval.ndim))
         if upright and turned:
             wanted = self.direct.get(out)
             fits = wanted is not None and wanted[1].strides[-1] == 1
@@ -457,13 +458,14 @@ class _Lowering:
             n,
             k,
             (*left[0], left[1], left[2]),
-            (*right[0], right[2]),
+            (*right[0], right[2], right[1]),
             (*above, c.strides[-2] if upright else c.strides[-1]),
             accumulate,
         )
         operands = [(p.buffer, p.offset) for p in (a, b, c)]
         reads = [a.buffer, b.buffer]
-        self.steps.append(NativeStep(product, operands, reads, [c.buffer]))
+        writes = self.with_scratch(product, operands, [c.buffer])
+        self.steps.append(NativeStep(product, operands, reads, writes))
 
     @staticmethod
     def _waste(n: int) -> float:
@@ -597,11 +599,20 @@ class _Lowering:
         zeros = self.table(np.zeros((g.channels - 1) * abs(g.channel) + 1, kernel.dtype))
         operands = [(p.buffer, p.offset) for p in (a, b, c)]
         operands += [(self.table(rows), 0), (zeros, 0)]
-        writes = [c.buffer]
+        writes = self.with_scratch(kernel, operands, [c.buffer])
+        self.steps.append(NativeStep(kernel, operands, [a.buffer, b.buffer], writes))
+
+    @staticmethod
+    def with_scratch(
+        kernel: Product | Gather | GatherWeights,
+        operands: list[tuple[Buffer, int]],
+        writes: list[Buffer],
+    ) -> list[Buffer]:
+        """Add the scratch that a kernel needs to its operands and to what it writes."""
         if kernel.scratch:
             writes.append(Buffer(kernel.dtype, kernel.scratch))
-            operands.append((writes[1], 0))
-        self.steps.append(NativeStep(kernel, operands, [a.buffer, b.buffer], writes))
+            operands.append((writes[-1], 0))
+        return writes
 
     def table(self, numbers: np.ndarray) -> Buffer:
         """A buffer with these numbers: the same one for the same numbers."""

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
+from autograd_core.capture.lowering.points import code
 from autograd_core.declare import Elementwise
 from autograd_core.ops.structural import reshape_p
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Aval
+from kernels.native.products import is_large
 
 
 @dataclass
@@ -225,6 +227,15 @@ class _Cutter:
                 return self.inner.pop(x)
         return self.given(x, axis)
 
+    def turned(self, x: Variable) -> Variable:
+        """A matrix that is the same in every turn. Where it is another one the other way round, it
+        is turned there, by who reads it, rather than copied before."""
+        maker = self.makers.get(x)
+        if maker is None or maker.primitive.name != "transpose":
+            return self.whole(x)
+        self.note(maker.primitive, [self.whole(maker.inputs[0])], maker.params, [x])
+        return self.inner.pop(x)
+
     def given(self, x: Variable, axis: int | None) -> Variable:
         """A value from outside, or its slice."""
         value = self.graph.constants.get(x)
@@ -405,7 +416,11 @@ def _matmul(c: _Cutter, e: Equation) -> Found:
             inputs.append(c.whole(v) if mine < 0 or v.aval.shape[mine] == 1 else c.slice(v, mine))
         return inputs, axis + rank, e.params
     if fromright == {x: -2}:
-        return [c.slice(x, c.axes[x]), c.whole(y)], rank - 2, e.params
+        left = c.slice(x, c.axes[x])
+        (m, _), (k, n) = left.aval.shape[-2:], y.aval.shape[-2:]
+        reads_often = is_large(m, n, k, code(y.aval.dtype))
+        right = c.turned(y) if reads_often else c.whole(y)
+        return [left, right], rank - 2, e.params
     if fromright == {y: -1}:
         return [c.whole(x), c.slice(y, c.axes[y])], rank - 1, e.params
     if fromright.get(x) == -1 or fromright.get(y) == -2:
