@@ -121,13 +121,15 @@ def split(loop: Loop, axis: int, inner: int) -> Loop:
 
 
 TILE = 8, 16
-"""Sides of tiles, at most: eight lines are fewer than a cache keeps of those that share a place."""
+"""Sides of tiles: eight lines are fewer than a cache keeps of those that share a place."""
+WORTH_TILES = 2**13
+"""Points of a loop of which not all lines that it touches stay in the first cache anyway."""
 
 
-def tiled(loop: Loop) -> Loop:
-    """The same loop in small tiles of its last axis and of one along which an array lies that the
-    last axis runs across: of the lines that it then touches, all entries are used while they are in
-    a cache."""
+def tiled(loop: Loop) -> list[Loop]:
+    """Loops that do the same, in small tiles of the last axis and of one along which an array lies
+    that the last axis runs across: of the lines that a tile touches, all entries are used while
+    they are in a cache. Other loops do what tiles leave at the edges."""
     last = len(loop.shape) - 1
     across = [
         axis
@@ -135,18 +137,31 @@ def tiled(loop: Loop) -> Loop:
         for axis in range(last)
         if abs(x.strides[last]) >= TILE[1] and abs(x.strides[axis]) == 1
     ]
-    if not across or any(store.reduce for store in loop.stores):
-        return loop
+    if not across or loop.size < WORTH_TILES or any(store.reduce for store in loop.stores):
+        return [loop]
     axis = max(across, key=lambda a: loop.shape[a])
-    sides = [
-        max(b for b in range(1, most + 1) if loop.shape[a] % b == 0 and loop.shape[a] > b)
-        for a, most in zip((axis, last), TILE, strict=True)
-    ]
-    if min(sides) < min(TILE) // 2:
-        return loop
-    halves = split(split(loop, last, sides[1]), axis, sides[0])
-    inner = [axis + 1, last + 2]
-    return ordered(halves, [a for a in range(last + 3) if a not in inner] + inner)
+    rows, columns = loop.shape[axis], loop.shape[last]
+    if rows < TILE[0] or columns < TILE[1]:
+        return [loop]
+    whole = rows - rows % TILE[0], columns - columns % TILE[1]
+    inner = part(part(loop, axis, 0, whole[0]), last, 0, whole[1])
+    halves = split(split(inner, last, TILE[1]), axis, TILE[0])
+    ends = [axis + 1, last + 2]
+    found = [ordered(halves, [a for a in range(last + 3) if a not in ends] + ends)]
+    if whole[1] < columns:
+        found.append(part(loop, last, whole[1], columns))
+    if whole[0] < rows:
+        found.append(part(part(loop, axis, whole[0], rows), last, 0, whole[1]))
+    return found
+
+
+def part(loop: Loop, axis: int, first: int, last: int) -> Loop:
+    """The loop over the indices from first to below last of an axis."""
+    return _mapped(
+        loop,
+        (*loop.shape[:axis], last - first, *loop.shape[axis + 1 :]),
+        lambda x: replace(x, offset=x.offset + first * x.strides[axis]),
+    )
 
 
 def _merge(loop: Loop, axis: int) -> Loop:

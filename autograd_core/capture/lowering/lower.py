@@ -275,8 +275,11 @@ class _Lowering:
         self.add_loop(fused.loop, fused.buffers)
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
-        buffers = list(buffers)
-        loop, totals = in_blocks(tiled(merged(loop)), buffers)
+        for each in tiled(merged(loop)):
+            self._add_loop(each, list(buffers))
+
+    def _add_loop(self, loop: Loop, buffers: list[Buffer]) -> None:
+        loop, totals = in_blocks(loop, buffers)
         reads = [buffers[x.buffer] for x in loop.loads]
         writes = [buffers[x.access.buffer] for x in loop.stores]
         # Offsets become part of the operands, so that equal loops are one function.

@@ -69,21 +69,25 @@ def cut(graph: Graph, native: Callable[[Equation], bool]) -> Cut | None:
 
 
 def cut_batch(graph: Graph, native: Callable[[Equation], bool], threads: int) -> Cut | None:
-    """The graph cut along axis 0 of arguments of equal length (a batch of examples), a turn for
-    each thread; None where that leaves much of a large graph out.
-
-    A turn then holds the share of a thread; what is summed over examples is summed by turns.
-    """
+    """The graph cut along axis 0 of arguments of equal length (a batch of examples), for threads to
+    share; None where that leaves much of a large graph out."""
     total = sum(map(_multiplications, graph.equations))
     if graph.mapped or threads < 2 or total < WORTH_CUTTING:
         return None
-    lengths = {x.aval.shape[0] for x in graph.inputs if x.aval.ndim > 1}
+    # A layer's weights may happen to have as many rows as there are examples.
+    weights = {
+        e.inputs[1]
+        for e in graph.equations
+        if (e.primitive.name, e.outputs[0].aval.ndim) in (("matmul", 2), ("conv", 5))
+    }
+    given = [x for x in (*graph.inputs, *graph.constants) if x.aval.ndim > 1 and x not in weights]
     best, share = None, LEAST_SHARE
-    for n in sorted(lengths):
-        if n % threads or n == 0:
+    for n in sorted({x.aval.shape[0] for x in given}):
+        turns = _turns_of(n, threads, 2 * total * SECONDS_PER_FLOP, len(graph.equations))
+        if turns is None:
             continue
-        axes = {x: 0 for x in graph.inputs if x.aval.ndim > 0 and x.aval.shape[0] == n}
-        cutter = _Cutter(graph, threads, axes, native)
+        axes = {x: 0 for x in given if x.aval.shape[0] == n}
+        cutter = _Cutter(graph, turns, axes, native)
         late = {y for e in cutter.after for y in e.outputs}
         late |= {y for e in cutter.before for y in e.outputs}
         left = sum(_multiplications(e) for e in graph.equations if e.outputs[0] in late)
@@ -92,10 +96,24 @@ def cut_batch(graph: Graph, native: Callable[[Equation], bool], threads: int) ->
     return None if best is None else best.cut()
 
 
+SECONDS_PER_FLOP, SECONDS_PER_BYTE, SECONDS_PER_STEP = 1e-11, 1e-11, 3e-8
+"""Estimates: what is not worth a thread shall not get one."""
 WORTH_CUTTING = 10**7
 """Multiplications, in products, of a graph that threads are to share."""
 LEAST_SHARE = 0.7
 """Of them, in turns."""
+LEAST_GAIN = 1.25
+
+
+def _turns_of(n: int, threads: int, seconds: float, steps: int) -> int | None:
+    """The number of turns, a divisor of n, that takes threads the least time; None where one of
+    them would hardly take longer."""
+
+    def cost(turns: int) -> float:
+        return -(-turns // threads) * (seconds / turns + steps * SECONDS_PER_STEP)
+
+    best = min((d for d in range(threads, n + 1) if n % d == 0), key=cost, default=None)
+    return best if best and seconds > LEAST_GAIN * cost(best) else None
 
 
 def _multiplications(equation: Equation) -> int:

@@ -22,7 +22,14 @@ from autograd_core.capture.lowering.lower import (
     is_native,
     lower,
 )
-from autograd_core.capture.lowering.mapping import Cut, cut, cut_batch
+from autograd_core.capture.lowering.mapping import (
+    SECONDS_PER_BYTE,
+    SECONDS_PER_FLOP,
+    SECONDS_PER_STEP,
+    Cut,
+    cut,
+    cut_batch,
+)
 from autograd_core.capture.lowering.memory import ALIGNMENT, plan
 from autograd_core.capture.lowering.places import Place, dense
 from autograd_core.capture.lowering.points import code
@@ -35,7 +42,6 @@ from kernels.native.text import BYTES
 
 Array = np.ndarray
 
-SECONDS_PER_FLOP, SECONDS_PER_BYTE, SECONDS_PER_STEP = 1e-11, 1e-11, 3e-8
 LARGE = 2**22
 WORTH_A_THREAD = 2e-4
 """Seconds of work that are worth waking a thread for; estimated by the numbers above."""
