@@ -122,8 +122,9 @@ def split(loop: Loop, axis: int, inner: int) -> Loop:
 
 TILE = 8, 16
 """Sides of tiles: eight lines are fewer than a cache keeps of those that share a place."""
-WORTH_TILES = 2**13
-"""Points of a loop of which not all lines that it touches stay in the first cache anyway."""
+CACHE_STEP, LARGE = 2**10, 2**21
+"""Lines a multiple of so many bytes apart have few places in a cache, and so many points do not fit
+into one anyway. Elsewhere tiles gain nothing."""
 
 
 def tiled(loop: Loop) -> list[Loop]:
@@ -135,9 +136,9 @@ def tiled(loop: Loop) -> list[Loop]:
         axis
         for x in loop.accesses
         for axis in range(last)
-        if abs(x.strides[last]) >= TILE[1] and abs(x.strides[axis]) == 1
+        if abs(x.strides[axis]) == 1 and _runs_across(x, loop.size)
     ]
-    if not across or loop.size < WORTH_TILES or any(store.reduce for store in loop.stores):
+    if not across or any(store.reduce for store in loop.stores):
         return [loop]
     axis = max(across, key=lambda a: loop.shape[a])
     rows, columns = loop.shape[axis], loop.shape[last]
@@ -153,6 +154,12 @@ def tiled(loop: Loop) -> list[Loop]:
     if whole[0] < rows:
         found.append(part(part(loop, axis, whole[0], rows), last, 0, whole[1]))
     return found
+
+
+def _runs_across(x: Access, size: int) -> bool:
+    """Whether the last axis runs across lines of an array that are soon pushed out of a cache."""
+    far = abs(x.strides[-1])
+    return far >= TILE[1] and (size >= LARGE or far * int(x.dtype[1:]) % CACHE_STEP == 0)
 
 
 def part(loop: Loop, axis: int, first: int, last: int) -> Loop:

@@ -77,7 +77,15 @@ def test_reductions(dtype, reduce, axes):
 
 
 @pytest.mark.parametrize(
-    ("shape", "loops"), [((128, 96), 1), ((12, 9, 144), 2), ((83, 107), 3), ((7, 2000), 0)]
+    ("shape", "loops"),
+    [
+        ((128, 96), 1),
+        ((64, 4, 36), 2),
+        ((256, 107), 2),
+        ((1500, 1499), 3),
+        ((7, 128), 0),
+        ((83, 99), 0),
+    ],
 )
 def test_tiles_of_arrays_that_lie_in_different_orders(shape, loops):
     x, y = draw("f8", *shape), draw("f8", *shape[::-1])
