@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
-from autograd_core.capture.ownership import is_held_elsewhere
+from autograd_core.capture.ownership import held_elsewhere
 from autograd_core.declare import Elementwise
 from autograd_core.errors import ConcreteValueError
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
@@ -131,8 +131,8 @@ def capture(
     del outs
     # What somebody else may write to is read in every call, as arguments are, and not only now.
     constants, shared = trace.constants, []
-    for variable in list(constants):
-        if constants[variable].trace is None and is_held_elsewhere(constants, variable):
+    for variable in held_elsewhere(constants):
+        if constants[variable].trace is None:
             shared.append((variable, constants.pop(variable)))
     trace.inputs.extend(variable for variable, _ in shared)
     graph = Graph(trace.inputs, trace.equations, outputs, constants, trace.mapped)
