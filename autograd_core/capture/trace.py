@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
+from autograd_core.capture.outside import without_repeats
 from autograd_core.capture.ownership import held_elsewhere
 from autograd_core.declare import Elementwise
 from autograd_core.errors import ConcreteValueError
@@ -134,8 +135,9 @@ def capture(
     for variable in held_elsewhere(constants):
         if constants[variable].trace is None:
             shared.append((variable, constants.pop(variable)))
+    shared, views = without_repeats(shared)
     trace.inputs.extend(variable for variable, _ in shared)
-    graph = Graph(trace.inputs, trace.equations, outputs, constants, trace.mapped)
+    graph = Graph(trace.inputs, [*views, *trace.equations], outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
     closed = all(x.trace is None for x in (*constants.values(), *extra))
     return Captured(check(graph), extra, closed, trace.calls)

@@ -281,6 +281,27 @@ def test_an_array_from_outside_that_is_written_to():
     close(f(X), X * array + np.array([2, 10, 2]))
 
 
+def test_an_array_from_outside_is_one_input_however_it_is_turned():
+    x = ac.asarray(np.arange(12.0).reshape(3, 4))
+
+    def f(w):
+        return ac.sum(ac.tanh(x @ w) @ w.T @ x.T) + ac.sum(ac.moveaxis(x, 0, 1)) + x[0, 0]
+
+    w = np.linspace(-1, 1, 8).reshape(4, 2)
+    for each in (f, ac.grad(f), ac.hessian(f)):
+        fast = jit(each)
+        close(fast(w), each(w))
+        assert len(fast.graph(w).inputs) == 2
+    x[1] = -3.0
+    close(fast(w), each(w))
+
+
+def test_arrays_that_only_the_graph_holds_are_constants():
+    for f in (lambda x: ac.sum(x * x) + ac.sum(ac.sin(x)), lambda x: ac.sum(x[1:] * x[:-1])):
+        for each in (ac.grad(f), ac.hessian(f), ac.grad(lambda x, f=f: ac.sum(ac.grad(f)(x)))):
+            assert len(jit(each).graph(X).inputs) == 1
+
+
 def test_a_name_that_keeps_changing_is_named():
     step = 0
     f = jit(lambda x: x + step)
