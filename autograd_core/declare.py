@@ -84,7 +84,8 @@ class Elementwise(Primitive):
     @cache  # noqa: B019 - primitives live as long as the process
     def _dtype(self, *kinds: Any, **params: Any) -> np.dtype:
         """The output's dtype from dtypes, or the types of Python numbers, of the arguments."""
-        samples = (k(1) if k in PYTHON_NUMBERS else np.ones((), k) for k in kinds)
+        alone = PYTHON_NUMBERS.issuperset(kinds)
+        samples = (np.ones((), k) if alone or k not in PYTHON_NUMBERS else k(1) for k in kinds)
         with np.errstate(all="ignore"):
             return np.asarray(self.kernel(*samples, **params)).dtype
 

@@ -37,9 +37,8 @@ class Body:
     """
 
     def __init__(self, f: Callable[..., Leaves], avals: Sequence[Aval], name: str):
-        variables = [Variable(aval) for aval in avals]
-        found = capture(f, variables, name)
-        graph = found.graph
+        found = capture(f, [Variable(aval) for aval in avals], name)
+        graph, variables = found.graph, found.graph.inputs[: len(avals)]
         read = {
             **graph.constants,
             **dict(zip(graph.inputs[len(avals) :], found.extra, strict=True)),

@@ -7,21 +7,21 @@ its shape and dtype.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from autograd_core.declare import Elementwise
 from autograd_core.errors import AutogradError
 from autograd_core.primitive import Primitive, bind
-from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Aval, Tensor, aval_of
 
 
 class Variable:
     """A value of a graph.
 
-    `number` is set for what stands for a Python number, which takes part in no promotion.
+    `number` is set for what stands for a Python number while a function is captured: it takes part
+    in no promotion.
     """
 
     __slots__ = ("aval", "number")
@@ -133,7 +133,7 @@ def check(graph: Graph) -> Graph:
     return graph
 
 
-def evaluate(graph: Graph, args: Sequence[Any], apply: Callable = bind) -> list[Any]:
+def evaluate(graph: Graph, args: Sequence[Any]) -> list[Any]:
     """Apply the graph's primitives one after the other: values are dropped after their last use.
 
     Arguments may be traced, so this is how a graph is differentiated, mapped and captured again.
@@ -145,7 +145,12 @@ def evaluate(graph: Graph, args: Sequence[Any], apply: Callable = bind) -> list[
     ):
         given = [values[x] if x.__class__ is Variable else x for x in inputs]
         replay = getattr(primitive, "replay", None)  # of control flow
-        found = apply(primitive, given, params) if replay is None else replay(given, params)
+        if replay is not None:
+            found = replay(given, params)
+        elif primitive.__class__ is Elementwise and not params:
+            found = primitive.apply(*given)  # which knows what a number is beside a tensor
+        else:
+            found = bind(primitive, given, params)
         values.update(zip(outputs, found if primitive.multiple else (found,), strict=True))
         for x in last:
             if x not in kept:
@@ -162,8 +167,3 @@ def last_uses(graph: Graph) -> list[list[Variable]]:
         seen.update(last)
         uses.append(last)
     return uses[::-1]
-
-
-def is_number(x: Any) -> bool:
-    """Whether an input is a Python number."""
-    return x.__class__ in PYTHON_NUMBERS

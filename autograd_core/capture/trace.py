@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
+from autograd_core.capture.numbers import makes_number, without_numbers
 from autograd_core.capture.outside import without_repeats
 from autograd_core.capture.ownership import held_elsewhere
-from autograd_core.declare import Elementwise
 from autograd_core.errors import ConcreteValueError
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
 from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
@@ -63,7 +63,7 @@ class Capture(Interpreter):
             avals = output_avals(primitive, inputs, params)
         except Exception as error:
             raise explain(primitive, args, params, error) from error
-        number = isinstance(primitive, Elementwise) and all(map(_is_number, inputs))
+        number = makes_number(primitive, inputs)
         outputs = tuple(Variable(aval, number) for aval in avals)
         self.equations.append(Equation(primitive, inputs, params, outputs))
         tensors = tuple(map(self.tensor, outputs))
@@ -94,7 +94,8 @@ class Capture(Interpreter):
         source = tensor if tensor.trace is not None else tensor.value
         known = self._variables.get(id(source))
         if known is None:
-            known = self._variables[id(source)] = Variable(aval_of(tensor))
+            number = tensor.trace.__class__ is Capture and tensor.mark.number
+            known = self._variables[id(source)] = Variable(aval_of(tensor), number)
             self.constants[known] = tensor  # which keeps the identity from being taken again
         return known
 
@@ -110,10 +111,6 @@ class Capture(Interpreter):
 
     def describe(self) -> str:
         return self.name
-
-
-def _is_number(atom: Any) -> bool:
-    return atom.number if atom.__class__ is Variable else True
 
 
 def capture(
@@ -140,4 +137,4 @@ def capture(
     graph = Graph(trace.inputs, [*views, *trace.equations], outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
     closed = all(x.trace is None for x in (*constants.values(), *extra))
-    return Captured(check(graph), extra, closed, trace.calls)
+    return Captured(check(without_numbers(graph)), extra, closed, trace.calls)

@@ -322,13 +322,8 @@ class _Lowering:
     def python(self, equation: Equation) -> None:
         inputs: list[Any] = []
         for x in equation.inputs:
-            number = self.fusion.numbers.get(x) if x.__class__ is Variable else None
-            if x.__class__ is not Variable:
-                inputs.append(x)
-            elif number is not None and x.number:
-                inputs.append(number.value.item())
-            else:
-                inputs.append((self.place(x), x.aval.shape, x.number))
+            is_variable = x.__class__ is Variable
+            inputs.append((self.place(x), x.aval.shape) if is_variable else x)
         outputs = []
         for y in equation.outputs:
             self.places[y] = self.fresh(y)

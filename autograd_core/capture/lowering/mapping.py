@@ -206,7 +206,7 @@ class _Cutter:
         self, primitive: Primitive, inputs: Sequence, params: dict, outputs: Sequence[Variable]
     ) -> None:
         avals = output_avals(primitive, inputs, params)
-        mine = tuple(Variable(aval, y.number) for aval, y in zip(avals, outputs, strict=True))
+        mine = tuple(Variable(aval) for aval in avals)
         self.equations.append(Equation(primitive, tuple(inputs), params, mine))
         self.inner.update(zip(outputs, mine, strict=True))
 
@@ -263,7 +263,7 @@ class _Cutter:
         known = self.inputs.get((x, axis))
         if known is None:
             shape = x.aval.shape if axis is None else self.shortened(x.aval.shape, axis)
-            known = self.inputs[x, axis] = Variable(Aval(shape, x.aval.dtype), x.number)
+            known = self.inputs[x, axis] = Variable(Aval(shape, x.aval.dtype))
         return known
 
     def shortened(self, shape: Sequence[int], axis: int) -> tuple[int, ...]:
@@ -528,7 +528,7 @@ def _turn_of_body(inside: _Cutter, axes: dict[Variable, int]) -> Graph:
         if x not in axes:
             return x
         shape = inside.shortened(x.aval.shape, axes[x])
-        return sliced.get(x) or Variable(Aval(shape, x.aval.dtype), x.number)
+        return sliced.get(x) or Variable(Aval(shape, x.aval.dtype))
 
     def renamed(x: Any) -> Any:
         return stands.get(x, x) if x.__class__ is Variable else x

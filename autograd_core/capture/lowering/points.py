@@ -6,11 +6,10 @@ A recipe is given a body in the making, the inputs cast to the output's dtype, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from autograd_core.capture.graph import Equation, Variable, a_number
+from autograd_core.capture.graph import Equation, Variable
 from autograd_core.declare import Elementwise
 from kernels.loops import Access, Constant, Op
 from kernels.native import nests
@@ -125,10 +124,6 @@ def _cast(body: Body, inputs: Sequence[Value], dtype: str) -> list[Value]:
 
 def _common(equation: Equation) -> np.dtype:
     """The dtype in which a comparison is made."""
-    kinds: list[Any] = []
-    for x in equation.inputs:
-        if x.__class__ is not Variable:
-            kinds.append(x)
-        else:
-            kinds.append(a_number(x.aval) if x.number else x.aval.dtype)
-    return np.result_type(*kinds)
+    return np.result_type(
+        *(x.aval.dtype if x.__class__ is Variable else x for x in equation.inputs)
+    )

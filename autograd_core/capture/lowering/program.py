@@ -143,14 +143,12 @@ class Part:
 
     def python(self, step: PythonStep, arrays: Sequence[Array]) -> None:
         """Run the kernel of a primitive; `arrays` are those of all slots."""
-        values = []
-        for x in step.inputs:
-            if isinstance(x, tuple):
-                place, shape, number = x
-                array = self._array(place, shape, arrays)
-                values.append(array.item() if number else array)
-            else:
-                values.append(x)
+        values = [
+            self._array(*x, arrays)
+            if isinstance(x, tuple)
+            else x  # a place and a shape, or a number
+            for x in step.inputs
+        ]
         primitive = step.equation.primitive
         found = primitive.kernel(*values, **step.equation.params)
         outs = found if primitive.multiple else (found,)
