@@ -14,6 +14,8 @@ from autograd_core import reverse
 from autograd_core.errors import NanError
 from autograd_core.primitive import REGISTRY, Primitive, describe_argument
 
+blocks: list[None] = []
+"""One entry for each block at work: `jit` compiles nothing in them."""
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -23,7 +25,8 @@ def debug_nans() -> Iterator[None]:
 
     The error names the operation, the line of your code that applied it, and, in a backward pass,
     the forward operation being differentiated and its line. Each result is looked at, so this is
-    slow; outside the block it costs nothing. It holds for all threads.
+    slow; outside the block it costs nothing. It holds for all threads. What `jit` would compile is
+    run operation by operation.
 
     Raises:
         NanError: an operation without NaN among its arguments produced one.
@@ -38,9 +41,11 @@ def debug_nans() -> Iterator[None]:
     for primitive in list(REGISTRY.values()):
         primitive.kernel = _checked(primitive, primitive.kernel)
     reverse.Node.__init__ = located  # type: ignore[assignment,method-assign]
+    blocks.append(None)
     try:
         yield
     finally:
+        blocks.pop()
         reverse.Node.__init__ = make_node  # type: ignore[assignment,method-assign]
         reverse.forward_lines.clear()
         for name, kernel in kernels.items():

@@ -254,7 +254,9 @@ def operand_beside(x: Any, other: Tensor) -> Tensor:
         return known
     if dtype is None or dtype.kind != "f":
         return box(x, None, NUMBER)
-    tensor = box(np.array(x, dtype), None, NUMBER)
+    array = np.array(x, dtype)
+    array.flags.writeable = False  # it is shared
+    tensor = box(array, None, NUMBER)
     if x and len(_numbers) < 4096:  # 0.0 and -0.0 would be one key
         _numbers[x, dtype] = tensor
     return tensor
@@ -262,6 +264,9 @@ def operand_beside(x: Any, other: Tensor) -> Tensor:
 
 def _nary(primitive: Elementwise) -> Callable[..., Tensor]:
     def function(*args: Any, **params: Any) -> Tensor:
+        if len(args) != primitive.arity:
+            expected = f"expected {primitive.arity} arguments, got {len(args)}"
+            raise TypeError(f"{primitive.name}: {expected}")
         numbers = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in args]
         return bind(primitive, numbers, params)
 

@@ -197,6 +197,9 @@ class Interpreter:
     def note_mapped(self, tensors: Sequence[Tensor]) -> None:
         """Told by `vmap` of the tensors traced here whose axis 0 it maps over."""
 
+    def note_no_grad(self) -> None:
+        """Told when a block begins in which nothing is recorded."""
+
     def check_live(self) -> None:
         if not self.live:
             raise EscapedTracerError(

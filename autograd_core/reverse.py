@@ -472,6 +472,8 @@ def no_grad() -> Iterator[None]:
     Forward mode and `vmap` around it go on, and transforms entered inside work as usual; to block
     derivatives of every mode use `stop_gradient`. Each thread has its own.
     """
+    for trace in live_interpreters():
+        trace.note_no_grad()
     paused = [t for t in (ROOT, *live_interpreters()) if isinstance(t, Reverse) and t.live]
     for trace in paused:
         trace.live, trace.paused = False, True

@@ -294,6 +294,8 @@ def _from_foreign(data: Any) -> Tensor:
             f"{operation()}cannot make a tensor of dtype {array.dtype} (from "
             f"{type(data).__name__}); expected booleans, integers or floating-point numbers{advice}"
         )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return box(array)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -49,13 +51,21 @@ def give_away(tensor: Tensor, to: str) -> np.ndarray | None:
 
 
 class Spares:
-    """Arrays that were given away, for results of the same shape and dtype."""
+    """Arrays that were given away, for results of the same shape and dtype.
 
-    def __init__(self) -> None:
+    Args:
+        results: shapes and dtypes of results: no more arrays are kept than they can use.
+    """
+
+    def __init__(self, results: Iterable[tuple[tuple[int, ...], np.dtype]] = ()) -> None:
+        self._most = Counter(results)
         self._free: dict[tuple, list[np.ndarray]] = {}
 
     def put(self, array: np.ndarray) -> None:
-        self._free.setdefault((array.shape, array.dtype), []).append(array)
+        kind = array.shape, array.dtype
+        some = self._free.setdefault(kind, [])
+        if len(some) < self._most[kind]:
+            some.append(array)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array without values."""

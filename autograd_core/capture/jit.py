@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import random as python_random
+import inspect
+import random
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
 from typing import Any
 
 import numpy as np
 
+from autograd_core import debug
+from autograd_core.capture.contents import Contents, Reads, arrays_in, noted_reads, owner
 from autograd_core.capture.donation import Spares, give_away
 from autograd_core.capture.explain import Explanation, explain
 from autograd_core.capture.graph import Graph, Variable, evaluate
 from autograd_core.capture.lowering.program import Program, can_compile
 from autograd_core.capture.passes import improve
 from autograd_core.capture.trace import Captured, capture
-from autograd_core.capture.watch import Watch
+from autograd_core.capture.watch import Watch, Written
 from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of
@@ -69,28 +74,53 @@ class jit:
             raise TypeError(f"jit: expected a function, got {type(f).__name__}")
         self.f = f
         self.name = f"jit of {getattr(f, '__name__', type(f).__name__)}"
-        self._static_numbers = frozenset(_several(static_argnums, int))
-        self._static_names = frozenset(_several(static_argnames, str))
+        self._static_numbers, self._static_names = _both_ways(
+            f, frozenset(_several(static_argnums, int)), frozenset(_several(static_argnames, str))
+        )
         self._donated = frozenset(_several(donate_argnums, int))
         if self._donated & self._static_numbers:
             raise ValueError(f"{self.name}: an argument cannot be both static and donated")
         self._quiet = quiet
-        self._entries: dict[Hashable, _Entry] = {}
-        self._captures = 0
-        self._written: frozenset[str] = frozenset()  # names that f itself changes
+        self._captured = _Entries()
+        self._of_instances: dict[int, tuple[weakref.ref, _Entries]] = {}
         update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """As a method: bound to the instance."""
+        """As a method: bound to the instance, which has programs of its own."""
         if instance is None:
             return self
-        given = self._static_numbers, self._static_names, self._donated
-        less_one = [frozenset(i - 1 for i in numbers if i > 0) for numbers in (given[0], given[2])]
+        given = self._static_numbers, self._donated
+        numbers, donated = (tuple(i - (i > 0) for i in some if i != 0) for some in given)
         bound = self.f.__get__(instance, owner)
-        numbers, donated = map(tuple, less_one)
-        return jit(bound, numbers, tuple(given[1]), donated, self._quiet)
+        found = jit(bound, numbers, tuple(self._static_names), donated, self._quiet)
+        found._captured = self._entries_of(instance)
+        return found
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _entries_of(self, instance: Any) -> _Entries:
+        """What was captured for an instance, as long as it lives."""
+        known, number = self._of_instances, id(instance)
+        if number not in known:
+            try:
+                ref = weakref.ref(instance, lambda _: known.pop(number, None))
+            except TypeError:  # slots without one for weak references
+                return _Entries()
+            known[number] = ref, _Entries()
+        return known[number][1]
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are captured anew; one that has a name in its module is that one."""
+        module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(module or "")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
+        static = tuple(self._static_numbers), tuple(self._static_names)
+        return jit, (self.f, *static, tuple(self._donated), self._quiet)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if debug.blocks:
+            return self.f(*args, **kwargs)
         call = _Call(self, args, kwargs)
         entry = self._entry(call)
         leaves = call.leaves
@@ -99,7 +129,8 @@ class jit:
                 return self._traced(entry, call)
         if not entry.captured.closed:
             return self._traced(entry, call)
-        results = entry.program(leaves, *entry.extra)
+        given = list(map(asarray, leaves)) if entry.swapped else leaves
+        results = entry.program(given, *entry.extra)
         if self._donated:
             call.give_away(entry.spares)
         return tree_unflatten(entry.structure, results)
@@ -133,7 +164,7 @@ class jit:
     def _traced(self, entry: _Entry, call: _Call) -> Any:
         """The result on traced values: operation by operation."""
         if entry.captured.calls:  # rules of their own are Python functions
-            args, kwargs = call.arguments(call.leaves)
+            args, kwargs = call.arguments(call.tree(call.leaves))
             return self.f(*args, **kwargs)
         leaves = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in call.leaves]
         found = evaluate(entry.captured.graph, [*leaves, *entry.extra])
@@ -142,38 +173,61 @@ class jit:
     def _entry(self, call: _Call) -> _Entry:
         """What was captured for arguments of this kind; captured where that has not been done, or
         where what the function reads has changed."""
-        entry = self._entries.get(call.key)
+        known = self._captured
+        entry = known.entries.get(call.key)
         if entry is not None:
             name = entry.changed()
             if name is None:
                 return entry
-            self._captures += 1
-            if self._captures == MANY_CAPTURES:
+            known.changes += 1
+            if known.changes == MANY_CAPTURES:
                 warnings.warn(
                     f"{self.name} reads {name!r} from outside, which keeps changing, and is "
                     "captured again each time; pass it as an argument",
                     RuntimeWarning,
                     stacklevel=4,
                 )
+        call.check_kinds()
         structure = None
 
         def flat(*leaves: Tensor) -> list[Tensor]:
             nonlocal structure
-            args, kwargs = call.arguments(leaves)
+            tree = call.tree(leaves)
+            args, kwargs = call.arguments(tree)
             variables = [x.mark for x in leaves]
             outs, structure = tree_flatten(self.f(*args, **kwargs))
-            call.check_unchanged([x.mark is v for x, v in zip(leaves, variables, strict=True)])
+            call.check_unchanged(tree, leaves, variables)
             return outs
 
-        before = Watch(self.f, self._written)
-        with no_hidden_randomness(self.name):
-            captured = capture(flat, call.variables(), self.name)
-        self._written |= before.all_changed()
-        watch = Watch(self.f, self._written)
+        functions = [self.f, *call.static_values()]
+        before = Watch(functions, known.written)
+        with noted_reads() as reads:
+            captured = without_hidden_randomness(
+                lambda: capture(flat, call.variables(), self.name), self.name, before
+            )
+        known.written |= before.all_changed()
+        watch = Watch(functions, known.written)
+        warn_of_leaks(Watch(functions), self.name)
         entry = _Entry(captured, structure, watch, self.name, self._quiet)
+        entry.swapped = call.swapped
+        entry.contents = Contents(entry.compared(reads))
         if captured.closed:
-            self._entries[call.key] = entry
+            known.entries[call.key] = entry
         return entry
+
+
+@dataclass
+class _Entries:
+    """What was captured of a function.
+
+    Attributes:
+        changes: how often it was captured again because what it reads had changed.
+        written: names that the function itself changes.
+    """
+
+    entries: dict[Hashable, _Entry] = field(default_factory=dict)
+    changes: int = 0
+    written: Written = frozenset()
 
 
 class _Entry:
@@ -187,14 +241,24 @@ class _Entry:
         self.name = name
         self.extra = captured.extra
         self._extra_avals = [aval_of(x) for x in captured.extra]
-        self.spares = Spares()
+        self.spares = Spares((y.aval.shape, y.aval.dtype) for y in captured.graph.outputs)
+        self.contents = Contents([])
+        self.swapped = False  # whether an argument has not this machine's order of bytes
 
     def changed(self) -> str | None:
         """The name of something read from outside that has changed its meaning, shape or dtype."""
         for x, aval in zip(self.extra, self._extra_avals, strict=True):
             if x.trace is not None or x.value.shape != aval.shape or x.value.dtype != aval.dtype:
                 return "a tensor"
-        return self.watch.changed()
+        name = self.watch.changed()
+        return "an array" if name is None and self.contents.changed() else name
+
+    def compared(self, reads: Reads) -> list[np.ndarray]:
+        """Arrays whose contents went into the graph: what was computed with, and what the function
+        names, unless the graph reads it itself."""
+        inputs = {id(owner(x)) for x in arrays_in(self.extra)}
+        named = arrays_in(x for _, x in self.watch.values())
+        return [*reads.arrays(), *(x for x in named if id(owner(x)) not in inputs)]
 
     def program(self, leaves: Sequence[Any], *extra: Any) -> list[Tensor]:
         return self.run([*leaves, *extra])
@@ -234,7 +298,7 @@ class _Call:
         for i, x in enumerate(self.leaves):
             value = x.value if x.__class__ is Tensor and x.trace is None else x
             if value.__class__ is np.ndarray:
-                kinds.append((value.shape, value.dtype))
+                kinds.append((value.shape, value.dtype))  # which `check_kinds` looks at
             else:
                 kinds.append(self._kind(x, i))
         self.key = (self.structure, self.named, static, *kinds)
@@ -243,6 +307,11 @@ class _Call:
         if x.__class__ is Tensor:
             return Aval(x.shape, x.dtype)
         if x.__class__ in PYTHON_NUMBERS:
+            if x.__class__ is int and not -(2**63) <= x < 2**63:
+                raise AutogradError(
+                    f"{self.function.name}: argument {self.path(i)}: the integer {x} does not fit "
+                    "into 64 bits; name it in static_argnums"
+                )
             return x.__class__
         try:
             return aval_of(asarray(x))
@@ -266,8 +335,8 @@ class _Call:
     def _static_key(self) -> tuple:
         names = self.function._static_names
         key = (
-            tuple((i, type(x), x) for i, x in enumerate(self.args) if self._is_static(i)),
-            tuple((k, type(x), x) for k, x in sorted(self.kwargs.items()) if k in names),
+            tuple((i, _kinds(x), x) for i, x in enumerate(self.args) if self._is_static(i)),
+            tuple((k, _kinds(x), x) for k, x in sorted(self.kwargs.items()) if k in names),
         )
         try:
             hash(key)
@@ -282,13 +351,27 @@ class _Call:
         """A fresh variable for each leaf."""
         kinds = self.key[3:]
         return [
-            Variable(aval_of(x(1)), number=True) if isinstance(x, type) else Variable(Aval(*x))
+            Variable(aval_of(x(1)), number=True)
+            if isinstance(x, type)
+            else Variable(Aval(x[0], x[1].newbyteorder("=")))
             for x in kinds
         ]
 
-    def arguments(self, leaves: Sequence[Any]) -> tuple[list, dict]:
-        """Positional and named arguments with other leaves in the place of those given."""
-        tree = tree_unflatten(self.structure, leaves)
+    @property
+    def swapped(self) -> bool:
+        """Whether an argument has not this machine's order of bytes."""
+        return any(not isinstance(x, type) and not x[1].isnative for x in self.key[3:])
+
+    def static_values(self) -> list[Any]:
+        """The values of static arguments."""
+        return [x for some in self.key[2] for _, _, x in some]
+
+    def tree(self, leaves: Sequence[Any]) -> Any:
+        """The arguments that are not static, with other leaves in the place of those given."""
+        return tree_unflatten(self.structure, leaves)
+
+    def arguments(self, tree: Any) -> tuple[list, dict]:
+        """Positional and named arguments, from those that are not static."""
         dynamic, named = tree if self.named else (tree, {})
         rest = iter(dynamic)
         args = [x if self._is_static(i) else next(rest) for i, x in enumerate(self.args)]
@@ -299,20 +382,37 @@ class _Call:
 
     def path(self, i: int) -> str:
         """Where leaf `i` is among the arguments."""
-        args, kwargs = self.arguments(range(len(self.leaves)))
+        args, kwargs = self.arguments(self.tree(range(len(self.leaves))))
         shown = [None if self._is_static(n) else x for n, x in enumerate(args)]
         names = self.function._static_names
         named = {k: x for k, x in kwargs.items() if k not in names}
         tree: Any = (tuple(shown), named) if named else tuple(shown)
         return tree_paths(tree)[i]
 
-    def check_unchanged(self, same: Sequence[bool]) -> None:
+    def check_kinds(self) -> None:
+        """Raise where an array is of no dtype that a tensor can have."""
+        for i, x in enumerate(self.leaves):
+            if x.__class__ is np.ndarray and x.dtype.kind not in "biuf":
+                self._kind(x, i)
+
+    def check_unchanged(
+        self, tree: Any, leaves: Sequence[Tensor], variables: Sequence[Variable]
+    ) -> None:
         """Raise where the function wrote into an argument: the caller's own would not change."""
-        if not all(same):
+        changed = [x.mark is not v for x, v in zip(leaves, variables, strict=True)]
+        path = self.path(changed.index(True)) if any(changed) else ""
+        if not any(changed):
+            now, structure = tree_flatten(tree)
+            if structure == self.structure:
+                different = [x is not y for x, y in zip(now, leaves, strict=True)]
+                path = self.path(different.index(True)) if any(different) else ""
+            else:
+                path = "(what a container in it holds)"
+        if path:
             raise AutogradError(
-                f"{self.function.name}: the function changes its argument "
-                f"{self.path(same.index(False))} in place, which the caller would not see; return "
-                "the new value instead, or work on a copy (x = x * 1)"
+                f"{self.function.name}: the function changes its argument {path} in place, which "
+                "the caller would not see; return the new value instead, or work on a copy "
+                "(x = x * 1, or p = dict(p))"
             )
 
     # Donation ---------------------------------------------------------------------------------
@@ -342,20 +442,83 @@ class _Call:
                 spares.put(array)
 
 
-@contextmanager
-def no_hidden_randomness(name: str) -> Iterator[None]:
-    """Raise where the block draws from a global generator: every call would repeat the draw."""
-    states = [_fingerprint(np.random.get_state()), python_random.getstate()]  # noqa: NPY002
-    yield
-    if states != [_fingerprint(np.random.get_state()), python_random.getstate()]:  # noqa: NPY002
-        raise AutogradError(
-            f"{name}: the function draws random numbers from a global generator, which would be "
-            "the same at every call; pass a key, and draw with autograd_core.random"
-        )
+def warn_of_leaks(watch: Watch, name: str) -> None:
+    """Warn where a traced value has been stored in something that outlives the function."""
+    for called, x in watch.values():
+        if x.__class__ is Tensor and x.trace is not None and not x.trace.live:
+            warnings.warn(
+                f"{name}: the function stores a value that it computes in {called!r}, outside of "
+                "itself: that happens only when it is captured, and the value cannot be used; "
+                "return it instead",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
 
-def _fingerprint(state: Any) -> tuple:
-    return (state[1].tobytes(), *state[2:])
+def without_hidden_randomness(make: Callable[[], Captured], name: str, watch: Watch) -> Captured:
+    """What `make` captures.
+
+    Raises:
+        AutogradError: it draws from a random generator from outside: every call would repeat the
+            draw.
+    """
+    generators = [x for _, x in watch.values() if isinstance(x, GENERATORS)]
+    before = _states(generators)
+    found = make()
+    if _states(generators) == before:
+        return found
+    if threading.active_count() > 1 and _states(generators)[2:] == before[2:]:
+        # Another thread may have drawn from the global generators. Then this one gets the same.
+        again = make()
+        if _written_out(again) == _written_out(found):
+            return again
+    raise AutogradError(
+        f"{name}: the function draws random numbers from a generator from outside, which would be "
+        "the same at every call; pass a key, and draw with autograd_core.random"
+    )
+
+
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+def _states(generators: Sequence[Any]) -> list[bytes]:
+    """The states of the global generators, and of others."""
+    found = [np.random.get_state(), random.getstate()]  # noqa: NPY002
+    for x in generators:
+        if isinstance(x, np.random.Generator):
+            found.append(x.bit_generator.state)
+        else:
+            found.append(x.get_state() if isinstance(x, np.random.RandomState) else x.getstate())
+    with np.printoptions(threshold=sys.maxsize):
+        return [repr(x).encode() for x in found]
+
+
+def _written_out(captured: Captured) -> tuple:
+    values = (x.value for x in captured.graph.constants.values() if x.trace is None)
+    return str(captured.graph), *(np.asarray(x).tobytes() for x in values)
+
+
+def _kinds(x: Any) -> Any:
+    """Types, and signs of zeros, in which equal static values may differ."""
+    if isinstance(x, (tuple, frozenset)):
+        return (type(x), *map(_kinds, x))
+    return (float, x.hex()) if type(x) is float else type(x)
+
+
+def _both_ways(
+    f: Callable, numbers: frozenset[int], names: frozenset[str]
+) -> tuple[frozenset[int], frozenset[str]]:
+    """Arguments given by position or by name, which the caller may give the other way."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return numbers, names
+    either = [
+        n for n, p in enumerate(parameters) if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    by_name = {parameters[n].name for n in either if n in numbers}
+    by_number = {n for n in either if parameters[n].name in names}
+    return numbers | by_number, names | by_name
 
 
 def _several(given: Any, kind: type) -> Iterable:

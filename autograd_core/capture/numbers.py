@@ -16,31 +16,11 @@ from autograd_core.capture.graph import Equation, Graph, Variable, a_number, out
 from autograd_core.declare import Elementwise
 from autograd_core.ops.structural import astype_p, truncate_p
 
-OPERATORS = frozenset(
-    [
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "floor_divide",
-        "remainder",
-        "power",
-        "negative",
-        "absolute",
-        "square",
-        "reciprocal",
-        "equal",
-        "not_equal",
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "bitwise_and",
-        "bitwise_or",
-        "bitwise_xor",
-        "bitwise_not",
-    ]
-)
+OPERATORS = {
+    *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative"),
+    *("absolute", "square", "reciprocal", "equal", "not_equal", "less", "less_equal", "greater"),
+    *("greater_equal", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
+}
 """What Python's operators do: of numbers they make numbers, where functions make tensors."""
 
 

@@ -23,8 +23,8 @@ class Captured(NamedTuple):
         extra: further inputs of the graph: values from outside that somebody else may write to.
         closed: whether the graph stands for itself: whether no constant in it is traced by a
             transform outside.
-        calls: whether functions with rules of their own (`checkpoint`, `custom_vjp`) were called,
-            whose rules the graph does not know.
+        calls: whether the function did what a graph does not know of: called functions with rules
+            of their own (`checkpoint`, `custom_vjp`), or entered `no_grad`.
     """
 
     graph: Graph
@@ -101,6 +101,10 @@ class Capture(Interpreter):
 
     def note_mapped(self, tensors: Sequence[Tensor]) -> None:
         self.mapped.append([x.mark for x in tensors])
+
+    def note_no_grad(self) -> None:
+        """A graph does not know of it, but the Python function does."""
+        self.calls = True
 
     def check_concrete(self, tensor: Tensor, wanted: str) -> None:
         raise ConcreteValueError(

@@ -1,148 +1,280 @@
 """What a function reads from outside, watched for change.
 
-A captured function keeps what it read of globals, closures and attributes when it was captured. So
-before each call it is checked that the same names still mean the same objects.
+A captured function keeps what it read of globals, closures, attributes and defaults when it was
+captured. So before each call it is checked that the same names still mean the same objects. Which
+names those are, its code tells, and that of the functions and methods that it calls: attributes
+that none of them names are not watched.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from autograd_core.tensor import Tensor
 from autograd_core.tree import tree_leaves
 
-OURS = ("autograd_core", "kernels", "numpy", "builtins")
-"""Packages whose functions do not change."""
-CONTAINERS = (list, dict, tuple)
-MOST = 1000
+OURS = ("autograd_core", "kernels", "numpy", "optree", "builtins")
+LIBRARIES = (*OURS, *sys.stdlib_module_names)
+"""Packages that do not change."""
+TREES = (list, dict, tuple)
+BAGS = (set, frozenset, deque)
+PLAIN = frozenset({int, bool, str, bytes})
+"""What is the same if it is equal."""
+MOST = 20_000
 """Names that are watched, at most: beyond, attributes of further objects are not."""
-UNWATCHED = (types.ModuleType, type, types.BuiltinFunctionType)
+UNWATCHED = (type, types.ModuleType, types.BuiltinFunctionType, property, classmethod, staticmethod)
+Key = tuple[int, str]
+Written = frozenset[tuple[Key, int | None]]
 
 
 class Seen(NamedTuple):
-    """A name, and what it meant."""
+    """A name, and what it meant.
 
+    Attributes:
+        key: whose name it is, and the name.
+        find: what the name means now.
+        inside: of a tensor its array, of a container what it holds.
+        written: what of that the function itself changes, by position.
+    """
+
+    key: Key
     find: Callable[[str], Any]
-    name: str
     meant: Any
-    inside: tuple | None  # of a tensor, or the leaves of a container
+    inside: tuple | None
+    written: frozenset[int | None]
 
     @property
     def changed(self) -> bool:
         """Whether the name means something else now."""
-        now = self.find(self.name)
-        if now is not self.meant:
+        now = self.find(self.key[1])
+        if now is not self.meant and not _equal(now, self.meant):
             return True
-        found = _inside(now)
-        if self.inside is None or found is None:
+        found = inside(now)
+        if found is None or self.inside is None:
             return found is not self.inside
-        return len(found) != len(self.inside) or any(
-            x is not y for x, y in zip(found, self.inside, strict=True)
-        )
+        if len(found) != len(self.inside):
+            return True
+        for n, (x, y) in enumerate(zip(found, self.inside, strict=True)):
+            if x is not y and not _equal(x, y) and n not in self.written:
+                return True
+        return False
+
+    def differences(self) -> Iterator[int | None]:
+        """The positions of what means something else now; None where that is all."""
+        now = self.find(self.key[1])
+        found = inside(now)
+        if now is not self.meant or found is None or self.inside is None:
+            if now is not self.meant or found is not self.inside:
+                yield None
+        elif len(found) != len(self.inside):
+            yield None
+        else:
+            pairs = zip(found, self.inside, strict=True)
+            yield from (n for n, (x, y) in enumerate(pairs) if x is not y)
 
 
 class Watch:
-    """All that a function reads from outside, as far as its code tells.
+    """All that functions read from outside, as far as their code tells.
 
     Args:
-        function: the function.
-        ignored: names that are not watched.
+        functions: functions, or objects that are called.
+        written: what they themselves change, which is not watched.
     """
 
-    def __init__(self, function: Callable, ignored: frozenset[str] = frozenset()):
-        self._seen: list[Seen] = []
-        self._ignored = ignored
-        self._known: set[int] = set()
-        self._function(function)
+    def __init__(self, functions: Iterable[Any], written: Written = frozenset()):
+        self._seen: dict[Key, Seen] = {}
+        self._written: dict[Key, set[int | None]] = {}
+        for key, place in written:
+            self._written.setdefault(key, set()).add(place)
+        self._names: set[str] = set()  # that any function reads
+        self._known: dict[int, Any] = {}  # by identity, which is not taken again meanwhile
+        self._objects: list[Any] = []  # of users' classes, and these classes
+        for f in functions:
+            self._value(f)
+        size = -1
+        while size < (size := len(self._names) + len(self._objects)):
+            for x in list(self._objects):  # whose attributes lead to more of both
+                self._attributes(x)
+        self._known, self._objects = {}, []  # nothing is kept alive for being watched
 
     def changed(self) -> str | None:
         """The first name that means something else than before."""
-        for seen in self._seen:
+        for seen in self._seen.values():
             if seen.changed:
-                return seen.name
+                return seen.key[1]
         return None
 
-    def all_changed(self) -> frozenset[str]:
-        """All names that mean something else than before."""
-        return frozenset(seen.name for seen in self._seen if seen.changed)
+    def all_changed(self) -> Written:
+        """All that means something else than before."""
+        return frozenset((s.key, place) for s in self._seen.values() for place in s.differences())
 
-    def _function(self, f: Any) -> None:
-        if id(f) in self._known:
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Names, and what they meant, or what that held."""
+        for seen in self._seen.values():
+            held = inside(seen.meant, whole=True) if isinstance(seen.meant, TREES + BAGS) else None
+            yield from ((seen.key[1], x) for x in ([seen.meant] if held is None else held))
+
+    # What is watched --------------------------------------------------------------------------
+
+    def _note(self, owner: Any, find: Callable[[str], Any], name: str) -> None:
+        key = id(owner), name
+        if key in self._seen or len(self._seen) > MOST:
             return
-        self._known.add(id(f))
-        if isinstance(f, functools.partial):
-            for x in (f.func, *f.args, *f.keywords.values()):
-                self._function(x)
-        elif isinstance(f, types.MethodType):
-            self._attributes(f.__self__, f.__func__)
-            self._function(f.__func__)
-        elif isinstance(f, types.FunctionType):
-            if f.__module__.partition(".")[0] not in OURS:
-                self._names(f)
-        elif callable(getattr(f, "__wrapped__", None)):
-            self._function(f.__wrapped__)
-        elif callable(f) and isinstance(type(f).__call__, types.FunctionType):
-            self._attributes(f, type(f).__call__)
-            self._function(type(f).__call__)
+        meant = find(name)
+        if isinstance(meant, UNWATCHED):
+            return
+        written = self._written.get(key, set())
+        if None not in written:
+            self._known.setdefault(id(owner), owner)
+            self._seen[key] = Seen(key, find, meant, inside(meant), frozenset(written))
+        self._value(meant)
 
-    def _names(self, f: types.FunctionType) -> None:
-        for name in _names_of(f.__code__):
-            if name in f.__globals__:
-                self._note(f.__globals__.get, name, f.__globals__[name])
+    def _value(self, x: Any) -> None:
+        """What a value reads or holds."""
+        held = inside(x, whole=True) if isinstance(x, TREES + BAGS) else None
+        for y in (x,) if held is None else held:
+            if id(y) in self._known or isinstance(y, UNWATCHED):
+                continue
+            if isinstance(y, FUNCTIONS) or callable(y) or _is_users(y):
+                self._known[id(y)] = y
+                self._thing(y)
+
+    def _thing(self, x: Any) -> None:
+        if isinstance(x, functools.partial):
+            for n, y in enumerate((x.func, *x.args, *x.keywords.values())):
+                self._note(x, _always(y), f"argument {n} of a partial function")
+        elif isinstance(x, types.MethodType):
+            self._value(x.__func__)
+            self._value(x.__self__)
+        elif isinstance(x, types.FunctionType):
+            if not _is_library(x.__module__):
+                self._function(x)
+        elif callable(getattr(x, "__wrapped__", None)):
+            self._value(x.__wrapped__)
+        elif _is_users(x):
+            self._objects.append(x)
+            self._class(type(x))
+            if callable(x):
+                self._names.add("__call__")
+
+    def _function(self, f: types.FunctionType) -> None:
+        """Globals, closures, defaults, and what is read of modules and classes among them."""
+        names = set(_names_of(f.__code__))
+        self._names |= names
+        for name in names & f.__globals__.keys():
+            self._note(f.__globals__, f.__globals__.get, name)
+            self._namespace(f.__globals__[name], names)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             find = _reader(cell)
-            self._note(find, name, find(name))
+            self._note(cell, find, name)
+            self._namespace(find(name), names)
+        for n, value in enumerate((*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())):
+            self._note(f, _always(value), f"default {n} of {f.__name__}")
 
-    def _attributes(self, instance: Any, f: Any) -> None:
-        attributes: Mapping = getattr(instance, "__dict__", {})
-        if not isinstance(f, types.FunctionType):
+    def _namespace(self, x: Any, names: set[str]) -> None:
+        """What is read of a module, or of a user's class."""
+        if isinstance(x, type):
+            self._class(x)
+        elif isinstance(x, types.ModuleType) and not _is_library(x.__name__):
+            for name in names & vars(x).keys():
+                self._note(x, vars(x).get, name)
+
+    def _class(self, cls: type) -> None:
+        for each in cls.__mro__:
+            if id(each) not in self._known and not _is_library(each.__module__):
+                self._known[id(each)] = each
+                self._objects.append(each)
+
+    def _attributes(self, x: Any) -> None:
+        """What is read of an object, or of a class."""
+        held = vars(x) if hasattr(x, "__dict__") else {}
+        if isinstance(x, type):
+            for name in list(self._names & held.keys()):
+                value = held[name]
+                self._value(getattr(value, "fget", getattr(value, "__func__", value)))
+                self._note(x, held.get, name)
             return
-        for name in _names_of(f.__code__):
-            if name in attributes:
-                self._note(attributes.get, name, attributes[name])
-
-    def _note(self, find: Callable[[str], Any], name: str, meant: Any) -> None:
-        if isinstance(meant, UNWATCHED) or name.startswith("__") or name in self._ignored:
-            return
-        self._seen.append(Seen(find, name, meant, _inside(meant)))
-        if callable(meant):
-            self._function(meant)
-        for x in _objects(meant):
-            self._object(x)
-
-    def _object(self, instance: Any) -> None:
-        """Everything that an object of a user's class holds."""
-        if id(instance) in self._known or len(self._seen) > MOST:
-            return
-        self._known.add(id(instance))
-        for name, value in list(vars(instance).items()):
-            self._note(vars(instance).get, name, value)
+        for name in list(self._names):
+            # One that is not there may come to hide one of the class.
+            if name in held or (hasattr(x, "__dict__") and _is_data(type(x), name)):
+                self._note(x, held.get, name)
+            elif isinstance(_of_class(type(x), name), types.MemberDescriptorType):
+                self._note(x, lambda n: getattr(x, n, None), name)
 
 
-def _objects(x: Any) -> list:
-    """x, or what it contains, where that is an object of a user's class."""
-    if isinstance(x, (list, tuple)):
-        found: Any = x
-    else:
-        found = x.values() if isinstance(x, dict) else [x]
-    return [
-        y
-        for y in found
-        if isinstance(getattr(y, "__dict__", None), dict)
-        and not callable(y)
-        and type(y).__module__.partition(".")[0] not in OURS
-    ]
+FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+
+
+def inside(x: Any, whole: bool = False) -> tuple | None:
+    """What may change inside an object that stays the same: the array of a tensor, and what a
+    container holds, of tensors their arrays unless `whole`."""
+    if x.__class__ is Tensor:
+        return (x.value,)
+    if isinstance(x, BAGS):
+        return tuple(x)
+    if isinstance(x, TREES):
+        try:
+            leaves = tree_leaves(x)
+        except Exception:  # a container that is none of ours
+            return None
+        return tuple(y.value if y.__class__ is Tensor and not whole else y for y in leaves)
+    return None
+
+
+def _equal(x: Any, y: Any) -> bool:
+    """Whether two plain values are the same, 0.0 and -0.0 not."""
+    if x.__class__ is not y.__class__:
+        return False
+    if x.__class__ is float:
+        return x == y and x != 0.0
+    return x.__class__ in PLAIN and x == y
+
+
+def _of_class(cls: type, name: str) -> Any:
+    return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), None)
+
+
+def _is_data(cls: type, name: str) -> bool:
+    found = _of_class(cls, name)
+    return found is not None and not callable(found) and not hasattr(type(found), "__get__")
+
+
+@functools.cache
+def _is_library(module: str | None) -> bool:
+    if module is None or module == "__main__":
+        return False
+    if module.partition(".")[0] in LIBRARIES:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
+
+
+def _is_users(x: Any) -> bool:
+    """Whether x is an object of a user's class, with attributes."""
+    cls = type(x)
+    if isinstance(x, (type, types.ModuleType)) or cls.__module__.partition(".")[0] in OURS:
+        return False
+    return hasattr(x, "__dict__") or hasattr(cls, "__slots__")
 
 
 def _names_of(code: types.CodeType) -> Iterator[str]:
-    """The names that a function reads, and functions inside of it do."""
-    yield from code.co_names
+    """The names that a function reads, as text too (`getattr(x, "name")`), and functions inside of
+    it do."""
+    yield from (name for name in code.co_names if not name.startswith("__"))
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names_of(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            yield constant
+
+
+def _always(x: Any) -> Callable[[str], Any]:
+    return lambda _name: x
 
 
 def _reader(cell: types.CellType) -> Callable[[str], Any]:
@@ -153,16 +285,3 @@ def _reader(cell: types.CellType) -> Callable[[str], Any]:
             return None
 
     return read
-
-
-def _inside(x: Any) -> tuple | None:
-    """What may change inside an object that stays the same."""
-    if x.__class__ is Tensor:
-        return (x.value,)
-    if isinstance(x, CONTAINERS):
-        try:
-            leaves = tree_leaves(x)
-        except Exception:  # a container that is none of ours
-            return None
-        return tuple(y.value if y.__class__ is Tensor else y for y in leaves)
-    return None

@@ -30,7 +30,7 @@ def draw(*shape, dtype=np.float32):
 def program_of(f, *args) -> Program:
     jitted = ac.jit(f)
     jitted(*args)
-    return next(iter(jitted._entries.values())).run
+    return next(iter(jitted._captured.entries.values())).run
 
 
 def kinds(f, *args) -> list[str]:

@@ -250,3 +250,15 @@ def test_random_programs_jitted(data):
     assert got.shape == expected.shape
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * scale)
+
+
+def test_negated_integers_wrap_before_they_are_converted():
+    y = np.array([1, 5], np.uint8)
+    for f in (lambda x, y: x + (-y), lambda x, y: x - (-y)):
+        for x in (np.arange(2), np.arange(2.0)):
+            np.testing.assert_array_equal(ac.jit(f)(x, y).numpy(), f(x, y))
+
+
+def test_a_sum_of_nothing_repeated():
+    f = lambda x: ac.sum(ac.broadcast_to(x, (0, 3)), axis=0)
+    assert ac.jit(f)(np.array([np.inf, np.nan, 1.0])).tolist() == [0.0, 0.0, 0.0]

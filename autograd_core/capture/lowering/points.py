@@ -124,6 +124,5 @@ def _cast(body: Body, inputs: Sequence[Value], dtype: str) -> list[Value]:
 
 def _common(equation: Equation) -> np.dtype:
     """The dtype in which a comparison is made."""
-    return np.result_type(
-        *(x.aval.dtype if x.__class__ is Variable else x for x in equation.inputs)
-    )
+    kinds = [x.aval.dtype if x.__class__ is Variable else x for x in equation.inputs]
+    return np.result_type(*kinds)

@@ -143,12 +143,13 @@ class Part:
 
     def python(self, step: PythonStep, arrays: Sequence[Array]) -> None:
         """Run the kernel of a primitive; `arrays` are those of all slots."""
-        values = [
-            self._array(*x, arrays)
-            if isinstance(x, tuple)
-            else x  # a place and a shape, or a number
-            for x in step.inputs
-        ]
+        values = []
+        for x in step.inputs:
+            if isinstance(x, tuple):
+                place, shape = x
+                values.append(self._array(place, shape, arrays))
+            else:
+                values.append(x)
         primitive = step.equation.primitive
         found = primitive.kernel(*values, **step.equation.params)
         outs = found if primitive.multiple else (found,)

@@ -119,7 +119,8 @@ def _negate_twice(rewriter: Rewriter, equation: Equation) -> Variable | None:
 def _add_negated(rewriter: Rewriter, equation: Equation) -> Variable | None:
     x, y = equation.inputs
     negated = rewriter.maker(y, "negative")
-    if negated is None:
+    # Of another dtype, -y may have wrapped around before it was converted.
+    if negated is None or negated.output.aval.dtype != equation.output.aval.dtype:
         return None
     other = subtract if equation.primitive.name == "add" else add
     return rewriter.apply(other.primitive, x, negated.inputs[0])  # type: ignore[attr-defined]
@@ -191,6 +192,8 @@ def _sum_of_repeated(rewriter: Rewriter, equation: Equation) -> Variable | None:
     if not repeated:
         return None
     count = math.prod(equation.inputs[0].aval.shape[a] for a in repeated)
+    if count == 0:  # 0 · ∞ is no sum of nothing
+        return None
     rest = tuple(i for i, place in enumerate(places) if place in axes)
     summed = rewriter.apply(sum_p, x, axes=rest) if rest else x
     kept = [a for a in range(len(equation.inputs[0].aval.shape)) if a not in axes]
