@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -199,12 +200,12 @@ class Watch:
                 self._value(getattr(value, "fget", getattr(value, "__func__", value)))
                 self._note(x, held.get, name)
             return
+        find = _attribute_of(x)
         for name in list(self._names):
             # One that is not there may come to hide one of the class.
-            if name in held or (hasattr(x, "__dict__") and _is_data(type(x), name)):
-                self._note(x, held.get, name)
-            elif isinstance(_of_class(type(x), name), types.MemberDescriptorType):
-                self._note(x, lambda n: getattr(x, n, None), name)
+            hides = hasattr(x, "__dict__") and _is_data(type(x), name)
+            if name in held or hides or _is_slot(type(x), name):
+                self._note(x, find, name)
 
 
 FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
@@ -242,6 +243,19 @@ def _of_class(cls: type, name: str) -> Any:
 def _is_data(cls: type, name: str) -> bool:
     found = _of_class(cls, name)
     return found is not None and not callable(found) and not hasattr(type(found), "__get__")
+
+
+def _is_slot(cls: type, name: str) -> bool:
+    return isinstance(_of_class(cls, name), types.MemberDescriptorType)
+
+
+def _attribute_of(x: Any) -> Callable[[str], Any]:
+    """What reads an attribute of x, and keeps x alive only where it must."""
+    try:
+        ref = weakref.ref(x)
+    except TypeError:
+        return lambda name: getattr(x, name, None)
+    return lambda name: getattr(ref(), name, None)
 
 
 @functools.cache
