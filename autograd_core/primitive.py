@@ -197,6 +197,9 @@ class Interpreter:
     def note_mapped(self, tensors: Sequence[Tensor]) -> None:
         """Told by `vmap` of the tensors traced here whose axis 0 it maps over."""
 
+    def require_within(self, tensor: Tensor, low: int, high: int, otherwise: str) -> None:
+        """Asked to look later at values that are not known yet; see `tensor.require_within`."""
+
     def note_no_grad(self) -> None:
         """Told when a block begins in which nothing is recorded."""
 

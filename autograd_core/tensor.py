@@ -249,6 +249,30 @@ def entries(x: Tensor) -> Array | None:
     return x.value
 
 
+def require_within(x: Tensor, low: int, high: int, otherwise: str) -> Array | None:
+    """The raw array under every trace of integers `x`, as `entries` has it. What is captured is
+    looked at when its values are known.
+
+    Args:
+        low, high: what x must not be below, and what it must be below.
+        otherwise: what the error says; "{}" stands for the wrong integer.
+
+    Raises:
+        IndexError: x is out of these bounds.
+    """
+    values = entries(x)
+    if values is None:
+        while x.value.__class__ is Tensor:
+            x = x.value
+        assert x.trace is not None  # or there were values
+        x.trace.require_within(x, low, high, otherwise)
+    elif values.size:
+        least, most = int(values.min()), int(values.max())
+        if least < low or most >= high:
+            raise IndexError(otherwise.format(least if least < low else most))
+    return values
+
+
 def alias(x: Tensor) -> Tensor:
     """The same value and history as a new object.
 

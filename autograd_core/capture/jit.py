@@ -27,7 +27,7 @@ from autograd_core.capture.trace import Captured, capture
 from autograd_core.capture.watch import Watch, Written
 from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
-from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of
+from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of, require_within
 from autograd_core.tree import tree_flatten, tree_paths, tree_unflatten
 
 LONG_COMPILATION = 2.0
@@ -133,6 +133,8 @@ class jit:
         results = entry.program(given, *entry.extra)
         if self._donated:
             call.give_away(entry.spares)
+        if entry.captured.bounds:
+            results = entry.within_bounds(results)
         return tree_unflatten(entry.structure, results)
 
     def explain(self, *args: Any, timed: bool = False, **kwargs: Any) -> Explanation:
@@ -168,7 +170,7 @@ class jit:
             return self.f(*args, **kwargs)
         leaves = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in call.leaves]
         found = evaluate(entry.captured.graph, [*leaves, *entry.extra])
-        return tree_unflatten(entry.structure, found)
+        return tree_unflatten(entry.structure, entry.within_bounds(found))
 
     def _entry(self, call: _Call) -> _Entry:
         """What was captured for arguments of this kind; captured where that has not been done, or
@@ -203,7 +205,7 @@ class jit:
         before = Watch(functions, known.written)
         with noted_reads() as reads:
             captured = without_hidden_randomness(
-                lambda: capture(flat, call.variables(), self.name), self.name, before
+                lambda: capture(flat, call.variables(), self.name, bounded=True), self.name, before
             )
         known.written |= before.all_changed()
         watch = Watch(functions, known.written)
@@ -259,6 +261,15 @@ class _Entry:
         inputs = {id(owner(x)) for x in arrays_in(self.extra)}
         named = arrays_in(x for _, x in self.watch.values())
         return [*reads.arrays(), *(x for x in named if id(owner(x)) not in inputs)]
+
+    def within_bounds(self, results: list[Tensor]) -> list[Tensor]:
+        """The function's own results, after a look at those behind them."""
+        bounds = self.captured.bounds
+        first = len(results) - 2 * len(bounds)
+        for n, given in enumerate(bounds):
+            for y in results[first + 2 * n : first + 2 * n + 2]:
+                require_within(asarray(y), *given)
+        return results[:first]
 
     def program(self, leaves: Sequence[Any], *extra: Any) -> list[Tensor]:
         return self.run([*leaves, *extra])

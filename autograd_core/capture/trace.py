@@ -10,6 +10,8 @@ from autograd_core.capture.numbers import makes_number, without_numbers
 from autograd_core.capture.outside import without_repeats
 from autograd_core.capture.ownership import held_elsewhere
 from autograd_core.errors import ConcreteValueError
+from autograd_core.ops.reduce import max as amax
+from autograd_core.ops.reduce import min as amin
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
 from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
 from autograd_core.tensor import Tensor, asarray, aval_of, box
@@ -23,6 +25,8 @@ class Captured(NamedTuple):
         extra: further inputs of the graph: values from outside that somebody else may write to.
         closed: whether the graph stands for itself: whether no constant in it is traced by a
             transform outside.
+        bounds: what must hold of results behind the function's own, which are the least and the
+            greatest entry of some integers: their bounds, and what the error says.
         calls: whether the function did what a graph does not know of: called functions with rules
             of their own (`checkpoint`, `custom_vjp`), or entered `no_grad`.
     """
@@ -31,15 +35,19 @@ class Captured(NamedTuple):
     extra: list[Tensor]
     closed: bool
     calls: bool
+    bounds: list[tuple[int, int, str]]
 
 
 class Capture(Interpreter):
     """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
 
-    __slots__ = ("_variables", "calls", "constants", "equations", "inputs", "mapped", "name")
+    __slots__ = (
+        *("_variables", "bounds", "calls", "constants", "equations", "inputs", "mapped", "name"),
+    )
 
     def __init__(self, level: int, name: str):
         super().__init__(level)
+        self.bounds: dict[tuple, tuple[Tensor, Tensor]] = {}
         self.name = name
         self.inputs: list[Variable] = []
         self.equations: list[Equation] = []
@@ -102,6 +110,12 @@ class Capture(Interpreter):
     def note_mapped(self, tensors: Sequence[Tensor]) -> None:
         self.mapped.append([x.mark for x in tensors])
 
+    def require_within(self, tensor: Tensor, low: int, high: int, otherwise: str) -> None:
+        """The least and the greatest entry become results, to be looked at after each call."""
+        key = tensor.mark, low, high, otherwise
+        if tensor.size and key not in self.bounds:
+            self.bounds[key] = amin(tensor), amax(tensor)
+
     def note_no_grad(self) -> None:
         """A graph does not know of it, but the Python function does."""
         self.calls = True
@@ -118,7 +132,10 @@ class Capture(Interpreter):
 
 
 def capture(
-    f: Callable[..., Sequence[Any]], inputs: Sequence[Variable], name: str = "jit"
+    f: Callable[..., Sequence[Any]],
+    inputs: Sequence[Variable],
+    name: str = "jit",
+    bounded: bool = False,
 ) -> Captured:
     """The graph of a function of tensors that returns a sequence of tensors.
 
@@ -126,10 +143,14 @@ def capture(
         f: called once, with a traced tensor for each of `inputs`.
         inputs: fresh variables.
         name: of the transform, for errors.
+        bounded: whether the caller looks at bounds.
     """
     with new_level(lambda level: Capture(level, name)) as trace:
         outs = [asarray(y) for y in f(*map(trace.input, inputs))]
         outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
+    outputs += [y.mark for pair in trace.bounds.values() for y in pair] if bounded else []
+    bounds = [key[1:] for key in trace.bounds] if bounded else []
+    trace.bounds.clear()
     del outs
     # What somebody else may write to is read in every call, as arguments are, and not only now.
     constants, shared = trace.constants, []
@@ -141,4 +162,4 @@ def capture(
     graph = Graph(trace.inputs, [*views, *trace.equations], outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
     closed = all(x.trace is None for x in (*constants.values(), *extra))
-    return Captured(check(without_numbers(graph)), extra, closed, trace.calls)
+    return Captured(check(without_numbers(graph)), extra, closed, trace.calls, bounds)

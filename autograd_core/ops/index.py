@@ -34,7 +34,7 @@ from autograd_core.ops.structural import (
     with_batch,
 )
 from autograd_core.primitive import bind
-from autograd_core.tensor import Tensor, alias, asarray, entries
+from autograd_core.tensor import Tensor, alias, asarray, entries, require_within
 
 __all__ = [
     "getitem",
@@ -195,14 +195,10 @@ def _as_positions(index: Any, n: int, what: str) -> Tensor:
     if index.dtype.kind not in "iu":
         raise DtypeError(f"{what}: expected integer indices, got {index.dtype}")
     index = astype(index, np.int64)
-    values = entries(index)
-    if values is not None:
-        low, high = (values.min(), values.max()) if values.size else (0, -1)
-        if low < -n or high >= n:
-            bad = low if low < -n else high
-            raise IndexError(f"{what}: index {bad} is out of bounds for an axis of length {n}")
-        if low >= 0:
-            return index
+    otherwise = f"{what}: index {{}} is out of bounds for an axis of length {n}"
+    values = require_within(index, -n, n, otherwise)
+    if values is not None and (values.size == 0 or values.min() >= 0):
+        return index
     return where(less(index, 0), index + n, index)
 
 
