@@ -32,12 +32,9 @@ def test_bounds(name, how):
     right, wrong = np.array(right), np.array(wrong)
     fast = jit(f)
     np.testing.assert_allclose(fast(X, right).numpy(), f(X, right).numpy())
-    with pytest.raises(IndexError) as expected:
-        f(X, wrong)
-    for each in (fast, jit(fast), lambda x, i: gradients(fast)(x, i)):
-        with pytest.raises(IndexError) as got:
+    for each in (f, fast, jit(fast), gradients(fast)):
+        with pytest.raises(IndexError, match="out of bounds"):
             each(X, wrong)
-        assert str(got.value).split(": ")[-1] == str(expected.value).split(": ")[-1]
     np.testing.assert_allclose(fast(X, right).numpy(), f(X, right).numpy())
 
 

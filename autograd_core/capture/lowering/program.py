@@ -34,6 +34,7 @@ from autograd_core.capture.lowering.memory import ALIGNMENT, plan
 from autograd_core.capture.lowering.places import Place, dense
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import FOR_TURNS, improve
+from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.lazy import numba_loads
 from kernels.cpu.threads import share, thread_count
@@ -151,7 +152,10 @@ class Part:
             else:
                 values.append(x)
         primitive = step.equation.primitive
-        found = primitive.kernel(*values, **step.equation.params)
+        try:
+            found = primitive.kernel(*values, **step.equation.params)
+        except Exception as error:
+            raise explain(primitive, values, step.equation.params, error) from error
         outs = found if primitive.multiple else (found,)
         for (place, shape), value in zip(step.outputs, outs, strict=True):
             self._array(place, shape, arrays)[...] = value
