@@ -307,6 +307,35 @@ def test_a_large_batch_is_shared_between_threads(monkeypatch):
     assert program_of(lambda w: w @ w, draw(20, 20)).turns == 1
 
 
+def test_columns_of_a_hessian_are_shared_between_threads(monkeypatch):
+    monkeypatch.setattr("autograd_core.capture.lowering.program.thread_count", lambda: 2)
+    monkeypatch.setattr("autograd_core.capture.lowering.mapping.WORTH_CUTTING", 10**5)
+    monkeypatch.setattr("autograd_core.capture.lowering.mapping.SECONDS_PER_STEP", 0.0)
+    x = draw(20, 4, dtype=np.float64)
+
+    def loss(w):
+        u, v = w[:40].reshape(4, 10), w[40:140].reshape(10, 10)
+        return ac.sum(ac.tanh(ac.tanh(x @ u) @ v) ** 2) + ac.sum(w**3)
+
+    w = draw(145, dtype=np.float64)  # 5 · 29 columns
+    program = program_of(ac.hessian(loss), w)
+    assert program.turns in (29, 145)
+    np.testing.assert_allclose(ac.jit(ac.hessian(loss))(w), ac.hessian(loss)(w), atol=1e-11)
+
+
+def test_weights_with_as_many_rows_as_examples(monkeypatch):
+    monkeypatch.setattr("autograd_core.capture.lowering.program.thread_count", lambda: 2)
+    w, x, y = draw(400, 400), draw(400, 400), draw(400)
+
+    def loss(w, x, y):
+        return ac.mean((ac.sum(ac.tanh(x @ w) @ w, 1) - y) ** 2)
+
+    program = program_of(ac.grad(loss), w, x, y)
+    assert program.turns == 2
+    got, expected = ac.jit(ac.grad(loss))(w, x, y).numpy(), ac.grad(loss)(w, x, y).numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_measuring_steps_harms_no_memory():
     f = ac.jit(ac.value_and_grad(meta))
     args = tasks(4)
