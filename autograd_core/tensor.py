@@ -99,6 +99,8 @@ class Tensor:
             ConcreteValueError: the tensor is traced; call `.detach()` first to drop its gradient.
         """
         if self.trace is not None:
+            if entries(self) is None:
+                concrete(self, "numpy()")
             raise ConcreteValueError(
                 "numpy() on a traced tensor would silently drop its gradient; "
                 "write x.detach().numpy() if that is meant, or use this package's functions"
@@ -123,6 +125,8 @@ class Tensor:
 
         def array(x: Any) -> Any:
             if x.__class__ is Tensor and x.trace is not None:
+                if entries(x) is None:
+                    concrete(x, f"numpy.{func.__name__}")
                 raise ConcreteValueError(
                     f"numpy.{func.__name__} of a traced tensor would drop its gradient; use "
                     f"autograd_core.{func.__name__}, or x.detach() if that is meant"

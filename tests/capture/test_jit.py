@@ -171,10 +171,19 @@ def test_branch_on_a_value():
 
 
 @pytest.mark.parametrize(
-    "look", [lambda x: x[0, 0].item(), lambda x: float(x[0, 0]), np.asarray, lambda x: x.tolist()]
+    "look",
+    [
+        lambda x: x[0, 0].item(),
+        lambda x: float(x[0, 0]),
+        np.asarray,
+        np.sum,
+        lambda x: x.numpy(),
+        lambda x: x.tolist(),
+        lambda x: ac.reshape(x, (x[0, 0], -1)),
+    ],
 )
 def test_looking_at_a_value(look):
-    with pytest.raises(ac.ConcreteValueError, match=r"capturing|traced"):
+    with pytest.raises(ac.ConcreteValueError, match=r"is capturing: it has no numbers yet"):
         jit(lambda x: (look(x), x)[1])(X)
 
 
