@@ -120,6 +120,12 @@ class Watch:
             held = inside(seen.meant, whole=True) if isinstance(seen.meant, TREES + BAGS) else None
             yield from ((seen.key[1], x) for x in ([seen.meant] if held is None else held))
 
+    def leaks(self) -> Iterator[str]:
+        """Names that mean values of transforms that have ended."""
+        for name, x in self.values():
+            if x.__class__ is Tensor and x.trace is not None and not x.trace.live:
+                yield name
+
     # What is watched --------------------------------------------------------------------------
 
     def _note(self, owner: Any, find: Callable[[str], Any], name: str) -> None:
