@@ -37,12 +37,12 @@ class Options:
             raise ValueError(f"{self.name}: an argument cannot be both static and donated")
 
     @property
-    def of_method(self) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
-        """The same for a method without its first argument: numbers, names, donated."""
+    def of_method(self) -> Options:
+        """The same for a method without its first argument."""
         numbers, donated = (
-            tuple(i - (i > 0) for i in some if i != 0) for some in (self.numbers, self.donated)
+            frozenset(i - (i > 0) for i in some if i != 0) for some in (self.numbers, self.donated)
         )
-        return numbers, tuple(self.names), donated
+        return Options(self.name, numbers, self.names, donated)
 
 
 def options(f: Callable, name: str, numbers: Any, names: Any, donated: Any) -> Options:

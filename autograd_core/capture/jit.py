@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core import debug
-from autograd_core.capture.arguments import Call, options
+from autograd_core.capture.arguments import Call, Options, options
 from autograd_core.capture.contents import Contents, Reads, arrays_in, noted_reads, owner
 from autograd_core.capture.donation import Spares
 from autograd_core.capture.explain import Explanation, explain
@@ -85,10 +85,16 @@ class jit:
         """As a method: bound to the instance, which has programs of its own."""
         if instance is None:
             return self
-        bound = self.f.__get__(instance, owner)
-        found = jit(bound, *self._options.of_method, self._quiet)
+        found = jit.__new__(jit)
+        found.__dict__.update(self.__dict__)
+        found.f = self.f.__get__(instance, owner)
+        found._options = self._options_of_methods
         found._captured = self._entries_of(instance)
         return found
+
+    @cached_property
+    def _options_of_methods(self) -> Options:
+        return self._options.of_method
 
     def _entries_of(self, instance: Any) -> _Entries:
         """What was captured for an instance, as long as it lives."""
