@@ -7,7 +7,7 @@ stores results, or gathers them over the axes on which the array that is written
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 
@@ -90,31 +90,33 @@ def ordered(loop: Loop, axes: list[int]) -> Loop:
     return _mapped(
         loop,
         tuple(loop.shape[a] for a in axes),
-        lambda x: replace(x, strides=tuple(x.strides[a] for a in axes)),
+        lambda s: tuple(s[a] for a in axes),
     )
 
 
 def merged(loop: Loop) -> Loop:
     """The same loop with as few axes as can be: no axis of length 1, and one in the place of two
     that lie behind each other in all arrays."""
-    loop = ordered(loop, [a for a, n in enumerate(loop.shape) if n != 1])
-    axis = 0
-    while axis < len(loop.shape) - 1:
-        n = loop.shape[axis + 1]
-        if all(x.strides[axis] == n * x.strides[axis + 1] for x in loop.accesses):
-            loop = _merge(loop, axis)
-        else:
-            axis += 1
-    return loop
+    axes = [a for a, n in enumerate(loop.shape) if n != 1]
+    strides = [x.strides for x in loop.accesses]
+    ends = [  # the last axis of each run of axes that lie behind each other
+        a
+        for a, b in zip(axes, [*axes[1:], -1], strict=True)
+        if b < 0 or any(s[a] != loop.shape[b] * s[b] for s in strides)
+    ]
+    if ends == list(range(len(loop.shape))):
+        return loop
+    starts = [-1, *ends]
+    shape = tuple(math.prod(loop.shape[a + 1 : b + 1]) for a, b in zip(starts, ends, strict=False))
+    return _mapped(loop, shape, lambda s: tuple(s[a] for a in ends))
 
 
 def split(loop: Loop, axis: int, inner: int) -> Loop:
     """The same loop with an axis of length n as two, of n / inner and inner."""
     shape = loop.shape
 
-    def change(x: Access) -> Access:
-        s = x.strides[axis]
-        return replace(x, strides=(*x.strides[:axis], inner * s, s, *x.strides[axis + 1 :]))
+    def change(s: tuple[int, ...]) -> tuple[int, ...]:
+        return (*s[:axis], inner * s[axis], s[axis], *s[axis + 1 :])
 
     shape = (*shape[:axis], shape[axis] // inner, inner, *shape[axis + 1 :])
     return _mapped(loop, shape, change)
@@ -164,23 +166,23 @@ def _runs_across(x: Access, size: int) -> bool:
 
 def part(loop: Loop, axis: int, first: int, last: int) -> Loop:
     """The loop over the indices from first to below last of an axis."""
-    return _mapped(
-        loop,
-        (*loop.shape[:axis], last - first, *loop.shape[axis + 1 :]),
-        lambda x: replace(x, offset=x.offset + first * x.strides[axis]),
-    )
+    shape = (*loop.shape[:axis], last - first, *loop.shape[axis + 1 :])
+    return _mapped(loop, shape, lambda s: s, axis, first)
 
 
-def _merge(loop: Loop, axis: int) -> Loop:
-    shape = loop.shape
-    return _mapped(
-        loop,
-        (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :]),
-        lambda x: replace(x, strides=(*x.strides[:axis], *x.strides[axis + 1 :])),
-    )
+def _mapped(
+    loop: Loop,
+    shape: tuple[int, ...],
+    strides: Callable[[tuple[int, ...]], tuple[int, ...]],
+    axis: int = 0,
+    first: int = 0,
+) -> Loop:
+    """The loop over another shape, with other strides, which begins at index `first` of an axis."""
 
+    def moved(x: Access) -> Access:
+        start = first * x.strides[axis] if first else 0
+        return Access(x.buffer, x.dtype, strides(x.strides), x.offset + start)
 
-def _mapped(loop: Loop, shape: tuple[int, ...], change) -> Loop:
-    body = tuple(change(x) if isinstance(x, Access) else x for x in loop.body)
-    stores = tuple(replace(s, access=change(s.access)) for s in loop.stores)
+    body = tuple([moved(x) if x.__class__ is Access else x for x in loop.body])
+    stores = tuple([Store(moved(s.access), s.value, s.reduce, s.accumulate) for s in loop.stores])
     return Loop(shape, body, stores)

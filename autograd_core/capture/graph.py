@@ -7,7 +7,7 @@ its shape and dtype.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,9 +53,9 @@ class Equation(NamedTuple):
         return output
 
     @property
-    def variables(self) -> Iterator[Variable]:
+    def variables(self) -> list[Variable]:
         """The inputs that are variables."""
-        return (x for x in self.inputs if x.__class__ is Variable)
+        return [x for x in self.inputs if x.__class__ is Variable]
 
 
 @dataclass

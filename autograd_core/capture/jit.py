@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
 from typing import Any
@@ -190,7 +192,11 @@ class jit:
                     stacklevel=4,
                 )
         call.check_kinds()
-        structure = None
+        with no_collection():
+            return self._new_entry(call)
+
+    def _new_entry(self, call: Call) -> _Entry:
+        known, structure = self._captured, None
 
         def flat(*leaves: Tensor) -> list[Tensor]:
             nonlocal structure
@@ -225,6 +231,19 @@ class jit:
         if captured.closed:
             known.entries[call.key] = entry
         return entry
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python looks for unreachable cycles each time that many objects have been made: those of a
+    graph are reachable, and to look through them takes a third of the time to make them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @dataclass
@@ -287,10 +306,11 @@ class _Entry:
     def run(self) -> Callable[[Sequence[Any]], list[Tensor]]:
         """What runs the graph on plain arrays."""
         start = time.perf_counter()
-        graph = improve(self.captured.graph)
-        if not can_compile(graph):
-            return lambda args: [alias(asarray(y)) for y in evaluate(graph, args)]
-        program = Program(graph, self.spares.empty)
+        with no_collection():
+            graph = improve(self.captured.graph)
+            if not can_compile(graph):
+                return lambda args: [alias(asarray(y)) for y in evaluate(graph, args)]
+            program = Program(graph, self.spares.empty)
         seconds = time.perf_counter() - start
         if seconds > LONG_COMPILATION and not self.quiet:
             print(

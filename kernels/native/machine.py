@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import warnings
 from typing import Any
 
 from kernels.native import cache
 from kernels.native.vectors import Registers
+
+
+@functools.cache
+def llvm_loads() -> bool:
+    """Whether machine code is wanted (``METAGRAD_NUMBA=0`` says no), and LLVM can be loaded. Numba
+    itself, which takes three times as long to load, is not."""
+    if os.environ.get("METAGRAD_NUMBA", "1") == "0":
+        return False
+    try:
+        import llvmlite.binding  # noqa: F401
+    except Exception as error:  # one that does not fit this system fails in many ways
+        message = f"LLVM cannot be loaded, so nothing is compiled: {error}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return False
+    return True
 
 
 def machine() -> Any:

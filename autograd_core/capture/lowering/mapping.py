@@ -288,7 +288,7 @@ class _Cutter:
         after = self.part(self.after, [*self.graph.inputs, *after_inputs], self.graph.outputs)
         return Cut(
             check(before),
-            check(turn),
+            turn,  # checked when it is improved
             check(after),
             self.turns,
             [x for x, _ in self.inputs],

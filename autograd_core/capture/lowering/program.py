@@ -36,8 +36,8 @@ from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import FOR_TURNS, improve
 from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor, box
-from kernels.cpu.lazy import numba_loads
 from kernels.cpu.threads import share, thread_count
+from kernels.native.machine import llvm_loads
 from kernels.native.program import Call, Native, Routine, work
 from kernels.native.text import BYTES
 
@@ -49,10 +49,10 @@ WORTH_A_THREAD = 2e-4
 
 
 def can_compile(graph: Graph) -> bool:
-    """Whether all values are of dtypes that programs can hold, and Numba's LLVM is to be used."""
+    """Whether all values are of dtypes that programs can hold, and LLVM is to be used."""
     variables = [*graph.inputs, *graph.constants]
     variables += [y for e in graph.equations for y in e.outputs]
-    return numba_loads() and all(code(x.aval.dtype) in BYTES for x in variables)
+    return llvm_loads() and all(code(x.aval.dtype) in BYTES for x in variables)
 
 
 class Slots:
@@ -174,11 +174,13 @@ class Part:
 def aligned(size: int) -> Array:
     """Bytes that begin where a cache line does.
 
-    Large ones come from the system as ordinary pages: NumPy asks for huge ones, and waits while the
-    system makes them, four times as long here.
+    Large ones come from the system as ordinary pages, for this process alone: NumPy asks for huge
+    ones, and pages that could be shared take twice as long.
     """
     if size >= LARGE:
-        return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+        alone = hasattr(mmap, "MAP_PRIVATE")  # which Windows has not, nor another way
+        how = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if alone else {}
+        return np.frombuffer(mmap.mmap(-1, size, **how), np.uint8)
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]
