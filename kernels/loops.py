@@ -101,7 +101,7 @@ def merged(loop: Loop) -> Loop:
     strides = [x.strides for x in loop.accesses]
     ends = [  # the last axis of each run of axes that lie behind each other
         a
-        for a, b in zip(axes, [*axes[1:], -1], strict=True)
+        for a, b in zip(axes, [*axes[1:], -1], strict=False)
         if b < 0 or any(s[a] != loop.shape[b] * s[b] for s in strides)
     ]
     if ends == list(range(len(loop.shape))):
