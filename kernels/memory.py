@@ -1,12 +1,19 @@
-"""How the process treats the memory of arrays that have been freed."""
+"""Memory from the system: what becomes of freed arrays, and large blocks that are kept."""
 
 import ctypes
+import mmap
 import os
 import sys
+import threading
+
+import numpy as np
 
 # Options of mallopt(3).
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 LARGEST = 2**31 - 1
+# Advice of madvise(2), since Linux 5.14.
+POPULATE_WRITE = 23
+AT_ONCE = 2**22  # bytes: who else needs memory waits for so long
 
 
 def keep_freed_memory() -> bool:
@@ -29,3 +36,28 @@ def keep_freed_memory() -> bool:
     # Blocks below the threshold come from the heap; old versions refuse one above 32 MiB.
     from_heap = mallopt(MMAP_THRESHOLD, LARGEST) or mallopt(MMAP_MAX, 0)
     return bool(from_heap and mallopt(TRIM_THRESHOLD, -1))
+
+
+def pages(size: int) -> np.ndarray:
+    """Zeros, bytes, from where a page begins.
+
+    They come from the system as ordinary pages, for this process alone: NumPy asks for huge ones,
+    which the system takes four times as long to make, and pages that could be shared take twice as
+    long. Where it can, a thread has them made while the caller goes on.
+    """
+    alone = hasattr(mmap, "MAP_PRIVATE")  # which Windows has not, nor another way
+    how = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if alone else {}
+    memory = np.frombuffer(mmap.mmap(-1, size, **how), np.uint8)
+    if sys.platform == "linux":
+        threading.Thread(target=_have_made, args=(memory,), daemon=True).start()
+    return memory
+
+
+def _have_made(memory: np.ndarray) -> None:
+    """Ask for all pages of a block; older systems refuse, and make each when it is written to."""
+    madvise = getattr(ctypes.CDLL(None), "madvise", None)
+    if madvise is not None:
+        first, last = memory.ctypes.data, memory.ctypes.data + memory.nbytes
+        for place in range(first, last, AT_ONCE):
+            size = min(AT_ONCE, last - place)
+            madvise(ctypes.c_void_p(place), ctypes.c_size_t(size), POPULATE_WRITE)

@@ -33,6 +33,8 @@ from autograd_core.tree import tree_flatten, tree_unflatten
 
 LONG_COMPILATION = 2.0
 """Seconds after which a first call says what took so long."""
+MOST_KEPT_ALIVE = 64
+"""Objects without weak references whose methods' programs are kept, and they with them."""
 MANY_CAPTURES = 8
 """Captures for changed names after which a warning says which name it is."""
 
@@ -80,7 +82,7 @@ class jit:
         self._options = options(f, self.name, static_argnums, static_argnames, donate_argnums)
         self._quiet = quiet
         self._captured = _Entries()
-        self._of_instances: dict[int, tuple[weakref.ref, _Entries]] = {}
+        self._of_instances: dict[int, tuple[Any, _Entries]] = {}
         update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -103,10 +105,13 @@ class jit:
         known, number = self._of_instances, id(instance)
         if number not in known:
             try:
-                ref = weakref.ref(instance, lambda _: known.pop(number, None))
-            except TypeError:  # slots without one for weak references
-                return _Entries()
-            known[number] = ref, _Entries()
+                held: Any = weakref.ref(instance, lambda _: known.pop(number, None))
+            except TypeError:  # slots without one for weak references: a few are kept alive
+                held = instance
+                strong = [n for n, (x, _) in known.items() if not isinstance(x, weakref.ref)]
+                if len(strong) >= MOST_KEPT_ALIVE:
+                    del known[strong[0]]
+            known[number] = held, _Entries()
         return known[number][1]
 
     def __reduce__(self) -> Any:
@@ -243,6 +248,9 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if gc.get_freeze_count() == 0:  # what was made becomes old at once, not looked through
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

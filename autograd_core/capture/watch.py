@@ -1,36 +1,117 @@
 """What a function reads from outside, watched for change.
 
 A captured function keeps what it read of globals, closures, attributes and defaults when it was
-captured. So before each call it is checked that the same names still mean the same objects. Which
-names those are, its code tells, and that of the functions and methods that it calls: attributes
-that none of them names are not watched.
+captured. So before each call it is checked that the same names still mean the same. Which names
+those are, its bytecode tells, and that of the functions and methods that it calls.
 """
 
 from __future__ import annotations
 
+import array
+import collections
+import dis
 import functools
 import sys
 import types
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from autograd_core.tensor import Tensor
-from autograd_core.tree import tree_leaves
+from autograd_core.tree import tree_flatten, tree_leaves
 
 OURS = ("autograd_core", "kernels", "numpy", "optree", "builtins")
 LIBRARIES = (*OURS, *sys.stdlib_module_names)
 """Packages that do not change."""
-TREES = (list, dict, tuple)
-BAGS = (set, frozenset, deque)
 PLAIN = frozenset({int, bool, str, bytes})
 """What is the same if it is equal."""
 MOST = 20_000
-"""Names that are watched, at most: beyond, attributes of further objects are not."""
+"""Names that are watched, at most."""
 UNWATCHED = (type, types.ModuleType, types.BuiltinFunctionType, property, classmethod, staticmethod)
+NO_READERS = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__setattr__"}
+"""Special methods that only make or show objects; the others may be called without being named."""
+MISSING = object()
 Key = tuple[int, str]
 Written = frozenset[tuple[Key, int | None]]
+
+
+# What code reads ------------------------------------------------------------------------------
+
+
+class Reads(NamedTuple):
+    """What a function's bytecode reads.
+
+    Attributes:
+        chains: a root ("global", "closure" or "local", and its name) and attributes of it in turn.
+        loose: attributes of values that the code computes.
+        imports: modules that it imports.
+        any: whether it may read attributes of any name (`vars(x)`, `getattr(x, f"w{i}")`).
+    """
+
+    chains: frozenset[tuple[tuple[str, str], tuple[str, ...]]]
+    loose: frozenset[str]
+    imports: frozenset[str]
+    any: bool
+
+
+@functools.lru_cache(maxsize=4096)
+def reads_of(code: types.CodeType) -> Reads:
+    """What a function's code reads, and the functions inside of it."""
+    chains: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
+    loose, imports, strings = set[str](), set[str](), set[str]()
+    formats = False
+    root: tuple[str, str] | None = None
+    attributes: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        name, value = step.opname, step.argval
+        if name in ("LOAD_ATTR", "LOAD_METHOD"):
+            if root is None:
+                loose.add(value)
+            else:
+                attributes += (value,)
+            continue
+        if name in ("CACHE", "PUSH_NULL", "EXTENDED_ARG"):
+            continue
+        if root is not None:
+            chains.add((root, attributes))
+        root, attributes = None, ()
+        if name in ("LOAD_GLOBAL", "LOAD_NAME"):
+            root = "global", value
+        elif "LOAD_FAST" in name:
+            root = "local", value[-1] if isinstance(value, tuple) else value
+        elif name in ("LOAD_DEREF", "LOAD_CLASSDEREF"):
+            root = "closure", value
+        elif name == "IMPORT_NAME":
+            imports.add(value)
+        elif name in ("IMPORT_FROM", "LOAD_SUPER_ATTR"):
+            loose.add(value)
+            imports |= {f"{x}.{value}" for x in imports} if name == "IMPORT_FROM" else set()
+        formats |= name in ("BUILD_STRING", "FORMAT_VALUE", "FORMAT_SIMPLE")
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            inner = reads_of(constant)
+            for base, found in inner.chains:
+                if base[0] == "local":
+                    loose.update(found)
+                else:
+                    chains.add((base, found))
+            loose |= inner.loose
+            imports |= inner.imports
+            formats |= inner.any
+        elif isinstance(constant, str):
+            strings.add(constant)
+    names = {name for (kind, name), _ in chains if kind == "global"} | loose
+    names |= {name for _, found in chains for name in found}
+    if "getattr" in names:
+        loose |= {x for x in strings if x.isidentifier()}
+    anything = bool(names & {"vars", "asdict", "astuple", "__dict__"})
+    anything |= "getattr" in names and formats
+    return Reads(frozenset(chains), frozenset(loose), frozenset(imports), anything)
+
+
+# What it meant --------------------------------------------------------------------------------
 
 
 class Seen(NamedTuple):
@@ -52,31 +133,20 @@ class Seen(NamedTuple):
     @property
     def changed(self) -> bool:
         """Whether the name means something else now."""
-        now = self.find(self.key[1])
-        if now is not self.meant and not _equal(now, self.meant):
-            return True
-        found = inside(now)
-        if found is None or self.inside is None:
-            return found is not self.inside
-        if len(found) != len(self.inside):
-            return True
-        for n, (x, y) in enumerate(zip(found, self.inside, strict=True)):
-            if x is not y and not _equal(x, y) and n not in self.written:
-                return True
-        return False
+        return next((True for n in self.differences() if n not in self.written), False)
 
     def differences(self) -> Iterator[int | None]:
         """The positions of what means something else now; None where that is all."""
         now = self.find(self.key[1])
         found = inside(now)
-        if now is not self.meant or found is None or self.inside is None:
-            if now is not self.meant or found is not self.inside:
+        if found is None or self.inside is None:
+            if found is not self.inside or not _same(now, self.meant):
                 yield None
-        elif len(found) != len(self.inside):
+        elif len(found) != len(self.inside) or now.__class__ is not self.meant.__class__:
             yield None
         else:
             pairs = zip(found, self.inside, strict=True)
-            yield from (n for n, (x, y) in enumerate(pairs) if x is not y)
+            yield from (n for n, (x, y) in enumerate(pairs) if not _same(x, y))
 
 
 class Watch:
@@ -92,13 +162,14 @@ class Watch:
         self._written: dict[Key, set[int | None]] = {}
         for key, place in written:
             self._written.setdefault(key, set()).add(place)
-        self._names: set[str] = set()  # that any function reads
-        self._known: dict[int, Any] = {}  # by identity, which is not taken again meanwhile
-        self._objects: list[Any] = []  # of users' classes, and these classes
+        self._names: set[str] = set()  # of attributes, read of who knows what
+        self._any = False
+        self._known: dict[Any, Any] = {}  # by identity, which is not taken again meanwhile
+        self._objects: list[Any] = []  # of users' classes, these classes, and modules
         for f in functions:
             self._value(f)
         size = -1
-        while size < (size := len(self._names) + len(self._objects)):
+        while size < (size := len(self._names) + len(self._known)):
             for x in list(self._objects):  # whose attributes lead to more of both
                 self._attributes(x)
         self._known, self._objects = {}, []  # nothing is kept alive for being watched
@@ -117,8 +188,7 @@ class Watch:
     def values(self) -> Iterator[tuple[str, Any]]:
         """Names, and what they meant, or what that held."""
         for seen in self._seen.values():
-            held = inside(seen.meant, whole=True) if isinstance(seen.meant, TREES + BAGS) else None
-            yield from ((seen.key[1], x) for x in ([seen.meant] if held is None else held))
+            yield from ((seen.key[1], x) for x in held_by(seen.meant))
 
     def leaks(self) -> Iterator[str]:
         """Names that mean values of transforms that have ended."""
@@ -143,116 +213,211 @@ class Watch:
 
     def _value(self, x: Any) -> None:
         """What a value reads or holds."""
-        held = inside(x, whole=True) if isinstance(x, TREES + BAGS) else None
-        for y in (x,) if held is None else held:
-            if id(y) in self._known or isinstance(y, UNWATCHED):
+        for y in held_by(x):
+            if ("value", id(y)) in self._known or isinstance(y, UNWATCHED):
                 continue
-            if isinstance(y, FUNCTIONS) or callable(y) or _is_users(y):
-                self._known[id(y)] = y
+            if callable(y) or _is_users(y):
+                self._known["value", id(y)] = y
                 self._thing(y)
 
     def _thing(self, x: Any) -> None:
+        wrapped = _dict_of(x).get("__wrapped__")
         if isinstance(x, functools.partial):
             for n, y in enumerate((x.func, *x.args, *x.keywords.values())):
                 self._note(x, _always(y), f"argument {n} of a partial function")
         elif isinstance(x, types.MethodType):
-            self._value(x.__func__)
             self._value(x.__self__)
+            self._function(x.__func__, x.__self__)
         elif isinstance(x, types.FunctionType):
-            if not _is_library(x.__module__):
-                self._function(x)
-        elif callable(getattr(x, "__wrapped__", None)):
-            self._value(x.__wrapped__)
+            self._function(x)
+        elif callable(wrapped):
+            self._value(wrapped)
         elif _is_users(x):
             self._objects.append(x)
-            self._class(type(x))
-            if callable(x):
-                self._names.add("__call__")
+            for cls in type(x).__mro__:
+                if not _is_library(cls.__module__):
+                    for name, method in list(vars(cls).items()):
+                        if name.startswith("__") and name not in NO_READERS:
+                            self._function(method, x)
 
-    def _function(self, f: types.FunctionType) -> None:
-        """Globals, closures, defaults, and what is read of modules and classes among them."""
-        names = set(_names_of(f.__code__))
-        self._names |= names
-        for name in names & f.__globals__.keys():
-            self._note(f.__globals__, f.__globals__.get, name)
-            self._namespace(f.__globals__[name], names)
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            find = _reader(cell)
-            self._note(cell, find, name)
-            self._namespace(find(name), names)
+    def _function(self, f: Any, instance: Any = MISSING) -> None:
+        """Globals, closures, defaults, and attributes of what they mean, as f reads them.
+
+        Args:
+            f: a function; anything else reads nothing.
+            instance: what its first argument is.
+        """
+        key = "function", id(f), id(instance)
+        if not isinstance(f, types.FunctionType):
+            wrapped = _dict_of(f).get("__wrapped__")  # jit of a method, say
+            if isinstance(wrapped, types.FunctionType):
+                self._function(wrapped, instance)
+            return
+        if key in self._known or _is_library(f.__module__):
+            return
+        self._known[key] = f, instance
+        reads = reads_of(f.__code__)
+        self._names |= reads.loose
+        self._any |= reads.any
+        cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+        first = f.__code__.co_varnames[:1] if instance is not MISSING else ()
+        for name, cell in cells.items():
+            self._note(cell, _reader(cell), name)
+        for (kind, name), attributes in reads.chains:
+            if kind == "global":
+                if name not in f.__globals__ or (name.startswith("__") and name.endswith("__")):
+                    continue
+                self._note(f.__globals__, f.__globals__.get, name)
+                self._walk(f.__globals__[name], attributes)
+            elif kind == "closure" and name in cells:
+                self._walk(_reader(cells[name])(name), attributes)
+            elif name in first:
+                self._walk(instance, attributes)
+            else:
+                self._names.update(attributes)
         for n, value in enumerate((*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())):
             self._note(f, _always(value), f"default {n} of {f.__name__}")
+        for name in reads.imports:
+            module = sys.modules.get(name)
+            if module is not None and not _is_library(name):
+                self._known.setdefault(("value", id(module)), module)
+                self._objects.append(module)
 
-    def _namespace(self, x: Any, names: set[str]) -> None:
-        """What is read of a module, or of a user's class."""
-        if isinstance(x, type):
-            self._class(x)
-        elif isinstance(x, types.ModuleType) and not _is_library(x.__name__):
-            for name in names & vars(x).keys():
-                self._note(x, vars(x).get, name)
-
-    def _class(self, cls: type) -> None:
-        for each in cls.__mro__:
-            if id(each) not in self._known and not _is_library(each.__module__):
-                self._known[id(each)] = each
-                self._objects.append(each)
+    def _walk(self, x: Any, attributes: tuple[str, ...]) -> None:
+        """Attributes of x in turn."""
+        for n, name in enumerate(attributes):
+            x = self._attribute(x, name)
+            if x is MISSING:
+                self._names.update(attributes[n + 1 :])
+                return
 
     def _attributes(self, x: Any) -> None:
-        """What is read of an object, or of a class."""
-        held = vars(x) if hasattr(x, "__dict__") else {}
+        """Attributes of x that are read of who knows what."""
+        names = set(_dict_of(x)) if self._any and not isinstance(x, types.ModuleType) else set()
+        for name in names | self._names:
+            self._attribute(x, name)
+
+    def _attribute(self, x: Any, name: str) -> Any:
+        """Watch an attribute; what it means, or MISSING where that is not told without calling
+        something."""
+        if isinstance(x, types.ModuleType):
+            if _is_library(x.__name__) or name not in vars(x):
+                return MISSING
+            self._note(x, vars(x).get, name)
+            return vars(x)[name]
         if isinstance(x, type):
-            for name in list(self._names & held.keys()):
-                value = held[name]
-                self._value(getattr(value, "fget", getattr(value, "__func__", value)))
-                self._note(x, held.get, name)
-            return
-        find = _attribute_of(x)
-        for name in list(self._names):
-            # One that is not there may come to hide one of the class.
-            hides = hasattr(x, "__dict__") and _is_data(type(x), name)
-            if name in held or hides or _is_slot(type(x), name):
-                self._note(x, find, name)
+            return self._of_class(x, name, MISSING)
+        if not _is_users(x):
+            return MISSING
+        own, shared = _dict_of(x), _of_class(type(x), name)
+        if name in own or isinstance(shared, types.MemberDescriptorType):
+            find = _attribute_of(x)
+            self._note(x, find, name)
+            return find(name)
+        if shared is not MISSING and hasattr(x, "__dict__") and not _is_method(shared):
+            self._note(x, _attribute_of(x), name)  # which may come to hide that of the class
+        return self._of_class(type(x), name, x)
+
+    def _of_class(self, cls: type, name: str, instance: Any) -> Any:
+        owner = next((c for c in cls.__mro__ if name in vars(c)), object)
+        if _is_library(owner.__module__):
+            return MISSING
+        found = vars(owner)[name]
+        function = getattr(found, "fget", None) if isinstance(found, property) else found
+        if isinstance(function, (staticmethod, classmethod)):
+            bound = cls if isinstance(function, classmethod) else MISSING
+            self._function(function.__func__, bound)
+            return MISSING
+        self._note(owner, vars(owner).get, name)
+        if isinstance(function, types.FunctionType) or function is not found:
+            self._function(function, instance)
+            return MISSING
+        if hasattr(type(found), "__get__"):
+            self._function(found, instance)
+            self._value(found)
+            return MISSING
+        return found
 
 
 FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
+BAGS = (set, frozenset, collections.deque)
+BYTES = (array.array, bytearray)
+MAPPINGS = (dict, types.MappingProxyType, collections.UserDict, collections.ChainMap)
+LISTS = (list, tuple, collections.UserList)
 
 
-def inside(x: Any, whole: bool = False) -> tuple | None:
+def inside(x: Any) -> tuple | None:
     """What may change inside an object that stays the same: the array of a tensor, and what a
-    container holds, of tensors their arrays unless `whole`."""
+    container holds, of tensors their arrays, and its structure."""
     if x.__class__ is Tensor:
         return (x.value,)
+    tree = _as_tree(x)
+    if tree is None:
+        return None
+    try:
+        leaves, structure = tree_flatten(tree)
+    except Exception:  # keys that cannot be sorted, say
+        return tuple(tree.values()) if isinstance(tree, dict) else tuple(tree)
+    return (structure, *(y.value if y.__class__ is Tensor else y for y in leaves))
+
+
+def held_by(x: Any) -> list:
+    """What a container holds; else x."""
+    tree = _as_tree(x)
+    if tree is None:
+        return [x]
+    try:
+        return tree_leaves(tree)
+    except Exception:
+        return list(tree.values() if isinstance(tree, dict) else tree)
+
+
+def _as_tree(x: Any) -> Any:
+    """A container as one that has a structure."""
+    if isinstance(x, (list, tuple, dict)):
+        if type(x) in (list, dict) or isinstance(x, tuple):
+            return x
+        return dict(x) if isinstance(x, dict) else list(x)
     if isinstance(x, BAGS):
         return tuple(x)
-    if isinstance(x, TREES):
-        try:
-            leaves = tree_leaves(x)
-        except Exception:  # a container that is none of ours
-            return None
-        return tuple(y.value if y.__class__ is Tensor and not whole else y for y in leaves)
-    return None
+    if isinstance(x, BYTES):
+        return (bytes(x),)
+    if isinstance(x, MAPPINGS):
+        return dict(x)
+    return list(x) if isinstance(x, LISTS) else None
 
 
-def _equal(x: Any, y: Any) -> bool:
-    """Whether two plain values are the same, 0.0 and -0.0 not."""
-    if x.__class__ is not y.__class__:
+def _same(x: Any, y: Any) -> bool:
+    """Whether two values are one, or plain ones that are equal: 0.0 and -0.0 are not."""
+    if x is y:
+        return True
+    kind = x.__class__
+    if kind is not y.__class__:
         return False
-    if x.__class__ is float:
-        return x == y and x != 0.0
-    return x.__class__ in PLAIN and x == y
+    if kind in PLAIN or kind is STRUCTURE:
+        return bool(x == y)
+    if kind is float:
+        return x.hex() == y.hex()
+    return isinstance(x, np.generic) and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+
+
+STRUCTURE = type(tree_flatten(())[1])
+
+
+def _dict_of(x: Any) -> Any:
+    """The dictionary of an object's own attributes."""
+    try:
+        return object.__getattribute__(x, "__dict__")
+    except AttributeError:
+        return {}
 
 
 def _of_class(cls: type, name: str) -> Any:
-    return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), None)
+    return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), MISSING)
 
 
-def _is_data(cls: type, name: str) -> bool:
-    found = _of_class(cls, name)
-    return found is not None and not callable(found) and not hasattr(type(found), "__get__")
-
-
-def _is_slot(cls: type, name: str) -> bool:
-    return isinstance(_of_class(cls, name), types.MemberDescriptorType)
+def _is_method(x: Any) -> bool:
+    return isinstance(x, (types.FunctionType, property, classmethod, staticmethod))
 
 
 def _attribute_of(x: Any) -> Callable[[str], Any]:
@@ -260,8 +425,15 @@ def _attribute_of(x: Any) -> Callable[[str], Any]:
     try:
         ref = weakref.ref(x)
     except TypeError:
-        return lambda name: getattr(x, name, None)
-    return lambda name: getattr(ref(), name, None)
+        return lambda name: _read(x, name)
+    return lambda name: _read(ref(), name)
+
+
+def _read(x: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(x, name)
+    except AttributeError:
+        return None
 
 
 @functools.cache
@@ -279,18 +451,9 @@ def _is_users(x: Any) -> bool:
     cls = type(x)
     if isinstance(x, (type, types.ModuleType)) or cls.__module__.partition(".")[0] in OURS:
         return False
-    return hasattr(x, "__dict__") or hasattr(cls, "__slots__")
-
-
-def _names_of(code: types.CodeType) -> Iterator[str]:
-    """The names that a function reads, as text too (`getattr(x, "name")`), and functions inside of
-    it do."""
-    yield from (name for name in code.co_names if not name.startswith("__"))
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names_of(constant)
-        elif isinstance(constant, str) and constant.isidentifier():
-            yield constant
+    if isinstance(x, FUNCTIONS):
+        return False
+    return bool(_dict_of(x)) or hasattr(x, "__dict__") or hasattr(cls, "__slots__")
 
 
 def _always(x: Any) -> Callable[[str], Any]:

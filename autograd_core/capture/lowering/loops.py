@@ -122,6 +122,8 @@ class LoopBuilder:
     def spread(x: Variable, axes: Axes, shape: Sequence[int]) -> Axes:
         """The axes of an input that is broadcast to a shape."""
         mine = x.aval.shape
+        if mine == shape:
+            return axes
         last = axes[len(shape) - len(mine) :]
         return tuple(
             Index() if n == 1 and m != 1 else a

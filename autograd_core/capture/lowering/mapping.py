@@ -287,9 +287,9 @@ class _Cutter:
         after_inputs = [y for y in (*made, *outputs) if y in wanted]
         after = self.part(self.after, [*self.graph.inputs, *after_inputs], self.graph.outputs)
         return Cut(
-            check(before),
-            turn,  # checked when it is improved
-            check(after),
+            before,
+            turn,
+            after,
             self.turns,
             [x for x, _ in self.inputs],
             outputs,

@@ -5,6 +5,7 @@ A recipe is given a body in the making, the inputs cast to the output's dtype, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -78,6 +79,7 @@ LOGIC: dict[str, Recipe] = {
 }
 
 
+@functools.cache
 def code(dtype: np.dtype) -> str:
     """NumPy's short name: f4, f8, i8, b1, …"""
     return f"{dtype.kind}{dtype.itemsize}"

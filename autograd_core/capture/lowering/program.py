@@ -6,7 +6,6 @@ never change; a call fills in those of its arguments and results, and runs the r
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,6 +36,7 @@ from autograd_core.capture.passes import FOR_TURNS, improve
 from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.threads import share, thread_count
+from kernels.memory import pages
 from kernels.native.machine import llvm_loads
 from kernels.native.program import Call, Native, Routine, work
 from kernels.native.text import BYTES
@@ -172,15 +172,9 @@ class Part:
 
 
 def aligned(size: int) -> Array:
-    """Bytes that begin where a cache line does.
-
-    Large ones come from the system as ordinary pages, for this process alone: NumPy asks for huge
-    ones, and pages that could be shared take twice as long.
-    """
+    """Bytes that begin where a cache line does."""
     if size >= LARGE:
-        alone = hasattr(mmap, "MAP_PRIVATE")  # which Windows has not, nor another way
-        how = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if alone else {}
-        return np.frombuffer(mmap.mmap(-1, size, **how), np.uint8)
+        return pages(size)
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]
@@ -205,6 +199,7 @@ class Program:
         self._variables = {x: n for n, x in enumerate(graph.inputs)}
         self.turn: Part | None = None
         self.turns, self.threads = 1, 1
+        self._own: list[Array] = []  # arenas of all threads but the first
         self._sums: list[Array] = []  # for each dtype what all turns are summed to, then by thread
         parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
         results = [self._slots.results + n for n in range(len(graph.outputs))]
@@ -245,9 +240,10 @@ class Program:
         self.turn = Part(
             improve(parts.turn, FOR_TURNS), slots, mine, outputs, strides, targets, moves
         )
-        self.after = Part(parts.after, slots, self._of(parts.after.inputs), results)
         if self.turn.seconds * self.turns > WORTH_A_THREAD:
             self.threads = min(thread_count(), self.turns)
+        self._own = [aligned(self.turn.arena_bytes) for _ in range(1, self.threads)]
+        self.after = Part(parts.after, slots, self._of(parts.after.inputs), results)
 
     def _of(self, variables: Sequence[Variable]) -> list[int]:
         return [self._variables[x] for x in variables]
@@ -287,11 +283,9 @@ class Program:
             np.array([0] * self._slots.fixed + fixed, np.uintp), (self.threads, 1)
         )
         self._addresses = [int(row.ctypes.data) for row in self._tables]
-        self._own = []
-        for thread in range(1, self.threads):
+        for thread, own in enumerate(self._own, 1):
             assert self.turn is not None
-            self._own.append(aligned(self.turn.arena_bytes))
-            self._tables[thread, self.turn.arena] = self._own[-1].ctypes.data
+            self._tables[thread, self.turn.arena] = own.ctypes.data
             for sums, placed in zip(self._sums, self._summed.values(), strict=True):
                 for slot, start, _ in placed:
                     self._tables[thread, slot] = sums[thread, start:].ctypes.data
