@@ -200,6 +200,10 @@ class Interpreter:
     def require_within(self, tensor: Tensor, low: int, high: int, otherwise: str) -> None:
         """Asked to look later at values that are not known yet; see `tensor.require_within`."""
 
+    def is_number(self, tensor: Tensor) -> bool:
+        """Whether what is traced here stands for a Python number."""
+        return False
+
     def note_no_grad(self) -> None:
         """Told when a block begins in which nothing is recorded."""
 
@@ -281,7 +285,7 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
     if isinstance(error, AutogradError | MemoryError | FloatingPointError):
         return error
     given = ", ".join(map(describe_argument, args))
-    options = "".join(f", {k}={v!r}" for k, v in params.items())
+    options = "".join(f", {k}={_short(v)}" for k, v in params.items())
     message = f"{primitive.name}({given}{options}): {error}"
     asked = operation()  # logsumexp, say, where max is what fails
     if asked and asked != f"{primitive.name}: ":
@@ -291,6 +295,12 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
     if isinstance(error, np.linalg.LinAlgError):
         return np.linalg.LinAlgError(message)
     return (DtypeError if isinstance(error, TypeError) else ShapeError)(message)
+
+
+def _short(x: Any) -> str:
+    """What x looks like, if it does not look like much: graphs do."""
+    text = repr(x)
+    return text if len(text) <= 100 else f"{text[:60]}…"
 
 
 def describe_argument(x: Any) -> str:

@@ -29,7 +29,8 @@ def owner(array: Any) -> np.ndarray | None:
         array = array.base
     if not isinstance(array, np.ndarray) or array.size == 0 or not array.flags.writeable:
         return None
-    return array
+    # Not objects, of which the memory says nothing, nor memory with gaps.
+    return array if array.dtype.kind in "biufc" and array.flags.forc else None
 
 
 class Reads:
@@ -38,7 +39,7 @@ class Reads:
     def __init__(self) -> None:
         self._thread = threading.get_ident()
         self._made: set[int] = set()
-        self._read: dict[int, weakref.ref] = {}
+        self._read: dict[int, list[Part]] = {}
 
     def note(self, args: tuple, out: Any) -> None:
         if threading.get_ident() != self._thread:
@@ -51,38 +52,57 @@ class Reads:
         self._made.update(map(id, outs))
         for x in given:
             if id(x) not in self._made:
-                self._read[id(x)] = weakref.ref(x)
+                self._read.setdefault(id(x), []).extend(Part(y) for y in args if owner(y) is x)
 
-    def arrays(self) -> list[np.ndarray]:
-        """Those arrays, as far as there still are any."""
-        return [x for x in (ref() for ref in self._read.values()) if x is not None]
+    def parts(self) -> list[Part]:
+        """Those arrays."""
+        return [part for some in self._read.values() for part in some]
 
 
 class Contents:
     """What arrays hold.
 
     Args:
-        arrays: none of them is kept alive.
+        parts: none of their arrays is kept alive.
     """
 
-    def __init__(self, arrays: Iterable[np.ndarray]):
-        unique = {id(x): x for x in map(owner, arrays) if x is not None}
-        self._seen = [(weakref.ref(x), _fingerprint(x)) for x in unique.values()]
+    def __init__(self, parts: Iterable[Part]):
+        found = {part.place: part for part in parts}
+        self._seen = [(part, held) for part in found.values() if (held := part.held()) is not None]
 
     def changed(self) -> bool:
         """Whether one of them holds something else."""
-        for ref, held in self._seen:
-            array = ref()
-            if array is not None and _fingerprint(array) != held:
-                return True
-        return False
+        return any(part.held() not in (held, None) for part, held in self._seen)
 
 
-def _fingerprint(array: np.ndarray) -> bytes:
-    if array.nbytes <= COMPARED_WHOLE:
-        return array.tobytes()
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
-    return flat[:: max(1, flat.size // SAMPLES)].tobytes()
+class Part:
+    """An array, or the part of it that a view shows.
+
+    Args:
+        array: not kept alive.
+    """
+
+    def __init__(self, array: np.ndarray):
+        whole = owner(array)
+        assert whole is not None
+        self._owner = weakref.ref(whole)
+        offset = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        self.place = id(whole), array.shape, array.dtype, offset, array.strides
+
+    def held(self) -> bytes | None:
+        """What there is, or a sample of it; None once there is nothing."""
+        whole = self._owner()
+        if whole is None:
+            return None
+        _, shape, dtype, offset, strides = self.place
+        array = whole
+        if (shape, dtype, offset, strides) != (whole.shape, whole.dtype, 0, whole.strides):
+            memory: Any = whole
+            array = np.ndarray(shape, dtype, memoryview(memory).cast("B"), offset, strides)
+        if array.nbytes <= COMPARED_WHOLE:
+            return array.tobytes()
+        step = array.size // SAMPLES | 1  # odd, so that it runs through all columns
+        return array.flat[::step].tobytes()
 
 
 _lock = threading.Lock()
@@ -122,6 +142,6 @@ def _noted(kernel: Callable) -> Callable:
 
 
 def arrays_in(values: Iterable[Any]) -> list[np.ndarray]:
-    """The arrays among values, and those of tensors."""
+    """The arrays among values, and those of tensors, that somebody could write to."""
     found = (x.value if x.__class__ is Tensor else x for x in values)
-    return [x for x in found if isinstance(x, np.ndarray)]
+    return [x for x in found if owner(x) is not None]

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, update_wrapper
 from typing import Any
 
-import numpy as np
-
 from autograd_core import debug
 from autograd_core.capture.arguments import Call, Options, options
-from autograd_core.capture.contents import Contents, Reads, arrays_in, noted_reads, owner
+from autograd_core.capture.contents import Contents, Part, Reads, arrays_in, noted_reads, owner
 from autograd_core.capture.donation import Spares
 from autograd_core.capture.explain import Explanation, explain
 from autograd_core.capture.graph import Graph, evaluate
@@ -25,9 +23,8 @@ from autograd_core.capture.lowering.program import Program, can_compile
 from autograd_core.capture.passes import improve
 from autograd_core.capture.randomness import without_hidden_randomness
 from autograd_core.capture.trace import Captured, capture
-from autograd_core.capture.watch import Watch, Written
+from autograd_core.capture.watch import MOST, Watch, Written
 from autograd_core.errors import AutogradError
-from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Tensor, alias, asarray, aval_of, require_within
 from autograd_core.tree import tree_flatten, tree_unflatten
 
@@ -175,7 +172,7 @@ class jit:
         if entry.captured.calls:  # rules of their own are Python functions
             args, kwargs = call.arguments(call.tree(call.leaves))
             return self.f(*args, **kwargs)
-        leaves = [x if x.__class__ in PYTHON_NUMBERS else asarray(x) for x in call.leaves]
+        leaves = map(asarray, call.leaves)
         found = evaluate(entry.captured.graph, [*leaves, *entry.extra])
         return tree_unflatten(entry.structure, entry.within_bounds(found))
 
@@ -220,8 +217,15 @@ class jit:
                 self.name,
                 [x for _, x in before.values()],
             )
-        known.written |= before.all_changed()
+        known.note_written(before.all_changed(), before.made())
         watch = Watch(functions, known.written)
+        if watch.full:
+            warnings.warn(
+                f"{self.name} reads more than {MOST} names from outside, of which the rest are not "
+                "watched for change",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         for name in Watch(functions).leaks():
             warnings.warn(
                 f"{self.name}: the function stores a value that it computes in {name!r}, outside "
@@ -266,6 +270,13 @@ class _Entries:
     entries: dict[Hashable, _Entry] = field(default_factory=dict)
     changes: int = 0
     written: Written = frozenset()
+    _made: Written = frozenset()
+
+    def note_written(self, changed: Written, made: Written) -> None:
+        """What changed while the function was captured. What it made of nothing is watched still,
+        unless it makes it again."""
+        self.written |= (changed - made) | (changed & self._made)
+        self._made |= made
 
 
 class _Entry:
@@ -291,12 +302,12 @@ class _Entry:
         name = self.watch.changed()
         return "an array" if name is None and self.contents.changed() else name
 
-    def compared(self, reads: Reads) -> list[np.ndarray]:
+    def compared(self, reads: Reads) -> list[Part]:
         """Arrays whose contents went into the graph: what was computed with, and what the function
         names, unless the graph reads it itself."""
         inputs = {id(owner(x)) for x in arrays_in(self.extra)}
         named = arrays_in(x for _, x in self.watch.values())
-        return [*reads.arrays(), *(x for x in named if id(owner(x)) not in inputs)]
+        return [*reads.parts(), *(Part(x) for x in named if id(owner(x)) not in inputs)]
 
     def within_bounds(self, results: list[Tensor]) -> list[Tensor]:
         """The function's own results, after a look at those behind them."""
@@ -317,7 +328,9 @@ class _Entry:
         with no_collection():
             graph = improve(self.captured.graph)
             if not can_compile(graph):
-                return lambda args: [alias(asarray(y)) for y in evaluate(graph, args)]
+                return lambda args: [
+                    alias(asarray(y)) for y in evaluate(graph, list(map(asarray, args)))
+                ]
             program = Program(graph, self.spares.empty)
         seconds = time.perf_counter() - start
         if seconds > LONG_COMPILATION and not self.quiet:

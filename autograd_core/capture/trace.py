@@ -116,6 +116,9 @@ class Capture(Interpreter):
         if tensor.size and key not in self.bounds:
             self.bounds[key] = amin(tensor), amax(tensor)
 
+    def is_number(self, tensor: Tensor) -> bool:
+        return tensor.mark.number
+
     def note_no_grad(self) -> None:
         """A graph does not know of it, but the Python function does."""
         self.calls = True

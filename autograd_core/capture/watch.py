@@ -174,6 +174,11 @@ class Watch:
                 self._attributes(x)
         self._known, self._objects = {}, []  # nothing is kept alive for being watched
 
+    @property
+    def full(self) -> bool:
+        """Whether no more names can be watched."""
+        return len(self._seen) >= MOST
+
     def changed(self) -> str | None:
         """The first name that means something else than before."""
         for seen in self._seen.values():
@@ -184,6 +189,15 @@ class Watch:
     def all_changed(self) -> Written:
         """All that means something else than before."""
         return frozenset((s.key, place) for s in self._seen.values() for place in s.differences())
+
+    def made(self) -> Written:
+        """What was nothing before: weights that a function makes when it is first called, say."""
+        return frozenset(
+            (s.key, place)
+            for s in self._seen.values()
+            for place in s.differences()
+            if s.meant is None or (isinstance(s.meant, dict) and place is None)
+        )
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """Names, and what they meant, or what that held."""
@@ -200,7 +214,7 @@ class Watch:
 
     def _note(self, owner: Any, find: Callable[[str], Any], name: str) -> None:
         key = id(owner), name
-        if key in self._seen or len(self._seen) > MOST:
+        if key in self._seen or self.full:
             return
         meant = find(name)
         if isinstance(meant, UNWATCHED):

@@ -192,7 +192,21 @@ def power(x: Any, y: Any) -> Tensor:
                 f"power: integers to the negative integer power {y} are no integers; convert them "
                 "with astype(np.float32), or use float_power"
             )
-    return power_p(x, y)
+    return power_p(_captured_number(x, y), _captured_number(y, x))
+
+
+def _captured_number(x: Any, other: Any) -> Any:
+    """x; where it stands for a Python number beside floats, as one of them: the derivatives choose
+    between it and other numbers."""
+    if _stands_for_number(x) and is_floating(other) and not _stands_for_number(other):
+        from autograd_core.ops.structural import astype
+
+        return astype(x, other.dtype)
+    return x
+
+
+def _stands_for_number(x: Any) -> bool:
+    return x.__class__ is Tensor and x.trace is not None and x.trace.is_number(x)
 
 
 def _first_wins(out: Tensor, x: Any, y: Any) -> Tensor:

@@ -383,6 +383,22 @@ def test_gradients_keep_their_dtype(f):
         np.testing.assert_allclose(got.numpy(), ac.grad(f)(x).numpy(), rtol=1e-5)
 
 
+def test_transforms_of_captured_functions_of_numbers():
+    x = ac.asarray(np.ones(3, np.float32))
+    f = lambda x, c: ac.sum(x * x * c) + ac.sum(x**c)
+    for each in (
+        lambda f: ac.grad(f)(x, 0.5),
+        lambda f: ac.vmap(f, in_axes=(0, None))(x[:, None], 0.5),
+        lambda f: ac.jvp(lambda x: f(x, 0.5), (x,), (x,))[1],
+        lambda f: jit(lambda x: ac.grad(f)(x, 0.5))(x),
+    ):
+        got, expected = each(jit(f)), each(f)
+        assert got.dtype == expected.dtype == np.float32
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
+    inside = jit(lambda x, c: ac.grad(lambda x: f(x, c))(x))(x, 0.5)
+    assert inside.dtype == np.float32
+
+
 def test_integers_that_do_not_fit():
     with pytest.raises(ac.AutogradError, match="does not fit into 64 bits"):
         jit(lambda x, n: x * n)(X, 2**70)

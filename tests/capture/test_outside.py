@@ -155,9 +155,105 @@ def _same_name_in_another_object():
     return f, lambda: setattr(b, "k", 9.0)
 
 
+def _dictionary(before, change):
+    def case():
+        d = dict(before)
+        return lambda x: x * (d["b"] or 3.0) if "b" in d else -x, lambda: change(d)
+
+    return case
+
+
+class Items:
+    """Read by special methods only."""
+
+    def __init__(self):
+        self.items = {"rate": 2.0}
+
+    def __getitem__(self, key):
+        return self.items[key]
+
+    def __iter__(self):
+        return iter(self.items.values())
+
+
+def _special_method():
+    items = Items()
+    return lambda x: x * items["rate"], lambda: items.items.update(rate=9.0)
+
+
+def _iteration():
+    items = Items()
+    return lambda x: x * sum(items), lambda: items.items.update(other=9.0)
+
+
+class Described:
+    class Inner:
+        scale = 2.0
+
+    class Descriptor:
+        def __get__(self, instance, owner=None):
+            return instance.hidden
+
+    described = Descriptor()
+
+
+def _nested_class():
+    return lambda x: x * Described.Inner.scale, lambda: setattr(
+        Described.Inner, "scale", Described.Inner.scale + 1
+    )
+
+
+def _descriptor():
+    d = Described()
+    d.hidden = 2.0
+    return lambda x: x * d.described, lambda: setattr(d, "hidden", 9.0)
+
+
+def _computed_name():
+    n = types.SimpleNamespace(w0=1.0, w1=2.0)
+    return lambda x: x * sum(getattr(n, f"w{i}") for i in range(2)), lambda: setattr(n, "w1", 9.0)
+
+
+def _vars():
+    n = types.SimpleNamespace(w0=1.0, w1=2.0)
+    return lambda x: x * sum(vars(n).values()), lambda: setattr(n, "w1", 9.0)
+
+
+def _subclass_of_list():
+    many = type("Many", (list,), {})([2.0])
+    return lambda x: x * many[0], lambda: many.__setitem__(0, 9.0)
+
+
+def _view_of_dictionary():
+    d = {"a": 2.0}
+    view = types.MappingProxyType(d)
+    return lambda x: x * view["a"], lambda: d.update(a=9.0)
+
+
+def _cycle():
+    d = {"a": 2.0}
+    d["self"] = d
+    return lambda x: x * d["a"], lambda: d.update(a=9.0)
+
+
+def _made_when_first_called():
+    layer = types.SimpleNamespace(w=None)
+
+    def f(x):
+        if layer.w is None:
+            layer.w = np.full(3, 2.0)
+        return x * layer.w
+
+    return f, lambda: setattr(layer, "w", np.full(3, 9.0))
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        _dictionary({"a": None, "b": 0.1}, lambda d: d.update(a=0.1, b=None)),
+        _dictionary({"b": 2.0}, lambda d: d.update(c=d.pop("b"))),
+        _special_method, _iteration, _nested_class, _descriptor, _computed_name, _vars,
+        _subclass_of_list, _view_of_dictionary, _cycle, _made_when_first_called,
         _layers, _layer("__call__"), _layer("by_name"), _layer("by_property"), _inside_lambda,
         _class_attribute, _class_attribute_of_instance, _hidden_class_attribute, _slots, _module,
         _set, _deque, _partial, _default, _many_objects, _counter_in_the_same_dictionary,
@@ -204,6 +300,93 @@ def test_other_attributes_do_not_capture_again():
     assert captures == 1
 
 
+grad = None
+"""A name that scripts give to what is also an attribute of this package."""
+
+
+def test_names_of_others_do_not_capture_again():
+    global grad
+    captures, w = 0, np.ones(3)
+
+    def step(w):
+        nonlocal captures
+        captures += 1
+        return ac.grad(lambda w: ac.sum(w * w))(w)
+
+    fast = jit(step)
+    for _ in range(4):
+        grad = fast(w)
+        w = w - 0.1 * grad
+    assert captures == 1
+
+    class Model:
+        def loss(self, w, x):
+            return ac.mean((w * x) ** 2)
+
+    class Trainer:
+        def __init__(self):
+            self.model, self.loss, self.captures = Model(), 0.0, 0
+            self.fast = jit(self.step)
+
+        def step(self, w, x):
+            self.captures += 1
+            return ac.value_and_grad(self.model.loss)(w, x)
+
+    trainer = Trainer()
+    for _ in range(4):
+        trainer.loss = float(trainer.fast(np.ones(3), X)[0])
+    assert trainer.captures == 1
+
+
+def test_equal_values_do_not_capture_again():
+    captures = 0
+
+    class Model:
+        def step(self, x):
+            nonlocal captures
+            captures += 1
+            return x.reshape(self.shape) * self.rate * self.scale
+
+    model = Model()
+    fast = jit(model.step)
+    for _ in range(4):
+        model.shape, model.rate, model.scale = tuple([3]), np.float64(0.5), float("1.5")
+        close(fast(X), X * 0.75)
+    assert captures == 1
+
+
+def test_counters_do_not_capture_again():
+    captures = []
+    f = jit(lambda x: (captures.append(x.shape), x * 2)[1])
+    for _ in range(2):
+        f(X)
+        f(X[:2])
+    assert len(captures) == 2
+
+
+def test_objects_that_answer_everything():
+    class Proxy:
+        def __getattr__(self, name):
+            return Proxy()
+
+        def __call__(self):
+            return 2.0
+
+    class Broken:
+        k = 2.0
+
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    class Keys(dict):
+        __getattr__ = dict.__getitem__
+
+    proxy, broken, keys = Proxy(), Broken(), Keys(k=2.0)
+    close(jit(lambda x: x * proxy.any())(X), X * 2)
+    close(jit(lambda x: x * broken.k)(X), X * 2)
+    close(jit(lambda x: x * keys.k)(X), X * 2)
+
+
 # Arrays ---------------------------------------------------------------------------------------
 
 
@@ -234,6 +417,19 @@ def test_large_arrays_that_are_computed_with():
     before = fast(X).numpy()
     a += 1
     close(fast(X), before * 2)
+
+
+def test_parts_of_large_arrays():
+    a = np.zeros((1024, 784))
+    fast = jit(lambda x: ac.sum(x * ((ac.asarray(a) - 0.5) * 2)))
+    fast(1.0)
+    a[:, 300:500] = 1.0
+    close(fast(1.0), np.sum((a - 0.5) * 2))
+    view = a[1000, 3:6]
+    small = jit(lambda x: x * (view * 2))
+    close(small(X), X * 0)
+    view[:] = X
+    close(small(X), X * X * 2)
 
 
 def test_arrays_that_the_graph_reads_do_not_capture_again():
