@@ -37,6 +37,7 @@ from benchmarks.common import (
 from benchmarks.floor import blas_rate, mlp_products
 
 HVP, HESSIAN = "Hessian-vector product", "Hessian"
+WIDE = f"{HVP}, wide layers"
 TOLERANCE = 1e-4
 Calls = dict[str, Callable[[], Any]]
 Loss = Callable[..., Any]
@@ -218,7 +219,8 @@ def measure(problems: dict[str, Problem], rounds: int, chosen: Sequence[str] | N
     for quantity, problem in problems.items():
         builders = {name: partial(build, problem) for name, build in ENGINES.items()}
         engines, skipped = build_engines(builders, chosen)
-        calls = {name: engine[quantity] for name, engine in engines.items()}
+        what = HVP if quantity == WIDE else quantity
+        calls = {name: engine[what] for name, engine in engines.items()}
         errors = _errors(calls)
         timings = interleave(calls, rounds)
         vectors = problem.size if quantity == HESSIAN else 1
@@ -281,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         problems = {
             HVP: Problem((32, 64, 64, 64, 1), 128),
+            WIDE: Problem((784, 512, 512, 512, 10), 256),
             HESSIAN: Problem((4, 16, 16, 16, 1), 32),
         }
         report = measure(problems, 10, options.engines)
