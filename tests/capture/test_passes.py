@@ -129,6 +129,7 @@ RULE_CASES = {
     "_reshape_twice": (lambda x: ac.reshape(ac.reshape(x, (12,)), (4, 3)), ["reshape"]),
     "_nothing_to_do": (lambda x: ac.stop_gradient(x), []),
     "_transpose_twice": (lambda x: ac.sin(x.T.T), ["sin"]),
+    "_transpose_of_product": (lambda x: (x @ x.T).T, ["transpose", "matmul"]),
     "_broadcast_twice": (
         lambda x: ac.broadcast_to(ac.broadcast_to(x, (2, 3, 4)), (5, 2, 3, 4)),
         ["broadcast"],
@@ -158,6 +159,17 @@ def test_rule(name):
     simple = drop_dead(merge_duplicates(simplify(merge_duplicates(graph))))
     assert names(simple) == expected
     same(graph, simple, X)
+
+
+def test_transposes_of_products():
+    stacks = np.arange(24.0).reshape(2, 3, 4) / 24
+    swapped = graph_of(lambda x: ac.transpose(ac.swapaxes(x, 1, 2) @ x, (0, 2, 1)), stacks)
+    assert names(drop_dead(simplify(swapped))) == ["transpose", "matmul"]
+    same(swapped, simplify(swapped), stacks)
+    moved = graph_of(lambda x: ac.transpose(ac.swapaxes(x, 1, 2) @ x, (1, 0, 2)), stacks)
+    assert names(simplify(moved)) == names(moved)
+    both = graph_of(lambda x: (product := x @ x.T, product.T), X)
+    assert names(simplify(both)).count("matmul") == 1
 
 
 @pytest.mark.parametrize("name", [n for n, (f, _) in RULE_CASES.items() if f])

@@ -157,6 +157,19 @@ def _transpose_twice(rewriter: Rewriter, equation: Equation) -> Variable | None:
     return rewriter.apply(transpose_p, inner.inputs[0], axes=both)
 
 
+@rule("transpose")
+def _transpose_of_product(rewriter: Rewriter, equation: Equation) -> Variable | None:
+    """(x·y)ᵀ = yᵀ·xᵀ: BLAS reads transposed operands as they are; a result is stored as wanted."""
+    inner = rewriter.maker(equation.inputs[0], "matmul")
+    *stack, row, column = equation.params["axes"]
+    if inner is None or stack != list(range(len(stack))) or row < column:
+        return None
+    if rewriter.uses[inner.output] != 1:  # not twice the work, nor for one made by another rule
+        return None
+    x, y = (rewriter.apply(transpose_p, z, **equation.params) for z in inner.inputs)
+    return rewriter.apply(inner.primitive, y, x)
+
+
 @rule("broadcast")
 def _broadcast_twice(rewriter: Rewriter, equation: Equation) -> Variable | None:
     axes = equation.params["axes"]

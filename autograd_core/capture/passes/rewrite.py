@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from autograd_core.capture.graph import Equation, Graph, Variable, output_avals
@@ -63,6 +66,11 @@ class Rewriter:
         """The equation that x comes from, if it applies a primitive of one of these names."""
         equation = self.made.get(x) if x.__class__ is Variable else None
         return equation if equation is not None and equation.primitive.name in names else None
+
+    @cached_property
+    def uses(self) -> Counter[Variable]:
+        """How often each variable of the old graph is read, outputs included."""
+        return Counter(chain(self.old.outputs, *(e.variables for e in self.old.equations)))
 
     def graph(self) -> Graph:
         """The graph made."""
