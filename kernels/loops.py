@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """Where an array's entry lies at each point: `offset` + Σ index · stride, in entries."""
 
     buffer: int
@@ -21,15 +21,21 @@ class Access:
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Constant:
     """A number in the code, of the dtype that its operation works in."""
 
     value: float | int | bool
 
+    def __eq__(self, other: object) -> bool:
+        """Whether they are written in the same way: 0.0 is not -0.0 here, and nan is nan."""
+        return other.__class__ is Constant and repr(self.value) == repr(other.value)  # type: ignore[attr-defined]
 
-@dataclass(frozen=True)
-class Op:
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
+
+
+class Op(NamedTuple):
     """A scalar operation on earlier values, by their numbers, or constants."""
 
     name: str
@@ -37,8 +43,7 @@ class Op:
     inputs: tuple[int | Constant, ...]
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """Where a value goes. With `reduce` ("sum", "max", "min") it is gathered over the axes on which
     the access has stride 0; with `accumulate` it is added to what lies there."""
 
@@ -48,8 +53,7 @@ class Store:
     accumulate: bool = False
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """Values are numbered in the order of the body, in which an access is a load."""
 
     shape: tuple[int, ...]
@@ -82,7 +86,7 @@ def of_any_length(loop: Loop) -> Loop | None:
     """The loop that this one is an instance of, by the length of its only axis; None for others."""
     if len(loop.shape) != 1 or any(store.reduce for store in loop.stores):
         return None
-    return replace(loop, shape=(ANY,))
+    return loop._replace(shape=(ANY,))
 
 
 def ordered(loop: Loop, axes: list[int]) -> Loop:

@@ -114,16 +114,15 @@ def check(graph: Graph) -> Graph:
             is not what the shape rule says.
     """
     defined = {*graph.inputs, *graph.constants}
-    for number, (primitive, inputs, params, outputs) in enumerate(graph.equations):
-        where = f"equation {number} ({primitive.name})"
-        for x in inputs:
-            if x.__class__ is Variable and x not in defined:
-                raise GraphError(f"{where}: an input is used before it is defined")
+    for number, equation in enumerate(graph.equations):
+        primitive, inputs, params, outputs = equation
+        if not defined.issuperset(equation.variables):
+            raise _wrong(number, equation, "an input is used before it is defined")
         avals = output_avals(primitive, inputs, params)
-        if avals != tuple(y.aval for y in outputs):
-            raise GraphError(f"{where}: expected outputs {avals}, got {outputs}")
-        if any(y in defined for y in outputs):
-            raise GraphError(f"{where}: an output is defined twice")
+        if avals != tuple([y.aval for y in outputs]):
+            raise _wrong(number, equation, f"expected outputs {avals}, got {outputs}")
+        if not defined.isdisjoint(outputs):
+            raise _wrong(number, equation, "an output is defined twice")
         defined.update(outputs)
     if not defined.issuperset(graph.outputs):
         raise GraphError("an output of the graph is not defined")
@@ -131,6 +130,10 @@ def check(graph: Graph) -> Graph:
         if variable.aval != aval_of(value):
             raise GraphError(f"constant {variable} has the value {value!r}")
     return graph
+
+
+def _wrong(number: int, equation: Equation, message: str) -> GraphError:
+    return GraphError(f"equation {number} ({equation.primitive.name}): {message}")
 
 
 def evaluate(graph: Graph, args: Sequence[Any]) -> list[Any]:

@@ -373,3 +373,14 @@ def test_the_law_catches_a_wrong_program(where, name, mutant, primitive, monkeyp
     with pytest.raises(LawViolation, match="jit"):
         for case in draw_cases(REGISTRY[primitive], 5):
             captured(case)
+
+
+def test_signed_zeros_are_two_numbers():
+    x = np.ones(5, np.float32)
+    for f in (
+        lambda x: (ac.copysign(x, 0.0), ac.copysign(x, -0.0)),
+        lambda x: (x * 0.0, x * -0.0),
+        lambda x: (x * -0.0, x * 0.0),
+    ):
+        for got, wanted in zip(ac.jit(f)(x), f(ac.asarray(x)), strict=True):
+            assert np.array_equal(np.signbit(got.numpy()), np.signbit(wanted.numpy()))

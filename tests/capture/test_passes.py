@@ -166,6 +166,9 @@ def test_transposes_of_products():
     swapped = graph_of(lambda x: ac.transpose(ac.swapaxes(x, 1, 2) @ x, (0, 2, 1)), stacks)
     assert names(drop_dead(simplify(swapped))) == ["transpose", "matmul"]
     same(swapped, simplify(swapped), stacks)
+    single = graph_of(lambda x: ac.swapaxes(ac.sum(x, 0).T @ x, 1, 2), stacks)
+    assert names(drop_dead(simplify(single)))[-1] == "matmul"
+    same(single, simplify(single), stacks)
     moved = graph_of(lambda x: ac.transpose(ac.swapaxes(x, 1, 2) @ x, (1, 0, 2)), stacks)
     assert names(simplify(moved)) == names(moved)
     both = graph_of(lambda x: (product := x @ x.T, product.T), X)

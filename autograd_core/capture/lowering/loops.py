@@ -205,8 +205,10 @@ class LoopBuilder:
         self.parts[i] = first, first + 1
         return first, first + 1
 
-    def resolved(self, indices: Sequence[int]) -> list[int]:
+    def resolved(self, indices: Sequence[int]) -> Sequence[int]:
         """Indices with those that were split replaced by their parts."""
+        if not self.parts:
+            return indices
         found: list[int] = []
         for i in indices:
             found += self.resolved(self.parts[i]) if i in self.parts else [i]

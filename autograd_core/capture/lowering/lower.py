@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -290,7 +290,7 @@ class _Lowering:
             return Access(operands.setdefault(operand, len(operands)), x.dtype, x.strides)
 
         body = tuple(renumbered(x) if isinstance(x, Access) else x for x in loop.body)
-        stores = tuple(replace(s, access=renumbered(s.access)) for s in loop.stores)
+        stores = tuple([s._replace(access=renumbered(s.access)) for s in loop.stores])
         loop = Loop(loop.shape, body, stores)
         self.steps.append(NativeStep(loop, list(operands), reads, writes))
         for total, of in totals:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from autograd_core.capture.graph import Equation
 
@@ -32,8 +32,7 @@ class Buffer:
         return self.role == "local"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Entries of a buffer: `offset` + Σ index · stride."""
 
     buffer: Buffer

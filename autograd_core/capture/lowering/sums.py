@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from autograd_core.capture.lowering.places import Buffer, dense
 from kernels.loops import Access, Loop, Store, split
@@ -37,7 +36,7 @@ def in_blocks(loop: Loop, buffers: list[Buffer]) -> tuple[Loop, list[tuple[Loop,
                 store, total = _partial(loop, store, kept, buffers)
                 totals.append(total)
             stores.append(store)
-        loop = replace(loop, stores=tuple(stores))
+        loop = loop._replace(stores=tuple(stores))
 
 
 def _same(store: Store, other: Store) -> bool:
@@ -102,10 +101,9 @@ def _partial(
     partial = Buffer(access.dtype, math.prod(shape))
     buffers.append(partial)
     into = Store(Access(len(buffers) - 1, access.dtype, tuple(strides)), store.value, "sum")
-    target = replace(
-        access, buffer=1, strides=(*(0 for _ in kept), *(access.strides[a] for a in rest))
-    )
+    mine = (*(0 for _ in kept), *(access.strides[a] for a in rest))
+    target = access._replace(buffer=1, strides=mine)
     total = Loop(
-        shape, (Access(0, access.dtype, inner),), (replace(store, access=target, value=0),)
+        shape, (Access(0, access.dtype, inner),), (store._replace(access=target, value=0),)
     )
     return into, (total, [partial, buffers[access.buffer]])

@@ -166,7 +166,12 @@ def _transpose_of_product(rewriter: Rewriter, equation: Equation) -> Variable | 
         return None
     if rewriter.uses[inner.output] != 1:  # not twice the work, nor for one made by another rule
         return None
-    x, y = (rewriter.apply(transpose_p, z, **equation.params) for z in inner.inputs)
+    ranks = [z.aval.ndim for z in inner.variables]  # of a stack of products and a single matrix
+    swapped = [(*range(rank - 2), rank - 1, rank - 2) for rank in ranks]
+    x, y = (
+        rewriter.apply(transpose_p, z, axes=axes)
+        for z, axes in zip(inner.inputs, swapped, strict=True)
+    )
     return rewriter.apply(inner.primitive, y, x)
 
 

@@ -47,9 +47,11 @@ def _splat(rewriter: Rewriter, variable: Variable, array: np.ndarray) -> None:
 
 
 def _foldable(rewriter: Rewriter, equation: Equation) -> bool:
+    constants = rewriter.constants
+    if not constants.keys() >= set(equation.variables):
+        return False
     if not isinstance(equation.primitive, Primitive):  # control flow
         return False
     if sum(y.aval.size for y in equation.outputs) > LARGEST or equation.primitive is broadcast_p:
         return False
-    constants = rewriter.constants
-    return all(x in constants and constants[x].trace is None for x in equation.variables)
+    return all(constants[x].trace is None for x in equation.variables)

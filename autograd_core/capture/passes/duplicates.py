@@ -44,7 +44,7 @@ def _merge_constants(rewriter: Rewriter) -> None:
 
 def key_of(equation: Equation) -> Hashable | None:
     """Equal for equations that compute the same; None where that cannot be told."""
-    inputs = tuple(x if x.__class__ is Variable else (type(x), repr(x)) for x in equation.inputs)
+    inputs = tuple([x if x.__class__ is Variable else (type(x), repr(x)) for x in equation.inputs])
     try:
         key = (equation.primitive.name, inputs, frozen(equation.params))
         hash(key)
@@ -60,8 +60,10 @@ def frozen(value: Any) -> Hashable:
         TypeError: there is none.
     """
     if isinstance(value, dict):
-        return tuple((k, frozen(v)) for k, v in sorted(value.items()))
+        return tuple([(k, frozen(value[k])) for k in sorted(value)])
     if isinstance(value, list | tuple):
+        if {int}.issuperset(map(type, value)):  # by far the most
+            return tuple(value)
         return tuple(map(frozen, value))
     if isinstance(value, slice):
         return ("slice", value.start, value.stop, value.step)

@@ -43,12 +43,12 @@ class _Expander:
     def __init__(self, graph: Graph):
         self.rewriter = Rewriter(graph)
         self.pools: dict[Variable, Pool] = {}  # by the index that leads to them
+        self.rules = {"pool_argmax": self.pool_argmax, "pick": self.pick, "place": self.place}
 
     def equation(self, old: Equation) -> None:
         rewriter = self.rewriter
         equation = rewriter.updated(old)
-        rules = {"pool_argmax": self.pool_argmax, "pick": self.pick, "place": self.place}
-        rule = rules.get(equation.primitive.name)
+        rule = self.rules.get(equation.primitive.name)
         found = None if rule is None else rule(equation)
         if found is None:
             rewriter.keep(equation)

@@ -29,17 +29,16 @@ class Rewriter:
     def updated(self, equation: Equation) -> Equation:
         """An old equation on what stands for its inputs."""
         became = self._became
-        if not became:
+        if became.keys().isdisjoint(equation.inputs):
             return equation
-        inputs = tuple(
-            [became.get(x, x) if x.__class__ is Variable else x for x in equation.inputs]
-        )
-        return Equation(equation.primitive, inputs, equation.params, equation.outputs)
+        inputs = tuple([became.get(x, x) for x in equation.inputs])
+        return equation._replace(inputs=inputs)
 
     def keep(self, equation: Equation) -> None:
         """Append an equation whose inputs are up to date."""
         self.equations.append(equation)
-        self.made.update(dict.fromkeys(equation.outputs, equation))
+        for y in equation.outputs:
+            self.made[y] = equation
 
     def become(self, old: Variable, new: Variable) -> None:
         """Let another variable stand for an old one from here on."""
