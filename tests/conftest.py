@@ -1,11 +1,21 @@
 """Hypothesis profiles: `ci` (the default) draws the same examples each time, `dev` new ones."""
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from autograd_core.capture.lowering import kept
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("dev", parent=settings.get_profile("ci"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def no_plans_of_other_tests(monkeypatch):
+    """Tests that change how plans are made must not find those of others on disk."""
+    monkeypatch.setattr(kept, "MANY", sys.maxsize)

@@ -110,14 +110,14 @@ class ControlCall(Call):
 
 def _program(graph: Graph) -> Callable[[Leaves], list[Tensor]]:
     """What runs a graph on plain tensors: compiled once, and kept with the graph."""
-    from autograd_core.capture.lowering.program import Program, can_compile
+    from autograd_core.capture.lowering.program import Program
     from autograd_core.capture.passes import improve
 
     if graph.program is None:
+        graph.program = Program.of(graph)
+    if graph.program is None:
         improved = improve(graph)
-        graph.program = (
-            Program(improved) if can_compile(improved) else lambda args: evaluate(improved, args)
-        )
+        graph.program = lambda args: evaluate(improved, args)
     return graph.program
 
 

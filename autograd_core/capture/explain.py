@@ -8,30 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autograd_core.capture.lowering.lower import NativeStep, PythonStep
+from autograd_core.capture.lowering.costs import StepCost
 from autograd_core.capture.lowering.program import Program
-from kernels.loops import Loop
-from kernels.native.products import Product
-from kernels.native.program import Repeat, work
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """One step.
-
-    Attributes:
-        part: "before", "turn" or "after": turns are run once for each index of the mapped axis.
-        what: what the step does.
-        flops: floating-point operations in all turns.
-        bytes: read and written in all turns, where nothing is in a cache.
-        seconds: measured in all turns, on one thread; None where it was not asked for.
-    """
-
-    part: str
-    what: str
-    flops: int
-    bytes: int
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,45 +76,12 @@ def explain(program: Program, name: str, arrays: Sequence[np.ndarray] | None) ->
     Args:
         arrays: the arguments of a call, to measure its steps with.
     """
-    steps, buffers = [], 0
-    for part_name, part in program.parts.items():
-        turns = program.turns if part_name == "turn" else 1
-        buffers += len(part.offsets)
-        for step in part.lowered.steps:
-            flops, reached = work(step.kernel) if isinstance(step, NativeStep) else (0, 0)
-            steps.append(StepCost(part_name, describe(step), flops * turns, reached * turns))
+    plan = program.plan
+    steps = plan.costs
     if arrays is not None:
         times = _measured(program, arrays)
-        steps = [
-            StepCost(s.part, s.what, s.flops, s.bytes, t) for s, t in zip(steps, times, strict=True)
-        ]
-    return Explanation(name, tuple(steps), program.turns, program.threads, program.bytes, buffers)
-
-
-def describe(step: NativeStep | PythonStep) -> str:
-    """A step in words."""
-    if isinstance(step, PythonStep):
-        shapes = [list(x[1]) if isinstance(x, tuple) else x for x in step.inputs]
-        return f"{step.equation.primitive.name} (NumPy) of {', '.join(map(str, shapes))}"
-    kernel = step.kernel
-    if isinstance(kernel, Loop):
-        names = [op.name for op in kernel.ops]
-        kinds = [store.reduce for store in kernel.stores if store.reduce]
-        said = " ".join(names[:8]) + (" …" if len(names) > 8 else "") or "copy"
-        gathered = f" → {' '.join(kinds)}" if kinds else ""
-        return f"loop {list(kernel.shape)}: {said}{gathered}"
-    if isinstance(kernel, Product):
-        stack = f"{list(kernel.stack)} of " if kernel.stack else ""
-        return f"product {stack}{kernel.m}×{kernel.k} by {kernel.k}×{kernel.n}"
-    if isinstance(kernel, Repeat):
-        inner = " ".join(type(k).__name__.lower() for k, _ in kernel.calls[:6])
-        more = " …" if len(kernel.calls) > 6 else ""
-        return f"scan of {kernel.turns} turns of {len(kernel.calls)} steps: {inner}{more}"
-    g = kernel.geometry
-    return (
-        f"convolution ({type(kernel).__name__}) of {kernel.stack * g.images} images of "
-        f"{g.size[0]}×{g.size[1]}×{g.channels}, {len(g.taps)} taps, {kernel.n} channels out"
-    )
+        steps = [step._replace(seconds=t) for step, t in zip(steps, times, strict=True)]
+    return Explanation(name, tuple(steps), plan.turns, plan.threads, program.bytes, plan.buffers)
 
 
 def _measured(program: Program, arrays: Sequence[np.ndarray]) -> list[float]:

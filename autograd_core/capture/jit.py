@@ -19,7 +19,7 @@ from autograd_core.capture.contents import Contents, Part, Reads, arrays_in, not
 from autograd_core.capture.donation import Spares
 from autograd_core.capture.explain import Explanation, explain
 from autograd_core.capture.graph import Graph, evaluate
-from autograd_core.capture.lowering.program import Program, can_compile
+from autograd_core.capture.lowering.program import Program
 from autograd_core.capture.passes import improve
 from autograd_core.capture.randomness import without_hidden_randomness
 from autograd_core.capture.trace import Captured, capture
@@ -326,16 +326,16 @@ class _Entry:
         """What runs the graph on plain arrays."""
         start = time.perf_counter()
         with no_collection():
-            graph = improve(self.captured.graph)
-            if not can_compile(graph):
+            program = Program.of(self.captured.graph, self.spares.empty)
+            if program is None:
+                graph = improve(self.captured.graph)
                 return lambda args: [
                     alias(asarray(y)) for y in evaluate(graph, list(map(asarray, args)))
                 ]
-            program = Program(graph, self.spares.empty)
         seconds = time.perf_counter() - start
         if seconds > LONG_COMPILATION and not self.quiet:
             print(
-                f"{self.name}: compiled {program.steps} steps in {seconds:.1f} s "
+                f"{self.name}: compiled {len(program.plan.costs)} steps in {seconds:.1f} s "
                 "(once: the next process finds them in its cache)",
                 file=sys.stderr,
             )

@@ -1,4 +1,4 @@
-"""Machine code kept on disk, so that a second process need not compile it."""
+"""Machine code, and what else takes time to make, kept on disk for the next process."""
 
 from __future__ import annotations
 
@@ -27,17 +27,24 @@ def get(key: str, make: Callable[[], bytes]) -> bytes:
     Args:
         key: names the content: the same key is never used for another one.
     """
-    path = folder() / key
+    found = find(key)
+    if found is None:
+        keep(key, found := make())
+    return found
+
+
+def find(key: str) -> bytes | None:
+    """What is kept under a key; None where there is nothing whole."""
     try:
-        found = _checked(path.read_bytes())
+        return _checked((folder() / key).read_bytes())
     except OSError:
-        found = None
-    if found is not None:
-        return found
-    content = make()
+        return None
+
+
+def keep(key: str, content: bytes) -> None:
+    """Write a file, if there is a place for it."""
     with contextlib.suppress(OSError):  # no folder to write to, or a full disk: all but fatal
-        _write(path, content)
-    return content
+        _write(folder() / key, content)
 
 
 def _checked(data: bytes) -> bytes | None:

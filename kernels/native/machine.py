@@ -8,7 +8,6 @@ import os
 import warnings
 from typing import Any
 
-from kernels.native import cache
 from kernels.native.vectors import Registers
 
 
@@ -68,19 +67,17 @@ def compile_text(text: str) -> bytes:
     return target.emit_object(module)
 
 
-def compiled(text: str) -> Any:
-    """An engine that holds the functions of a module's text, compiled or found in the cache: it
-    must outlive them."""
-    return load(cache.get(key_of(text), lambda: compile_text(text)))
-
-
-def key_of(text: str) -> str:
-    """Names what a text is compiled to: by the text, the processor, and the compiler."""
+def host() -> tuple:
+    """What machine code depends on beside its text: the processor, and the compiler."""
     import llvmlite.binding as binding
 
     features = binding.get_host_cpu_features().flatten()
-    host = (binding.get_host_cpu_name(), features, binding.llvm_version_info)
-    return hashlib.sha256(f"{host}\n{text}".encode()).hexdigest()
+    return binding.get_host_cpu_name(), features, binding.llvm_version_info
+
+
+def key_of(text: str) -> str:
+    """Names what a text is compiled to."""
+    return hashlib.sha256(f"{host()}\n{text}".encode()).hexdigest()
 
 
 def load(code: bytes) -> Any:

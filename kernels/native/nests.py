@@ -11,6 +11,9 @@ from kernels.loops import ANY, Access, Constant, Loop, Op, Store
 from kernels.native.text import IN_MEMORY, TYPES, Carried, Writer, literal
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
+INTEGER_IDENTITY = {
+    f"i{n}": {"sum": 0, "max": -(2 ** (8 * n - 1)), "min": 2 ** (8 * n - 1) - 1} for n in (4, 8)
+}
 SUFFIXES = {"f4": "f32", "f8": "f64"}
 
 Emit = Callable[[Writer, str, Sequence[str]], str]
@@ -29,6 +32,13 @@ def _intrinsic(name: str) -> Emit:
         return w.set(
             f"call contract {t} @llvm.{name}.{suffix}({', '.join(f'{t} {x}' for x in xs)})"
         )
+
+    return emit
+
+
+def _integer_intrinsic(name: str) -> Emit:
+    def emit(w: Writer, t: str, xs: Sequence[str]) -> str:
+        return w.set(f"call {t} @llvm.{name}.{t}({t} {xs[0]}, {t} {xs[1]})")
 
     return emit
 
@@ -67,6 +77,8 @@ INTEGER_OPS: dict[str, Emit] = {
     "subtract": lambda w, t, xs: w.set(f"sub {t} {xs[0]}, {xs[1]}"),
     "multiply": lambda w, t, xs: w.set(f"mul {t} {xs[0]}, {xs[1]}"),
     "negative": lambda w, t, xs: w.set(f"sub {t} 0, {xs[0]}"),
+    "maximum": _integer_intrinsic("smax"),
+    "minimum": _integer_intrinsic("smin"),
 }
 COMPARISONS = {
     "equal": ("oeq", "eq"),
@@ -240,7 +252,9 @@ class _Nest:
         return beside[0] if op.name in COMPARISONS and beside else op.dtype
 
     def identity(self, store: Store) -> str:
-        return literal(IDENTITY[store.reduce or "sum"], store.access.dtype)
+        dtype = store.access.dtype
+        table = INTEGER_IDENTITY.get(dtype, IDENTITY)
+        return literal(table[store.reduce or "sum"], dtype)
 
     def combine(self, store: Store, old: str, value: str) -> str:
         t = TYPES[store.access.dtype]
@@ -248,7 +262,8 @@ class _Nest:
             opcode = "fadd reassoc" if store.access.dtype[0] == "f" else "add"
             return self.w.set(f"{opcode} {t} {old}, {value}")
         name = {"max": "maximum", "min": "minimum"}[store.reduce or ""]
-        return FLOAT_OPS[name](self.w, t, [old, value])
+        table = FLOAT_OPS if store.access.dtype[0] == "f" else INTEGER_OPS
+        return table[name](self.w, t, [old, value])
 
     def clear(self, n: int, store: Store) -> None:
         """Set what is gathered in memory to its identity."""
@@ -296,4 +311,8 @@ def declarations() -> str:
         f"declare {t} @llvm.{name}.{suffix}({', '.join([t] * arity)})"
         for name, arity in INTRINSICS
         for t, suffix in (("float", "f32"), ("double", "f64"))
+    ) + "".join(
+        f"\ndeclare {t} @llvm.{name}.{t}({t}, {t})"
+        for name in ("smax", "smin")
+        for t in ("i32", "i64")
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kernels.loops import Loop, of_any_length
-from kernels.native import maths, nests, vectors
-from kernels.native.machine import compiled, registers
+from kernels.native import cache, maths, nests, vectors
+from kernels.native.machine import compile_text, key_of, load, registers
 from kernels.native.packing import Turn
 from kernels.native.products import Product, Tile, product_text
 from kernels.native.text import BYTES, Writer
@@ -56,19 +56,39 @@ class Routine:
     moves: tuple[tuple[int, int], ...] = ()
 
 
+Run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+"""A routine as machine code, `(table, first, last)`: it takes the turns from first to below
+last."""
+
+
 class Native:
     """Routines as machine code.
 
+    Args:
+        code: an object file.
+        count: how many routines it has.
+
     Attributes:
-        run: for each routine a function `(table, first, last)`, which takes the turns from first to
-            below last.
+        run: a function for each routine.
     """
 
-    def __init__(self, routines: Sequence[Routine]):
-        self._engine = compiled(program_text(routines))
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    def __init__(self, code: bytes, count: int):
+        self._engine = load(code)
         find = self._engine.get_function_address
-        self.run = [kind(find(f"routine{n}")) for n in range(len(routines))]
+        self.run = [Run(find(f"routine{n}")) for n in range(count)]
+
+    @classmethod
+    def of(cls, routines: Sequence[Routine]) -> tuple[Native, str]:
+        """Routines compiled, or found in the cache, and the name that they have there."""
+        text = program_text(routines)
+        name = key_of(text)
+        return cls(cache.get(name, lambda: compile_text(text)), len(routines)), name
+
+    @classmethod
+    def named(cls, name: str, count: int) -> Native | None:
+        """What the cache has under a name."""
+        code = cache.find(name)
+        return None if code is None else cls(code, count)
 
 
 def program_text(routines: Sequence[Routine]) -> str:

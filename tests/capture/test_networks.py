@@ -123,8 +123,8 @@ def check(seed):
 def test_batches_shared_between_threads(seed, monkeypatch):
     """Without `vmap`, a large batch is cut into turns; small ones here, to see that it is right."""
     monkeypatch.setattr("autograd_core.capture.lowering.mapping.WORTH_CUTTING", 1)
-    monkeypatch.setattr("autograd_core.capture.lowering.program.WORTH_A_THREAD", 0.0)
-    monkeypatch.setattr("autograd_core.capture.lowering.program.thread_count", lambda: 2)
+    monkeypatch.setattr("autograd_core.capture.lowering.planning.WORTH_A_THREAD", 0.0)
+    monkeypatch.setattr("autograd_core.capture.lowering.planning.thread_count", lambda: 2)
     network = Network(seed)
     network.examples = 8
     params = ac.tree_map(ac.asarray, network.params)

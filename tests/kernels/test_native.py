@@ -31,7 +31,9 @@ EPS = {"f4": np.finfo("f4").eps, "f8": np.finfo("f8").eps}
 
 def run(kernel, *arrays, turns=1, moves=()):
     """Run a kernel on whole arrays."""
-    native = Native([Routine((Call(kernel, tuple((k, 0) for k in range(len(arrays)))),), moves)])
+    native, _ = Native.of(
+        [Routine((Call(kernel, tuple((k, 0) for k in range(len(arrays)))),), moves)]
+    )
     pointers = np.array([x.ctypes.data for x in arrays], np.uintp)
     native.run[0](pointers.ctypes.data, 0, turns)
 

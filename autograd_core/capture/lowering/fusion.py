@@ -40,7 +40,8 @@ def _reducible(equation: Equation) -> bool:
     dtype = code(x.aval.dtype)
     if x.aval.size == 0 or equation.output.aval.dtype != x.aval.dtype:
         return False
-    return dtype in ("f4", "f8") or (dtype == "i8" and equation.primitive.name == "sum")
+    exact = ("i8",) if equation.primitive.name == "sum" else ("i4", "i8")
+    return dtype in ("f4", "f8", *exact)
 
 
 @dataclass

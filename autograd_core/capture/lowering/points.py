@@ -71,7 +71,10 @@ FLOATS: dict[str, Recipe] = {
     "reciprocal": lambda body, xs, dtype: body.op("divide", dtype, Constant(1.0), xs[0]),
 }
 INTEGERS: dict[str, Recipe] = {
-    **{name: _same(name) for name in ("add", "subtract", "multiply", "negative")},
+    **{
+        name: _same(name)
+        for name in ("add", "subtract", "multiply", "negative", "maximum", "minimum")
+    },
     "square": FLOATS["square"],
 }
 LOGIC: dict[str, Recipe] = {

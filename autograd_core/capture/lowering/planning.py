@@ -1,0 +1,293 @@
+"""From a graph to the plan of its program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+
+from autograd_core.capture.graph import Graph, Variable
+from autograd_core.capture.lowering.costs import cost
+from autograd_core.capture.lowering.lower import (
+    Lowered,
+    NativeStep,
+    PythonStep,
+    Target,
+    is_native,
+    lower,
+)
+from autograd_core.capture.lowering.mapping import (
+    SECONDS_PER_BYTE,
+    SECONDS_PER_FLOP,
+    SECONDS_PER_STEP,
+    Cut,
+    cut,
+    cut_batch,
+)
+from autograd_core.capture.lowering.memory import ALIGNMENT, plan
+from autograd_core.capture.lowering.places import Place, dense
+from autograd_core.capture.lowering.plan import (
+    Arena,
+    Array,
+    Fresh,
+    OfGraph,
+    Own,
+    Plan,
+    PythonRun,
+    Slice,
+    Summed,
+    Table,
+)
+from autograd_core.capture.passes import FOR_TURNS, improve
+from autograd_core.primitive import explain
+from autograd_core.tensor import Tensor
+from kernels.cpu.threads import thread_count
+from kernels.native.program import Call, Routine, work
+from kernels.native.text import BYTES
+
+WORTH_A_THREAD = 2e-4
+"""Seconds of work that are worth waking a thread for; estimated by the numbers above."""
+
+
+class Slots:
+    """The slots of a program in the making."""
+
+    def __init__(self, graph: Graph, constants: Iterable[Tensor]):
+        self.results = len(graph.inputs)
+        self.fixed = len(graph.inputs) + len(graph.outputs)
+        self.own: list[Own] = []
+        self.tables: list[Array] = []
+        self._numbers = {id(value): n for n, value in enumerate(constants)}
+
+    def add(self, own: Own) -> int:
+        """The slot of something of the program's own."""
+        self.own.append(own)
+        return self.fixed + len(self.own) - 1
+
+    def table(self, array: Array) -> int:
+        """The slot of numbers that kernels read."""
+        self.tables.append(np.ascontiguousarray(array))
+        return self.add(Table(len(self.tables) - 1))
+
+    def constant(self, value: Tensor) -> int:
+        """The slot of a constant of the graph, or of a part of it."""
+        number = self._numbers.get(id(value))
+        return self.table(value.value) if number is None else self.add(OfGraph(number))
+
+
+class Part:
+    """A graph as steps over slots.
+
+    Args:
+        graph: what the steps compute.
+        inputs, outputs: the slots of its inputs and outputs.
+        strides, targets: see `lower`.
+        moves: by how many bytes an address in a slot moves from one turn to the next.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        slots: Slots,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        strides: Sequence[tuple[int, ...]] | None = None,
+        targets: Sequence[Target] | None = None,
+        moves: Sequence[tuple[int, int]] = (),
+    ):
+        self.lowered: Lowered = lower(graph, strides, targets)
+        self.offsets, self.arena_bytes = plan(self.lowered.steps)
+        self.arena = slots.add(Arena(self.arena_bytes))
+        self._slots = {
+            "local": [self.arena],
+            "argument": list(inputs),
+            "constant": list(map(slots.constant, graph.constants.values())),
+            "table": list(map(slots.table, self.lowered.tables)),
+            "result": list(outputs),
+        }
+        self._moves = tuple(moves)
+        self.items: list[PythonStep | Routine] = self._together()
+
+    def _together(self) -> list[PythonStep | Routine]:
+        """Steps between those in Python, as routines."""
+        items: list[PythonStep | list[Call]] = []
+        for step in self.lowered.steps:
+            if isinstance(step, PythonStep):
+                items.append(step)
+            elif items and isinstance(items[-1], list):
+                items[-1].append(self._call(step))
+            else:
+                items.append([self._call(step)])
+        return [x if isinstance(x, PythonStep) else Routine(tuple(x), self._moves) for x in items]
+
+    def alone(self) -> list[PythonStep | Routine]:
+        """The steps, each by itself."""
+        return [
+            x if isinstance(x, PythonStep) else Routine((self._call(x),), self._moves)
+            for x in self.lowered.steps
+        ]
+
+    def _call(self, step: NativeStep) -> Call:
+        places = []
+        for buffer, offset in step.operands:
+            far = offset * BYTES[buffer.dtype]
+            if buffer.local:
+                far += self.offsets.get(buffer, 0)  # an empty one has no place
+            places.append((self._slots[buffer.role][buffer.number], far))
+        return Call(step.kernel, tuple(places))
+
+    @property
+    def seconds(self) -> float:
+        """About how long the steps take, once."""
+        total = 0.0
+        for step in self.lowered.steps:
+            if isinstance(step, NativeStep):
+                flops, reached = work(step.kernel)
+                total += max(flops * SECONDS_PER_FLOP, reached * SECONDS_PER_BYTE)
+            total += SECONDS_PER_STEP
+        return total
+
+    def run_python(self, step: PythonStep, arrays: Sequence[Array]) -> None:
+        """Run the kernel of a primitive; `arrays` are those of all slots."""
+        values = []
+        for x in step.inputs:
+            if isinstance(x, tuple):
+                place, shape = x
+                values.append(self._array(place, shape, arrays))
+            else:
+                values.append(x)
+        primitive = step.equation.primitive
+        try:
+            found = primitive.kernel(*values, **step.equation.params)
+        except Exception as error:
+            raise explain(primitive, values, step.equation.params, error) from error
+        outs = found if primitive.multiple else (found,)
+        for (place, shape), value in zip(step.outputs, outs, strict=True):
+            self._array(place, shape, arrays)[...] = value
+
+    def _array(self, place: Place, shape: tuple[int, ...], arrays: Sequence[Array]) -> Array:
+        buffer, item = place.buffer, BYTES[place.buffer.dtype]
+        dtype = np.dtype("?" if buffer.dtype == "b1" else buffer.dtype)
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        memory = arrays[self._slots[buffer.role][buffer.number]].reshape(-1).view(np.uint8)
+        start = self.offsets.get(buffer, 0) if buffer.local else 0
+        strides = tuple(s * item for s in place.strides)
+        return np.ndarray(shape, dtype, memory, start + place.offset * item, strides)
+
+
+def planned(graph: Graph, constants: Iterable[Tensor]) -> Plan:
+    """The plan for a graph after all passes.
+
+    Args:
+        constants: those of the graph before; what else the passes made becomes part of the plan.
+
+    Where the graph can be cut along a mapped axis, its turns are shared between threads: each has
+    memory of its own, and sums of its own, which are added up in the order of the threads.
+    """
+    return _Planner(graph, constants).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph, constants: Iterable[Tensor]):
+        self.graph = graph
+        self.slots = Slots(graph, constants)
+        self.variables = {x: n for n, x in enumerate(graph.inputs)}
+        self.parts: dict[str, Part] = {}
+        self.turns, self.threads = 1, 1
+        self.slices: list[tuple[int, int]] = []
+        self.sums: dict[str, int] = {}  # entries by dtype
+        parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
+        results = [self.slots.results + n for n in range(len(graph.outputs))]
+        if parts is None:
+            self.parts["before"] = Part(graph, self.slots, range(len(graph.inputs)), results)
+        else:
+            self._cut(parts, results)
+
+    def _cut(self, parts: Cut, results: Sequence[int]) -> None:
+        slots, variables = self.slots, self.variables
+        for x, value in self.graph.constants.items():
+            variables[x] = slots.constant(value)
+        for y in parts.before.outputs:
+            variables[y] = slots.add(Fresh(y.aval.shape, str(y.aval.dtype)))
+        self.parts["before"] = Part(
+            parts.before, slots, self._of(parts.before.inputs), self._of(parts.before.outputs)
+        )
+        self._add_outputs_of_turns(parts)
+        inputs, outputs = self._of(parts.turn_inputs), self._of(parts.turn_outputs)
+        into = [
+            _walk(x, a, parts.turns) for x, a in zip(parts.turn_inputs, parts.in_axes, strict=True)
+        ]
+        out = [
+            _walk(y, a, parts.turns)
+            for y, a in zip(parts.turn_outputs, parts.out_axes, strict=True)
+        ]
+        # A value may be read whole and in slices, so slices have slots of their own.
+        self.slices = [(slot, slots.add(Slice(slot))) for slot in inputs]
+        mine = [second for _, second in self.slices]
+        moves = [(s, m) for s, (_, m) in zip((*mine, *outputs), (*into, *out), strict=True) if m]
+        targets = [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)]
+        strides = [strides for strides, _ in into]
+        self.turns = parts.turns
+        turn = self.parts["turn"] = Part(
+            improve(parts.turn, FOR_TURNS), slots, mine, outputs, strides, targets, moves
+        )
+        if turn.seconds * self.turns > WORTH_A_THREAD:
+            self.threads = min(thread_count(), self.turns)
+        self.parts["after"] = Part(parts.after, slots, self._of(parts.after.inputs), results)
+
+    def _of(self, variables: Sequence[Variable]) -> list[int]:
+        return [self.variables[x] for x in variables]
+
+    def _add_outputs_of_turns(self, parts: Cut) -> None:
+        """Arrays for what turns write; what they add up lies in one array for each dtype."""
+        for y, axis in zip(parts.turn_outputs, parts.out_axes, strict=True):
+            dtype = str(y.aval.dtype)
+            if axis is not None:
+                self.variables[y] = self.slots.add(Fresh(y.aval.shape, dtype))
+                continue
+            line = ALIGNMENT // y.aval.dtype.itemsize
+            start = -(-self.sums.setdefault(dtype, 0) // line) * line
+            self.sums[dtype] = start + y.aval.size
+            number = list(self.sums).index(dtype)
+            self.variables[y] = self.slots.add(Summed(number, start, y.aval.size))
+
+    def plan(self) -> Plan:
+        routines: list[Routine] = []
+        stages: list[list[int | PythonRun]] = []
+        for part in self.parts.values():
+            stages.append([])
+            for item in part.items:
+                if isinstance(item, PythonStep):
+                    stages[-1].append(partial(part.run_python, item))
+                else:
+                    stages[-1].append(len(routines))
+                    routines.append(item)
+        costs = [
+            cost(step, name, self.turns if name == "turn" else 1)
+            for name, part in self.parts.items()
+            for step in part.lowered.steps
+        ]
+        return Plan(
+            own=self.slots.own,
+            tables=self.slots.tables,
+            stages=stages,
+            turns=self.turns,
+            threads=self.threads,
+            arena=self.parts["turn"].arena if "turn" in self.parts else None,
+            slices=self.slices,
+            sums=list(self.sums.items()),
+            costs=costs,
+            buffers=sum(len(part.offsets) for part in self.parts.values()),
+            routines=routines,
+            parts=self.parts,
+        )
+
+
+def _walk(x: Variable, axis: int | None, turns: int) -> tuple[tuple[int, ...], int]:
+    """The strides of an array's slice of a turn, and how many bytes the next one is away."""
+    strides = dense(x.aval.shape)
+    if axis is None:
+        return strides, 0
+    return strides, x.aval.shape[axis] // turns * strides[axis] * x.aval.dtype.itemsize
