@@ -38,6 +38,27 @@ def keep_freed_memory() -> bool:
     return bool(from_heap and mallopt(TRIM_THRESHOLD, -1))
 
 
+def asked_address(array: np.ndarray) -> int:
+    """Where the entries of an array begin, as NumPy tells."""
+    return int(array.__array_interface__["data"][0])
+
+
+def read_address(array: np.ndarray) -> int:
+    """The same from the first field of the array's object, whose address CPython's `id` is: NumPy
+    makes objects to answer, and takes 0.9 µs; a small step has fifty arrays."""
+    return _word_at(id(array) + object.__basicsize__).value
+
+
+def _can_be_read() -> bool:
+    samples = [np.arange(6.0), np.arange(6.0)[2:], np.zeros((2, 3), np.int8).T, np.empty(0)]
+    is_cpython = sys.implementation.name == "cpython"
+    return is_cpython and all(read_address(x) == asked_address(x) for x in samples)
+
+
+_word_at = ctypes.c_size_t.from_address
+address = read_address if _can_be_read() else asked_address
+
+
 def pages(size: int) -> np.ndarray:
     """Zeros, bytes, from where a page begins.
 

@@ -182,8 +182,11 @@ class Watch:
     def changed(self) -> str | None:
         """The first name that means something else than before."""
         for seen in self._seen.values():
+            name = seen.key[1]
+            if seen.inside is None and seen.find(name) is seen.meant:  # by far the most
+                continue
             if seen.changed:
-                return seen.key[1]
+                return name
         return None
 
     def all_changed(self) -> Written:

@@ -193,4 +193,6 @@ def test_nowhere_to_keep(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("METAGRAD_CACHE", str(tmp_path / "file"))
     for _ in range(2):
-        np.testing.assert_allclose(ac.jit(step)(X).numpy(), step(ac.asarray(X)).numpy(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(
+            ac.jit(step)(X).numpy(), step(ac.asarray(X)).numpy(), rtol=1e-5, atol=1e-7
+        )

@@ -31,7 +31,7 @@ from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import improve
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.threads import share
-from kernels.memory import pages
+from kernels.memory import address, pages
 from kernels.native.machine import llvm_loads
 from kernels.native.program import Native, Routine, Run
 from kernels.native.text import BYTES
@@ -79,6 +79,8 @@ class Program:
         self._own: list[Array] = []
         for own in plan.own:
             self._own.append(self._array(own, constants))
+        self._sliced = np.array([slot for slot, _ in plan.slices], np.intp)
+        self._slices = np.array([again for _, again in plan.slices], np.intp)
         self._make_tables()
         self._native = self._compiled()
         runs = self._native.run if self._native else []
@@ -152,7 +154,7 @@ class Program:
 
     def _make_tables(self) -> None:
         """The pointers for each thread."""
-        fixed = [x.__array_interface__["data"][0] for x in self._own]
+        fixed = list(map(address, self._own))
         row = np.array([0] * self._given + fixed, np.uintp)
         self._tables = np.tile(row, (self.plan.threads, 1))
         self._addresses = [int(row.ctypes.data) for row in self._tables]
@@ -192,14 +194,13 @@ class Program:
         return list(map(box, results))
 
     def _run(self, given: list[Array]) -> None:
-        pointers = [x.__array_interface__["data"][0] for x in given]
+        pointers = list(map(address, given))
         self._tables[:, : len(pointers)] = pointers
         plan = self.plan
         if plan.arena is None:
             self._stage(0, given)
             return
-        for slot, again in plan.slices:
-            self._tables[:, again] = self._tables[0, slot]
+        self._tables[:, self._slices] = self._tables[0, self._sliced]
         self._stage(0, given)
         for sums in self._sums:
             sums.fill(0)
@@ -232,8 +233,7 @@ class Program:
         table = self._tables[0].copy()
         given = [*arrays, *results]
         table[: len(given)] = [x.ctypes.data for x in given]
-        for slot, again in self.plan.slices:
-            table[again] = table[slot]
+        table[self._slices] = table[self._sliced]
         alone = [
             (part, item, turns)
             for name, part in self.parts.items()
