@@ -7,6 +7,7 @@ stores results, or gathers them over the axes on which the array that is written
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,10 +30,15 @@ class Constant:
 
     def __eq__(self, other: object) -> bool:
         """Whether they are written in the same way: 0.0 is not -0.0 here, and nan is nan."""
-        return other.__class__ is Constant and repr(self.value) == repr(other.value)  # type: ignore[attr-defined]
+        return other.__class__ is Constant and exactly(self.value) == exactly(other.value)  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash(repr(self.value))
+        return hash(exactly(self.value))
+
+
+def exactly(x: float | int | bool) -> str:
+    """A number in words that no other one has, of another type or sign, say; nan has two."""
+    return f"float {struct.pack('>d', x).hex()}" if x.__class__ is float else repr(x)
 
 
 class Op(NamedTuple):

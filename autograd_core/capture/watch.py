@@ -8,13 +8,14 @@ those are, its bytecode tells, and that of the functions and methods that it cal
 from __future__ import annotations
 
 import array
+import builtins
 import collections
 import dis
 import functools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,12 +48,14 @@ class Reads(NamedTuple):
         chains: a root ("global", "closure" or "local", and its name) and attributes of it in turn.
         loose: attributes of values that the code computes.
         imports: modules that it imports.
+        asked: attributes that may not be there (`getattr`, `hasattr`).
         any: whether it may read attributes of any name (`vars(x)`, `getattr(x, f"w{i}")`).
     """
 
     chains: frozenset[tuple[tuple[str, str], tuple[str, ...]]]
     loose: frozenset[str]
     imports: frozenset[str]
+    asked: frozenset[str]
     any: bool
 
 
@@ -60,7 +63,7 @@ class Reads(NamedTuple):
 def reads_of(code: types.CodeType) -> Reads:
     """What a function's code reads, and the functions inside of it."""
     chains: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
-    loose, imports, strings = set[str](), set[str](), set[str]()
+    loose, imports, strings, asked = set[str](), set[str](), set[str](), set[str]()
     formats = False
     root: tuple[str, str] | None = None
     attributes: tuple[str, ...] = ()
@@ -99,16 +102,19 @@ def reads_of(code: types.CodeType) -> Reads:
                     chains.add((base, found))
             loose |= inner.loose
             imports |= inner.imports
+            asked |= inner.asked
             formats |= inner.any
         elif isinstance(constant, str):
             strings.add(constant)
     names = {name for (kind, name), _ in chains if kind == "global"} | loose
     names |= {name for _, found in chains for name in found}
-    if "getattr" in names:
-        loose |= {x for x in strings if x.isidentifier()}
+    if names & {"getattr", "hasattr"}:
+        asked |= {x for x in strings if x.isidentifier()}
+        loose |= asked
     anything = bool(names & {"vars", "asdict", "astuple", "__dict__"})
     anything |= "getattr" in names and formats
-    return Reads(frozenset(chains), frozenset(loose), frozenset(imports), anything)
+    loose_names, modules = frozenset(loose), frozenset(imports)
+    return Reads(frozenset(chains), loose_names, modules, frozenset(asked), anything)
 
 
 # What it meant --------------------------------------------------------------------------------
@@ -163,6 +169,7 @@ class Watch:
         for key, place in written:
             self._written.setdefault(key, set()).add(place)
         self._names: set[str] = set()  # of attributes, read of who knows what
+        self._asked: set[str] = set()  # of those, what need not be there
         self._any = False
         self._known: dict[Any, Any] = {}  # by identity, which is not taken again meanwhile
         self._objects: list[Any] = []  # of users' classes, these classes, and modules
@@ -199,7 +206,9 @@ class Watch:
             (s.key, place)
             for s in self._seen.values()
             for place in s.differences()
-            if s.meant is None or (isinstance(s.meant, dict) and place is None)
+            if s.meant is None
+            or s.meant is MISSING
+            or (isinstance(s.meant, dict) and place is None)
         )
 
     def values(self) -> Iterator[tuple[str, Any]]:
@@ -275,6 +284,7 @@ class Watch:
         self._known[key] = f, instance
         reads = reads_of(f.__code__)
         self._names |= reads.loose
+        self._asked |= reads.asked
         self._any |= reads.any
         cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
         first = f.__code__.co_varnames[:1] if instance is not MISSING else ()
@@ -282,10 +292,10 @@ class Watch:
             self._note(cell, _reader(cell), name)
         for (kind, name), attributes in reads.chains:
             if kind == "global":
-                if name not in f.__globals__ or (name.startswith("__") and name.endswith("__")):
+                if (name.startswith("__") and name.endswith("__")) or hasattr(builtins, name):
                     continue
-                self._note(f.__globals__, f.__globals__.get, name)
-                self._walk(f.__globals__[name], attributes)
+                self._note(f.__globals__, _item_of(f.__globals__), name)
+                self._walk(f.__globals__.get(name, MISSING), attributes)
             elif kind == "closure" and name in cells:
                 self._walk(_reader(cells[name])(name), attributes)
             elif name in first:
@@ -303,7 +313,7 @@ class Watch:
     def _walk(self, x: Any, attributes: tuple[str, ...]) -> None:
         """Attributes of x in turn."""
         for n, name in enumerate(attributes):
-            x = self._attribute(x, name)
+            x = self._attribute(x, name, asked=True)
             if x is MISSING:
                 self._names.update(attributes[n + 1 :])
                 return
@@ -312,16 +322,21 @@ class Watch:
         """Attributes of x that are read of who knows what."""
         names = set(_dict_of(x)) if self._any and not isinstance(x, types.ModuleType) else set()
         for name in names | self._names:
-            self._attribute(x, name)
+            self._attribute(x, name, name in self._asked)
 
-    def _attribute(self, x: Any, name: str) -> Any:
+    def _attribute(self, x: Any, name: str, asked: bool) -> Any:
         """Watch an attribute; what it means, or MISSING where that is not told without calling
-        something."""
+        something.
+
+        Args:
+            asked: whether it was asked for of x, so that it matters if it is not there, or if one
+                of x's own comes to hide a method.
+        """
         if isinstance(x, types.ModuleType):
-            if _is_library(x.__name__) or name not in vars(x):
+            if _is_library(x.__name__) or (name not in vars(x) and not asked):
                 return MISSING
-            self._note(x, vars(x).get, name)
-            return vars(x)[name]
+            self._note(x, _item_of(vars(x)), name)
+            return vars(x).get(name, MISSING)
         if isinstance(x, type):
             return self._of_class(x, name, MISSING)
         if not _is_users(x):
@@ -331,8 +346,12 @@ class Watch:
             find = _attribute_of(x)
             self._note(x, find, name)
             return find(name)
-        if shared is not MISSING and hasattr(x, "__dict__") and not _is_method(shared):
-            self._note(x, _attribute_of(x), name)  # which may come to hide that of the class
+        if hasattr(x, "__dict__"):
+            if shared is MISSING or _is_method(shared):
+                if asked and not isinstance(shared, property):
+                    self._note(x, _own_attribute_of(x), name)
+            else:
+                self._note(x, _attribute_of(x), name)  # which may come to hide that of the class
         return self._of_class(type(x), name, x)
 
     def _of_class(self, cls: type, name: str, instance: Any) -> Any:
@@ -345,7 +364,7 @@ class Watch:
             bound = cls if isinstance(function, classmethod) else MISSING
             self._function(function.__func__, bound)
             return MISSING
-        self._note(owner, vars(owner).get, name)
+        self._note(owner, _item_of(vars(owner)), name)
         if isinstance(function, types.FunctionType) or function is not found:
             self._function(function, instance)
             return MISSING
@@ -446,11 +465,31 @@ def _attribute_of(x: Any) -> Callable[[str], Any]:
     return lambda name: _read(ref(), name)
 
 
+def _own_attribute_of(x: Any) -> Callable[[str], Any]:
+    """What reads an attribute of x that its class has not, or that hides a method of it."""
+    of_class, read = type(x), _attribute_of(x)
+
+    def find(name: str) -> Any:
+        found = read(name)
+        return MISSING if found is not MISSING and _is_bound(found, of_class, name) else found
+
+    return find
+
+
+def _is_bound(found: Any, cls: type, name: str) -> bool:
+    """Whether an attribute is a method of the class."""
+    return isinstance(found, types.MethodType) and found.__func__ is _of_class(cls, name)
+
+
 def _read(x: Any, name: str) -> Any:
     try:
         return object.__getattribute__(x, name)
     except AttributeError:
-        return None
+        return MISSING
+
+
+def _item_of(names: Mapping[str, Any]) -> Callable[[str], Any]:
+    return lambda name: names.get(name, MISSING)
 
 
 @functools.cache

@@ -117,6 +117,8 @@ DIFFERENT = [
     lambda x: x * 0.0,
     lambda x: x * -0.0,
     lambda x: x + 2.0,
+    lambda x: ac.copysign(x, float("nan")),
+    lambda x: ac.copysign(x, -float("nan")),
     lambda x: ac.sum(x, 0),
     lambda x: ac.sum(x, 1),
     lambda x: x[1:3],

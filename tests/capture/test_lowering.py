@@ -1,6 +1,7 @@
 """What a program is made of: how much is fused, where values lie, what is done in turns."""
 
 import math
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -384,3 +385,73 @@ def test_signed_zeros_are_two_numbers():
     ):
         for got, wanted in zip(ac.jit(f)(x), f(ac.asarray(x)), strict=True):
             assert np.array_equal(np.signbit(got.numpy()), np.signbit(wanted.numpy()))
+
+
+def test_nan_has_two_signs():
+    x = np.ones(5, np.float32)
+    f = lambda x: (ac.copysign(x, float("nan")), ac.copysign(x, -float("nan")))
+    for got, wanted in zip(ac.jit(f)(x), f(ac.asarray(x)), strict=True):
+        assert np.array_equal(np.signbit(got.numpy()), np.signbit(wanted.numpy()))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_integers_that_do_not_fit_are_left_to_numpy(dtype):
+    ends = np.iinfo(dtype)
+    x = np.array([ends.min, -5, 0, 7, ends.max], dtype)
+    for n in (ends.max, ends.max + 1, ends.min - 1, 2 * ends.max + 2, 2**70):
+        for f in (
+            lambda x, n=n: x < n,
+            lambda x, n=n: x == n,
+            lambda x, n=n: n >= x,
+            lambda x, n=n: ac.where(x <= n, 1, 2),
+            lambda x, n=n: ac.maximum(x, n),
+            lambda x, n=n: x + n,
+            lambda x, n=n: ac.where(x > 0, x, n),
+        ):
+            try:
+                expected = f(ac.asarray(x)).numpy()
+            except (ac.AutogradError, OverflowError) as error:
+                with pytest.raises(type(error)):
+                    ac.jit(f)(x)
+            else:
+                got = ac.jit(f)(x).numpy()
+                assert got.dtype == expected.dtype and np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_largest_and_smallest_integers(dtype):
+    ends = np.iinfo(dtype)
+    x = RNG.integers(-9, 9, (5, 6)).astype(dtype)
+    x[1, 2], x[3, 0] = ends.min, ends.max
+    for f in (
+        ac.max, ac.min, lambda x: ac.max(x, 0), lambda x: ac.min(x.T, 1),
+        lambda x: ac.maximum(x, 3), lambda x: ac.minimum(x, x[::-1]), ac.vmap(ac.max),
+    ):  # fmt: skip
+        got, wanted = ac.jit(f)(x), f(ac.asarray(x))
+        assert got.dtype == wanted.dtype and np.array_equal(got.numpy(), wanted.numpy())
+        assert all("NumPy" not in s.what for s in ac.jit(f).explain(x).steps)
+
+
+def test_steps_are_measured_while_others_call():
+    w, x = draw(40, 40), draw(64, 40)
+    f = ac.jit(ac.grad(lambda w, x: ac.sum(ac.tanh(ac.tanh(x @ w) @ w) ** 2)))
+    expected, wrong, done = f(w, x).numpy(), [], threading.Event()
+
+    def call():
+        while not done.is_set():
+            if not np.array_equal(f(w, x).numpy(), expected):
+                wrong.append(1)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    for _ in range(30):
+        f.explain(w, x, timed=True)
+    done.set()
+    caller.join()
+    assert not wrong
+
+
+def test_products_and_their_transposes_are_computed_once():
+    f = lambda x: (x @ x) * ac.transpose(x @ x)
+    steps = ac.jit(f).explain(draw(40, 40)).steps
+    assert sum(s.what.startswith("product") for s in steps) == 1

@@ -247,9 +247,48 @@ def _made_when_first_called():
     return f, lambda: setattr(layer, "w", np.full(3, 9.0))
 
 
+def _asked_for(how):
+    """Attributes that are not there when the function is captured."""
+    config = types.SimpleNamespace(other=1.0)
+
+    def by_try(x):
+        try:
+            return x * config.scale
+        except AttributeError:
+            return x
+
+    def by_hasattr(x):
+        return x * 9.0 if hasattr(config, "scale") else x
+
+    f = {"getattr": lambda x: x * getattr(config, "scale", 1.0), "try": by_try}
+    return lambda: (f.get(how, by_hasattr), lambda: setattr(config, "scale", 9.0))
+
+
+def _method_of_the_instance():
+    layer = _Runs()
+    return lambda x: layer.run(x), lambda: setattr(layer, "run", lambda x: x * 9.0)
+
+
+class _Runs:
+    def run(self, x):
+        return x
+
+
+def _global_defined_later():
+    def f(x):
+        try:
+            return x * DEFINED_LATER
+        except NameError:
+            return x
+
+    return f, lambda: globals().update(DEFINED_LATER=9.0)
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        _asked_for("getattr"), _asked_for("hasattr"), _asked_for("try"), _method_of_the_instance,
+        _global_defined_later,
         _dictionary({"a": None, "b": 0.1}, lambda d: d.update(a=0.1, b=None)),
         _dictionary({"b": 2.0}, lambda d: d.update(c=d.pop("b"))),
         _special_method, _iteration, _nested_class, _descriptor, _computed_name, _vars,

@@ -19,6 +19,7 @@ import kernels
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.plan import Plan, from_data, to_data
 from kernels.cpu.threads import thread_count
+from kernels.loops import exactly
 from kernels.native import cache
 from kernels.native.machine import host
 
@@ -86,7 +87,8 @@ def _lines(graph: Graph) -> Iterable[str]:
         return f"{dtype.str}{shape}{'number' if x.number else ''}"
 
     def known(xs: Iterable[Any]) -> str:
-        return " ".join([str(numbers[x]) if x.__class__ is Variable else f"={x!r}" for x in xs])
+        said = [str(numbers[x]) if x.__class__ is Variable else "=" + exactly(x) for x in xs]
+        return " ".join(said)
 
     yield " ".join(map(new, graph.inputs))
     for x, value in graph.constants.items():
@@ -98,7 +100,7 @@ def _lines(graph: Graph) -> Iterable[str]:
     yield " | ".join(map(known, graph.mapped))
 
 
-PLAIN = {int, float, bool, str, type(None)}
+PLAIN = {int, bool, str, type(None)}
 
 
 def written(value: Any) -> str:
@@ -108,6 +110,8 @@ def written(value: Any) -> str:
         TypeError: there are none, as for a function.
     """
     kind = type(value)
+    if kind is float:
+        return exactly(value)
     if kind in PLAIN or (kind is tuple and {int}.issuperset(map(type, value))):
         return repr(value)
     if isinstance(value, tuple | list):

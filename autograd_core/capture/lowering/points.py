@@ -100,10 +100,22 @@ def is_point(equation: Equation) -> bool:
     if not isinstance(equation.primitive, Elementwise) or equation.params:
         return False
     if name in nests.COMPARISONS:
-        return code(_common(equation)) in nests.TYPES
-    if name in LOGIC or name == "where":
+        common = _common(equation)
+        return code(common) in nests.TYPES and _numbers_fit(equation, common)
+    if name in LOGIC:
         return True
-    return name in (FLOATS if out[0] == "f" else INTEGERS if out in ("i4", "i8") else {})
+    if name == "where":
+        return _numbers_fit(equation, equation.output.aval.dtype)
+    table = FLOATS if out[0] == "f" else INTEGERS if out in ("i4", "i8") else {}
+    return name in table and _numbers_fit(equation, equation.output.aval.dtype)
+
+
+def _numbers_fit(equation: Equation, dtype: np.dtype) -> bool:
+    """Whether Python's integers are ones of a dtype: else NumPy knows the answer, or the error."""
+    if dtype.kind != "i":
+        return True
+    ends = np.iinfo(dtype)
+    return all(ends.min <= x <= ends.max for x in equation.inputs if x.__class__ is int)
 
 
 def emit(body: Body, equation: Equation, inputs: Sequence[Value]) -> Value:

@@ -226,6 +226,11 @@ class Program:
         for run in self._stages[1]:
             run(self._addresses[thread], first, last)
 
+    def _locked(self, run: Callable[..., Any], *args: Any) -> None:
+        """Run where no call is under way, whose memory it would write to."""
+        with self._lock:
+            run(*args)
+
     def one_by_one(self, args: Sequence[Any]) -> list[Callable[[], None]]:
         """The steps as functions of their own, on these arguments, to be called in this order."""
         arrays = list(map(_plain, args, self._dtypes))
@@ -246,11 +251,11 @@ class Program:
 
         def function(part: Part, item: Any, turns: int) -> Callable[[], None]:
             if not isinstance(item, Routine):
-                return lambda: part.run_python(item, everything)
+                return lambda: self._locked(part.run_python, item, everything)
             run = next(runs)
             # The code and all memory that it works on have to stay as long as the function does.
             held = native, table, everything
-            return lambda: run(held[1].ctypes.data, 0, turns)
+            return lambda: self._locked(run, held[1].ctypes.data, 0, turns)
 
         return [function(*x) for x in alone]
 

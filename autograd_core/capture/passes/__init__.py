@@ -23,6 +23,7 @@ PASSES: tuple[Pass, ...] = (
     expand_pooling,
     drop_dead,
     fold_constants,
+    merge_duplicates,  # so that rules know what has one reader
     simplify,
     merge_duplicates,
     drop_dead,

@@ -10,6 +10,7 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.passes.rewrite import Rewriter
 from autograd_core.tensor import Tensor
+from kernels.loops import exactly
 
 
 def merge_duplicates(graph: Graph) -> Graph:
@@ -44,7 +45,7 @@ def _merge_constants(rewriter: Rewriter) -> None:
 
 def key_of(equation: Equation) -> Hashable | None:
     """Equal for equations that compute the same; None where that cannot be told."""
-    inputs = tuple([x if x.__class__ is Variable else (type(x), repr(x)) for x in equation.inputs])
+    inputs = tuple([x if x.__class__ is Variable else exactly(x) for x in equation.inputs])
     try:
         key = (equation.primitive.name, inputs, frozen(equation.params))
         hash(key)
@@ -70,4 +71,4 @@ def frozen(value: Any) -> Hashable:
     if isinstance(value, np.ndarray | Tensor):
         array = np.asarray(value)
         return (array.shape, array.dtype, array.tobytes())
-    return (type(value), value)
+    return exactly(value) if value.__class__ is float else (type(value), value)
