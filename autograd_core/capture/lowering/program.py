@@ -37,7 +37,8 @@ from kernels.native.program import Native, Routine, Run
 from kernels.native.text import BYTES
 
 LARGE = 2**22
-"""Bytes of memory that is worth asking the system for by itself."""
+"""Bytes of memory that are worth asking the system for by themselves, and sums of so many that all
+threads are worth adding them up."""
 
 
 def can_compile(graph: Graph) -> bool:
@@ -202,15 +203,11 @@ class Program:
             return
         self._tables[:, self._slices] = self._tables[0, self._sliced]
         self._stage(0, given)
-        for sums in self._sums:
-            sums.fill(0)
         if plan.threads == 1:
             self._turns(0)
         else:
             share(plan.threads, self._turns)
-            for sums in self._sums:
-                for more in sums[1:]:
-                    sums[0] += more
+            self._join_sums()
         self._stage(2, given)
 
     def _stage(self, number: int, given: list[Array]) -> None:
@@ -222,9 +219,26 @@ class Program:
 
     def _turns(self, thread: int) -> None:
         plan = self.plan
+        for sums in self._sums:
+            sums[thread].fill(0)
         first, last = (plan.turns * n // plan.threads for n in (thread, thread + 1))
         for run in self._stages[1]:
             run(self._addresses[thread], first, last)
+
+    def _join_sums(self) -> None:
+        """Add up the sums of all threads, in their order; large ones by all threads."""
+        threads = self.plan.threads if sum(x.nbytes for x in self._sums) > LARGE else 1
+
+        def join(thread: int) -> None:
+            for sums in self._sums:
+                first, last = (sums.shape[1] * n // threads for n in (thread, thread + 1))
+                for more in sums[1:]:
+                    sums[0, first:last] += more[first:last]
+
+        if threads == 1:
+            join(0)
+        else:
+            share(threads, join)
 
     def _locked(self, run: Callable[..., Any], *args: Any) -> None:
         """Run where no call is under way, whose memory it would write to."""
