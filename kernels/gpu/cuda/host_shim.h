@@ -1,0 +1,166 @@
+// CUDA's thread hierarchy on the CPU, for tests: the source of a kernel is compiled as it is by a
+// C++ compiler, and its threads take turns at barriers and shuffles.
+//
+// Blocks run one after the other, each with its threads as contexts of their own (ucontext). A
+// thread runs until it waits for its block or its warp, or ends; when all that are waited for have
+// arrived, all go on. A barrier that some threads never reach ends the program with a message,
+// where a GPU would hang.
+#pragma once
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __constant__ static const
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace shim {
+
+enum State { RUNS, AT_BLOCK, AT_WARP, ENDED };
+
+struct Thread {
+    ucontext_t context;
+    std::vector<char> stack;
+    dim3 index;
+    State state = ENDED;
+    unsigned long long slot = 0;  // what a shuffle or a vote offers
+};
+
+static std::vector<Thread> threads;
+static ucontext_t scheduler;
+static unsigned current = 0;
+static void (*body)(void*) = nullptr;
+static void* body_arguments = nullptr;
+static const unsigned STACK = 1 << 16;
+
+inline unsigned warp_of(unsigned n) { return n / 32; }
+
+inline void give_way(State state) {
+    threads[current].state = state;
+    swapcontext(&threads[current].context, &scheduler);
+}
+
+inline void enter() {
+    body(body_arguments);
+    give_way(ENDED);
+}
+
+// Lets all of a group go on once each of them waits for it; whether there was anybody to let go.
+inline bool release(unsigned first, unsigned last, State state) {
+    bool waiting = false;
+    for (unsigned n = first; n < last; ++n) {
+        if (threads[n].state == RUNS) return false;
+        if (threads[n].state == state) waiting = true;
+        else if (threads[n].state != ENDED) return false;
+    }
+    for (unsigned n = first; n < last; ++n)
+        if (threads[n].state == state) threads[n].state = RUNS;
+    return waiting;
+}
+
+inline void run_block() {
+    const unsigned count = blockDim.x * blockDim.y * blockDim.z;
+    threads.resize(count);
+    for (unsigned n = 0; n < count; ++n) {
+        Thread& t = threads[n];
+        t.index = dim3(n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y);
+        t.state = RUNS;
+        t.stack.resize(STACK);
+        getcontext(&t.context);
+        t.context.uc_stack.ss_sp = t.stack.data();
+        t.context.uc_stack.ss_size = STACK;
+        t.context.uc_link = nullptr;
+        makecontext(&t.context, enter, 0);
+    }
+    for (;;) {
+        bool ran = false, left = false;
+        for (current = 0; current < count; ++current) {
+            if (threads[current].state != RUNS) continue;
+            ran = true;
+            threadIdx = threads[current].index;
+            swapcontext(&scheduler, &threads[current].context);
+        }
+        for (unsigned first = 0; first < count; first += 32)
+            if (release(first, first + 32 < count ? first + 32 : count, AT_WARP)) ran = true;
+        if (release(0, count, AT_BLOCK)) ran = true;
+        for (Thread& t : threads) left = left || t.state != ENDED;
+        if (!left) return;
+        if (!ran) {
+            std::fprintf(stderr, "a barrier or shuffle is not reached by all of its threads\n");
+            std::abort();
+        }
+    }
+}
+
+template <class... A> struct Call {
+    void (*kernel)(A...);
+    std::tuple<A...> arguments;
+};
+
+// Runs a kernel; `given` holds the address of each argument, as for cuLaunchKernel.
+template <class... A> void launch(void (*kernel)(A...), dim3 grid, dim3 block, void** given) {
+    unsigned n = 0;
+    Call<A...> call{kernel, std::tuple<A...>{*static_cast<A*>(given[n++])...}};
+    body = [](void* x) {
+        auto* call = static_cast<Call<A...>*>(x);
+        std::apply(call->kernel, call->arguments);
+    };
+    body_arguments = &call;
+    blockDim = block;
+    gridDim = grid;
+    for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z)
+        for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)
+            for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) run_block();
+}
+
+template <class T> T exchange(T x, unsigned lane) {
+    static_assert(sizeof(T) <= 8, "a slot has eight bytes");
+    const unsigned me = current, base = me / 32 * 32;
+    std::memcpy(&threads[me].slot, &x, sizeof x);
+    give_way(AT_WARP);
+    T found = x;
+    if (base + lane < threads.size()) std::memcpy(&found, &threads[base + lane].slot, sizeof x);
+    give_way(AT_WARP);  // before slots are written again
+    return found;
+}
+
+}  // namespace shim
+
+inline void __syncthreads() {
+    shim::give_way(shim::AT_BLOCK);
+    // The scheduler sets the index of the thread that it lets go on.
+}
+inline void __syncwarp(unsigned = 0xffffffffu) { shim::give_way(shim::AT_WARP); }
+template <class T> T __shfl_xor_sync(unsigned, T x, int mask) {
+    return shim::exchange(x, (shim::current % 32) ^ mask);
+}
+template <class T> T __shfl_down_sync(unsigned, T x, int far) {
+    const unsigned lane = shim::current % 32 + far;
+    return shim::exchange(x, lane < 32 ? lane : shim::current % 32);
+}
+template <class T> T __shfl_sync(unsigned, T x, int lane) { return shim::exchange(x, lane % 32); }
+
+inline float __int_as_float(int x) { float y; std::memcpy(&y, &x, 4); return y; }
+inline int __float_as_int(float x) { int y; std::memcpy(&y, &x, 4); return y; }
+inline double __longlong_as_double(long long x) { double y; std::memcpy(&y, &x, 8); return y; }
+inline long long __double_as_longlong(double x) { long long y; std::memcpy(&y, &x, 8); return y; }
+inline unsigned __umulhi(unsigned x, unsigned y) { return ((unsigned long long)x * y) >> 32; }
+
+template <class T> T atomicAdd(T* place, T x) { T old = *place; *place += x; return old; }
+template <class T> T atomicMax(T* place, T x) { T old = *place; if (x > old) *place = x; return old; }

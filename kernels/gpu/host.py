@@ -1,0 +1,76 @@
+"""CUDA kernels on the CPU, for tests where there is no GPU: the same source, compiled by g++."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernels.gpu.source import FOLDER, assembled
+
+FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off")
+
+
+def compiler() -> str | None:
+    """A C++ compiler, if there is one."""
+    return shutil.which("g++") or shutil.which("clang++")
+
+
+class HostKernels:
+    """The kernels of a source text.
+
+    Args:
+        source: CUDA C++, without the prelude.
+        names: of its kernels.
+
+    Raises:
+        RuntimeError: it does not compile.
+    """
+
+    def __init__(self, source: str, names: Sequence[str]):
+        entries = "\n".join(
+            f'extern "C" void run_{name}(unsigned* g, unsigned* b, void** given) '
+            f"{{ shim::launch({name}, dim3(g[0], g[1], g[2]), dim3(b[0], b[1], b[2]), given); }}"
+            for name in names
+        )
+        shim = (FOLDER / "host_shim.h").read_text()
+        self._library = _library("\n".join([shim, assembled(source), entries]))
+
+    def run(self, name: str, grid: Sequence[int], block: Sequence[int], *args: Any) -> None:
+        """Launch a kernel on arrays and ctypes values."""
+        values = [ctypes.c_void_p(x.ctypes.data) if isinstance(x, np.ndarray) else x for x in args]
+        given = (ctypes.c_void_p * len(values))(
+            *(ctypes.cast(ctypes.pointer(x), ctypes.c_void_p) for x in values)
+        )
+        three = lambda n: (ctypes.c_uint * 3)(*n, *[1] * (3 - len(n)))
+        getattr(self._library, f"run_{name}")(three(grid), three(block), given)
+
+
+@functools.lru_cache(maxsize=512)
+def _library(text: str) -> ctypes.CDLL:
+    found = compiler()
+    if found is None:
+        raise RuntimeError("no C++ compiler (g++ or clang++) was found to run CUDA kernels with")
+    folder = Path(tempfile.gettempdir()) / "metagrad-host-kernels"
+    folder.mkdir(exist_ok=True)
+    name = hashlib.sha256(" ".join([found, *FLAGS, text]).encode()).hexdigest()[:32]
+    library = folder / f"{name}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            source, built = Path(place) / "kernel.cpp", Path(place) / "kernel.so"
+            source.write_text(text)
+            done = subprocess.run(
+                [found, *FLAGS, str(source), "-o", str(built)], capture_output=True, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"the kernel does not compile:\n{done.stderr[:4000]}")
+            built.replace(library)
+    return ctypes.CDLL(str(library))

@@ -1,0 +1,372 @@
+"""Fused loops as CUDA kernels.
+
+A loop without reductions is spread over all threads. In one that gathers, the axes it gathers over
+run along the threads of a warp or a block where they are the fastest ones, so that neighbouring
+threads read neighbouring entries; else neighbouring threads gather for neighbouring results. Sums
+are joined in a fixed order: results repeat bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels.loops import Access, Constant, Loop, Op, Store
+
+THREADS = 256
+"""Of a block."""
+WARP = 32
+SHORT = 512
+"""Terms of a sum that one warp gathers; more of them take a block."""
+MOST_BLOCKS = 132 * 16
+"""Blocks of a launch: so many that each multiprocessor is busy, and loop over the rest."""
+
+TYPES = {
+    "f4": "float",
+    "f8": "double",
+    "i4": "int",
+    "i8": "int64",
+    "b1": "bool",
+    "i1": "int8",
+    "i2": "int16",
+    "u1": "uint8",
+    "u2": "uint16",
+    "u4": "uint32",
+    "u8": "uint64",
+    "f2": "uint16",  # only copied
+}
+REDUCTIONS = {"sum": "Sum", "max": "Max", "min": "Min"}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel's source, and how it is launched.
+
+    Attributes:
+        name: of the function, whose parameters are the addresses of `buffers`, in this order.
+        source: CUDA C++, to be read behind the prelude.
+    """
+
+    name: str
+    source: str
+    buffers: tuple[int, ...]
+    blocks: int
+    threads: int
+
+
+def launch(loop: Loop, name: str) -> Launch:
+    """The kernel of a loop whose reductions, if any, are over the same axes.
+
+    Raises:
+        ValueError: they are not; `alike` splits such a loop.
+    """
+    if len(patterns(loop)) > 1:
+        raise ValueError("reductions over different axes have to be loops of their own")
+    return _Kernel(loop, name).launch()
+
+
+def patterns(loop: Loop) -> list[tuple[int, ...]]:
+    """The axes that each reduction gathers over, without repetitions."""
+    return list(dict.fromkeys(gathered(loop, s) for s in loop.stores if s.reduce))
+
+
+def gathered(loop: Loop, store: Store) -> tuple[int, ...]:
+    """The axes that a store gathers over."""
+    strides = store.access.strides
+    return tuple(a for a, n in enumerate(loop.shape) if n > 1 and strides[a] == 0)
+
+
+def alike(loop: Loop) -> list[Loop]:
+    """Loops that do the same together, each with reductions over the same axes: what is stored
+    point by point goes with the first."""
+    found: list[Loop] = []
+    for pattern in patterns(loop) or [()]:
+        mine = [s for s in loop.stores if (gathered(loop, s) == pattern if s.reduce else not found)]
+        found.append(needed(loop, mine))
+    return found
+
+
+def needed(loop: Loop, stores: Sequence[Store]) -> Loop:
+    """The loop with some of its stores, and no more of its body than they need."""
+    wanted = {s.value for s in stores}
+    for n in reversed(range(len(loop.body))):
+        each = loop.body[n]
+        if n in wanted and isinstance(each, Op):
+            wanted |= {x for x in each.inputs if not isinstance(x, Constant)}
+    number = {n: k for k, n in enumerate(sorted(wanted))}
+    body = tuple(
+        x._replace(inputs=tuple(i if isinstance(i, Constant) else number[i] for i in x.inputs))
+        if isinstance(x, Op)
+        else x
+        for n, x in enumerate(loop.body)
+        if n in wanted
+    )
+    return Loop(loop.shape, body, tuple(s._replace(value=number[s.value]) for s in stores))
+
+
+class _Kernel:
+    """Writes one kernel."""
+
+    def __init__(self, loop: Loop, name: str):
+        self.loop, self.name = loop, name
+        self.lines: list[str] = []
+        self.depth = 1
+        self.reduces = [s for s in loop.stores if s.reduce]
+        found = patterns(loop)
+        self.summed = list(found[0]) if found else []
+        self.kept = [a for a in range(len(loop.shape)) if a not in self.summed]
+        self.rows = math.prod(loop.shape[a] for a in self.kept)
+        self.terms = math.prod(loop.shape[a] for a in self.summed)
+        self.index = "int" if loop.size < 2**31 else "int64"
+        dtypes: dict[int, str] = {}
+        for x in loop.accesses:
+            dtypes[x.buffer] = x.dtype
+        self.dtypes = dict(sorted(dtypes.items()))
+
+    # Text -------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    def open(self, text: str) -> None:
+        self.line(text + " {")
+        self.depth += 1
+
+    def close(self) -> None:
+        self.depth -= 1
+        self.line("}")
+
+    # The three kinds --------------------------------------------------------------------------
+
+    def launch(self) -> Launch:
+        if not self.reduces:
+            blocks = self.maps()
+        elif self.runs_along_terms():
+            blocks = self.gathers_along_threads()
+        else:
+            blocks = self.gathers_across_threads()
+        parameters = ", ".join(
+            f"{TYPES[dtype]}* __restrict__ b{n}" for n, dtype in self.dtypes.items()
+        )
+        head = f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({parameters})'
+        source = "\n".join([head + " {", *self.lines, "}"])
+        return Launch(self.name, source, tuple(self.dtypes), blocks, THREADS)
+
+    def maps(self) -> int:
+        t = self.index
+        start = f"({t})blockIdx.x * {THREADS} + threadIdx.x"
+        self.open(f"for ({t} p = {start}; p < {self.loop.size}; p += ({t})gridDim.x * {THREADS})")
+        self.indices("p", list(range(len(self.loop.shape))))
+        self.point()
+        self.close()
+        return _blocks(self.loop.size, THREADS)
+
+    def runs_along_terms(self) -> bool:
+        """Whether neighbouring entries are terms of one sum."""
+        moving = [a for a, n in enumerate(self.loop.shape) if n > 1]
+        return self.rows == 1 or moving[-1] in self.summed
+
+    def gathers_along_threads(self) -> int:
+        """A warp or a block for each result."""
+        t, width = self.index, WARP if self.terms <= SHORT else THREADS
+        per_block = THREADS // width
+        self.line(f"const int lane = threadIdx.x % {width};")
+        start = f"({t})blockIdx.x * {per_block} + threadIdx.x / {width}"
+        self.open(
+            f"for ({t} row = {start}; row < {self.rows}; row += ({t})gridDim.x * {per_block})"
+        )
+        self.indices("row", self.kept)
+        self.totals()
+        self.open(f"for ({t} k = lane; k < {self.terms}; k += {width})")
+        self.indices("k", self.summed)
+        self.point()
+        self.close()
+        how = "warp" if width == WARP else "block"
+        for n, store in enumerate(self.reduces):
+            self.line(f"t{n} = join_{how}<{REDUCTIONS[store.reduce or '']}>(t{n});")
+        self.open("if (lane == 0)")
+        self.finish()
+        self.close()
+        self.close()
+        return _blocks(self.rows, per_block)
+
+    def gathers_across_threads(self) -> int:
+        """Threads of a warp for neighbouring results, the warps of a block for parts of them."""
+        t, warps = self.index, THREADS // WARP
+        self.line(f"const int lane = threadIdx.x % {WARP}, warp = threadIdx.x / {WARP};")
+        for n, store in enumerate(self.reduces):
+            self.line(f"__shared__ {TYPES[store.access.dtype]} parts{n}[{warps}][{WARP}];")
+        step = f"({t})gridDim.x * {WARP}"
+        start = f"({t})blockIdx.x * {WARP}"
+        self.open(f"for ({t} first = {start}; first < {self.rows}; first += {step})")
+        self.line(f"const {t} row = first + lane;")
+        self.totals()
+        self.open(f"if (row < {self.rows})")
+        self.indices("row", self.kept)
+        self.open(f"for ({t} k = warp; k < {self.terms}; k += {warps})")
+        self.indices("k", self.summed)
+        self.point()
+        self.close()
+        self.close()
+        for n in range(len(self.reduces)):
+            self.line(f"parts{n}[warp][lane] = t{n};")
+        self.line("__syncthreads();")
+        self.open(f"if (warp == 0 && row < {self.rows})")
+        for n, store in enumerate(self.reduces):
+            op = REDUCTIONS[store.reduce or ""]
+            self.line(
+                f"for (int w = 1; w < {warps}; ++w) t{n} = {op}::join(t{n}, parts{n}[w][lane]);"
+            )
+        self.indices("row", self.kept)
+        self.finish()
+        self.close()
+        self.line("__syncthreads();")
+        self.close()
+        return _blocks(self.rows, WARP)
+
+    # Their parts ------------------------------------------------------------------------------
+
+    def indices(self, flat: str, axes: Sequence[int]) -> None:
+        """The index along each axis, from one that counts through them all."""
+        left = flat
+        moving = [a for a in axes if self.loop.shape[a] > 1]
+        for a in reversed(moving):
+            n = self.loop.shape[a]
+            first = a == moving[0]
+            self.line(f"const {self.index} i{a} = {left if first else f'{left} % {n}'};")
+            left = f"({left}) / {n}" if left == flat else f"{left} / {n}"
+
+    def totals(self) -> None:
+        for n, store in enumerate(self.reduces):
+            dtype, op = TYPES[store.access.dtype], REDUCTIONS[store.reduce or ""]
+            self.line(f"{dtype} t{n} = {op}::identity<{dtype}>();")
+
+    def place(self, x: Access) -> str:
+        terms = [
+            f"i{a}" if s == 1 else f"i{a} * {s}"
+            for a, s in enumerate(x.strides)
+            if s and self.loop.shape[a] > 1
+        ]
+        terms += [str(x.offset)] if x.offset or not terms else []
+        return f"b{x.buffer}[{' + '.join(terms)}]"
+
+    def point(self) -> None:
+        """Load, compute, store or gather."""
+        dtypes: list[str] = []
+        for n, x in enumerate(self.loop.body):
+            value = self.place(x) if isinstance(x, Access) else expression(x, dtypes)
+            self.line(f"const {TYPES[x.dtype]} v{n} = {value};")
+            dtypes.append(x.dtype)
+        total = 0
+        for store in self.loop.stores:
+            if store.reduce:
+                self.line(f"t{total} = {REDUCTIONS[store.reduce]}::join(t{total}, v{store.value});")
+                total += 1
+            else:
+                sign = "+=" if store.accumulate else "="
+                self.line(f"{self.place(store.access)} {sign} v{store.value};")
+
+    def finish(self) -> None:
+        """Put totals where they belong."""
+        for n, store in enumerate(self.reduces):
+            place = self.place(store.access)
+            op = REDUCTIONS[store.reduce or ""]
+            value = f"{op}::join({place}, t{n})" if store.accumulate else f"t{n}"
+            self.line(f"{place} = {value};")
+
+
+def _blocks(work: int, per_block: int) -> int:
+    return min(-(-work // per_block), MOST_BLOCKS)
+
+
+# Operations -----------------------------------------------------------------------------------
+
+FUNCTIONS = {
+    name: name
+    for name in (
+        *("sqrt", "floor", "ceil", "trunc", "rint", "exp", "expm1", "log", "tanh", "sin", "cos"),
+        *("copysign",),
+    )
+} | {"absolute": "fabs", "power": "pow"}
+"""CUDA's names, for double; those for float end in f."""
+OPERATORS = {
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "negative": "-{0}",
+    "maximum": "maximum({0}, {1})",
+    "minimum": "minimum({0}, {1})",
+    "sigmoid": "sigmoid({0})",
+    "where": "{0} ? {1} : {2}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "logical_and": "{0} && {1}",
+    "logical_or": "{0} || {1}",
+    "logical_xor": "{0} != {1}",
+    "logical_not": "!{0}",
+}
+COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+WRAPPING = ("add", "subtract", "multiply", "negative")
+"""Of integers: they wrap around, which C++ promises of unsigned ones alone."""
+
+
+def expression(op: Op, dtypes: Sequence[str]) -> str:
+    """An operation in C++, on values v0, v1, … of these dtypes."""
+    beside = [dtypes[x] for x in op.inputs if not isinstance(x, Constant)]
+    given = []
+    for place, x in enumerate(op.inputs):
+        if not isinstance(x, Constant):
+            given.append(f"v{x}")
+            continue
+        dtype = beside[0] if op.name in COMPARISONS and beside else op.dtype
+        if op.name == "where" and place == 0:
+            dtype = "b1"
+        given.append(literal(x.value, dtype))
+    if op.name == "cast":
+        return cast(given[0], beside[0] if beside else op.dtype, op.dtype)
+    if op.name in WRAPPING and op.dtype[0] == "i":
+        unsigned = f"u{TYPES[op.dtype]}" if op.dtype == "i8" else "uint32"
+        text = OPERATORS[op.name].format(*(f"({unsigned}){x}" for x in given))
+        return f"({TYPES[op.dtype]})({text})"
+    if op.name in FUNCTIONS:
+        name = FUNCTIONS[op.name] + ("f" if op.dtype == "f4" else "")
+        return f"{name}({', '.join(given)})"
+    return OPERATORS[op.name].format(*given)
+
+
+def cast(x: str, old: str, new: str) -> str:
+    if old == new:
+        return x
+    return f"{x} != 0" if new == "b1" else f"({TYPES[new]}){x}"
+
+
+def literal(value: float | int | bool, dtype: str) -> str:
+    """A number in C++, exactly."""
+    if dtype == "b1":
+        return "true" if value else "false"
+    if dtype[0] != "f":
+        if int(value) == -(2**63):  # C++ has no negative literals
+            return "(-9223372036854775807LL - 1)"
+        return f"({TYPES[dtype]})({int(value)}LL)"
+    with np.errstate(over="ignore"):
+        number = np.dtype(dtype).type(value)
+    if math.isnan(number):
+        return _of_bits(number)
+    if math.isinf(number):
+        return f"{'' if number > 0 else '-'}largest<{TYPES[dtype]}>()"
+    if 0 < abs(number) < np.finfo(dtype).tiny:  # which the compiler says is out of range
+        return _of_bits(number)
+    return f"({float(number).hex()}{'f' if dtype == 'f4' else ''})"
+
+
+def _of_bits(number: np.floating) -> str:
+    kind, whole, ending = ("int", "i4", "") if number.itemsize == 4 else ("longlong", "i8", "LL")
+    return f"__{kind}_as_{TYPES[number.dtype.str[1:]]}({number.view(whole):#x}{ending})"
