@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.gpu.launch import TYPES, Launch
 from kernels.loops import Access, Constant, Loop, Op, Store
 
 THREADS = 256
@@ -24,37 +24,7 @@ SHORT = 512
 MOST_BLOCKS = 132 * 16
 """Blocks of a launch: so many that each multiprocessor is busy, and loop over the rest."""
 
-TYPES = {
-    "f4": "float",
-    "f8": "double",
-    "i4": "int",
-    "i8": "int64",
-    "b1": "bool",
-    "i1": "int8",
-    "i2": "int16",
-    "u1": "uint8",
-    "u2": "uint16",
-    "u4": "uint32",
-    "u8": "uint64",
-    "f2": "uint16",  # only copied
-}
 REDUCTIONS = {"sum": "Sum", "max": "Max", "min": "Min"}
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A kernel's source, and how it is launched.
-
-    Attributes:
-        name: of the function, whose parameters are the addresses of `buffers`, in this order.
-        source: CUDA C++, to be read behind the prelude.
-    """
-
-    name: str
-    source: str
-    buffers: tuple[int, ...]
-    blocks: int
-    threads: int
 
 
 def launch(loop: Loop, name: str) -> Launch:
@@ -153,7 +123,7 @@ class _Kernel:
         )
         head = f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({parameters})'
         source = "\n".join([head + " {", *self.lines, "}"])
-        return Launch(self.name, source, tuple(self.dtypes), blocks, THREADS)
+        return Launch(self.name, source, tuple(self.dtypes), (blocks, 1, 1), THREADS)
 
     def maps(self) -> int:
         t = self.index

@@ -15,5 +15,5 @@ def text_of(name: str) -> str:
 
 
 def assembled(source: str) -> str:
-    """A source behind the prelude."""
-    return f"{text_of('prelude.cuh')}\n{source}"
+    """A source behind what it needs."""
+    return "\n".join([text_of("prelude.cuh"), text_of("products.cuh"), source])

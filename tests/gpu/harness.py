@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kernels.gpu.host import HostKernels, compiler
-from kernels.gpu.loops import Launch, alike, launch
+from kernels.gpu.launch import Launch
+from kernels.gpu.loops import alike, launch
 from kernels.gpu.nvrtc import ARCHITECTURES, absent, compile_source
 from kernels.loops import Access, Constant, Loop, Op
 
@@ -42,8 +43,7 @@ def run(cases: Sequence[tuple[Loop, Sequence[np.ndarray]]]) -> None:
     kernels = HostKernels(source_of(found), [each.name for some in found for each in some])
     for some, (_, arrays) in zip(found, cases, strict=True):
         for each in some:
-            given = [arrays[b] for b in each.buffers]
-            kernels.run(each.name, (each.blocks,), (each.threads,), *given)
+            kernels.run(each.name, each.grid, (each.threads,), *(arrays[n] for n in each.operands))
 
 
 # What a loop means ----------------------------------------------------------------------------

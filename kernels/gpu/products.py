@@ -1,0 +1,117 @@
+"""Products and convolutions as CUDA kernels: instances of one tiled product on matrices that are
+plain, or gathered from windows of images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kernels.gpu.launch import TYPES, Launch
+from kernels.native.products import Product
+from kernels.native.windows import Gather, GatherWeights, Geometry
+
+TILES = ((64, 64, 16, 4, 4), (64, 16, 16, 4, 1), (16, 64, 16, 1, 4), (16, 16, 16, 1, 1))
+"""Rows, columns and terms of a block's tile, and rows and columns of a thread's: 256 threads."""
+
+
+def tile_for(m: int, n: int) -> tuple[int, int, int, int, int]:
+    """The largest tile that a result fills at least to three quarters in each direction, if any."""
+    fits = [t for t in TILES if 4 * m >= 3 * t[0] and 4 * n >= 3 * t[1]]
+    return fits[0] if fits else TILES[-1]
+
+
+def product_launch(product: Product, name: str) -> Launch:
+    """C = A·B, or C += A·B, for a stack of matrices. Operands: A, B, C."""
+    p, t = product, TYPES[product.dtype]
+    matrices = [
+        f"const Left<{t}, {p.a[-2]}, {p.a[-1]}> a = {{b0{_stacked(p.stack, p.a)}}};",
+        f"const Right<{t}, {p.b[-2]}, {p.b[-1]}> b = {{b1{_stacked(p.stack, p.b)}}};",
+        f"const Result<{t}, {p.c[-1]}, {str(p.accumulate).lower()}> c = "
+        f"{{b2{_stacked(p.stack, p.c)}}};",
+    ]
+    return _launch(name, p.dtype, (p.m, p.n, p.k), math.prod(p.stack), matrices)
+
+
+def gather_launch(gather: Gather, name: str) -> Launch:
+    """Windows of images by filters. Operands: images, filters, result, table, zeros."""
+    g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
+    a, b, c = gather.stacked
+    matrices = [
+        f"const Windows<{t}, {kind}> a = {{b0 + {a}LL * blockIdx.z, b3}};",
+        f"const Filters<{t}, {kind}, {gather.b}> b = {{b1 + {b}LL * blockIdx.z}};",
+        f"const TableRows<{t}, {kind}, {g.group * gather.c_image}LL> c = "
+        f"{{b2 + {c}LL * blockIdx.z, b3}};",
+    ]
+    size = g.images * g.rows, gather.n, len(g.taps) * g.channels
+    return _launch(name, gather.dtype, size, gather.stack, matrices, g)
+
+
+def weights_launch(gather: GatherWeights, name: str) -> Launch:
+    """Adds the gradient by filters. Operands: images, the result's gradient, filters, table,
+    zeros."""
+    g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
+    a, b, c = gather.stacked
+    matrices = [
+        f"const TurnedWindows<{t}, {kind}> a = {{{{b0 + {a}LL * blockIdx.z, b3}}}};",
+        f"const TableRows<{t}, {kind}, {g.group * gather.g_image}LL> b = "
+        f"{{b1 + {b}LL * blockIdx.z, b3}};",
+        f"const Result<{t}, {gather.n}, true> c = {{b2 + {c}LL * blockIdx.z}};",
+    ]
+    size = len(g.taps) * g.channels, gather.n, g.images * g.rows
+    return _launch(name, gather.dtype, size, gather.stack, matrices, g)
+
+
+def _launch(
+    name: str,
+    dtype: str,
+    size: tuple[int, int, int],
+    stack: int,
+    matrices: Sequence[str],
+    geometry: Geometry | None = None,
+) -> Launch:
+    m, n, k = size
+    tile = tile_for(m, n)
+    t = TYPES[dtype]
+    parameters = [f"{t}* b{i}" for i in range(3)]
+    before = ""
+    if geometry is not None:
+        parameters += ["const int* b3", f"const {t}* b4"]
+        before = _geometry_text(geometry, f"{name}_geometry")
+    rows, columns = -(-m // tile[0]), -(-n // tile[1])
+    threads = tile[0] // tile[3] * (tile[1] // tile[4])
+    lines = [
+        f'{before}extern "C" __global__ void __launch_bounds__({threads}) '
+        f"{name}({', '.join(parameters)}) {{",
+        *(f"    {line}" for line in matrices),
+        f"    tile_product<{t}, {', '.join(map(str, tile))}>(a, b, c, {m}, {n}, {k});",
+        "}",
+    ]
+    operands = tuple(range(len(parameters)))
+    return Launch(name, "\n".join(lines), operands, (columns, rows, stack), threads)
+
+
+def _stacked(stack: Sequence[int], strides: Sequence[int]) -> str:
+    """How far the matrices of this block's product lie behind the first."""
+    said, left = "", "blockIdx.z"
+    for n, stride in zip(reversed(stack), reversed(strides[: len(stack)]), strict=True):
+        if stride and n > 1:
+            said += f" + {stride}LL * ({left} % {n})"
+        left = f"({left} / {n})"
+    return said
+
+
+def _geometry_text(g: Geometry, name: str) -> str:
+    """The sizes of windows and images as a type."""
+    taps = ", ".join(
+        f"{{{t.down}, {t.right}, {t.down * g.line + t.right * g.pixel}, {t.weights}}}"
+        for t in g.taps
+    )
+    (height, width), group = g.size, g.group * g.image
+    return f"""static __device__ const int {name}_taps[{len(g.taps)}][4] = {{{taps}}};
+struct {name} {{
+    static constexpr int ROWS = {g.group * g.rows}, CHANNELS = {g.channels};
+    static constexpr unsigned HEIGHT = {height}, WIDTH = {width};
+    static constexpr int64 GROUP = {group}LL, CHANNEL = {g.channel};
+    static INLINE const int* tap(int t) {{ return {name}_taps[t]; }}
+}};
+"""
