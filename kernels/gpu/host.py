@@ -45,13 +45,40 @@ class HostKernels:
         self._library = _library("\n".join([shim, assembled(source), entries]))
 
     def run(self, name: str, grid: Sequence[int], block: Sequence[int], *args: Any) -> None:
-        """Launch a kernel on arrays and ctypes values."""
-        values = [ctypes.c_void_p(x.ctypes.data) if isinstance(x, np.ndarray) else x for x in args]
+        """Launch a kernel on arrays, addresses (integers) and ctypes values."""
+        values = list(map(_value, args))
         given = (ctypes.c_void_p * len(values))(
             *(ctypes.cast(ctypes.pointer(x), ctypes.c_void_p) for x in values)
         )
         three = lambda n: (ctypes.c_uint * 3)(*n, *[1] * (3 - len(n)))
         getattr(self._library, f"run_{name}")(three(grid), three(block), given)
+
+
+def _value(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return ctypes.c_void_p(x.ctypes.data)
+    return ctypes.c_void_p(int(x)) if isinstance(x, int | np.integer) else x
+
+
+class HostDevice:
+    """The CPU in the place of a GPU: arrays are NumPy's."""
+
+    def upload(self, array: np.ndarray) -> np.ndarray:
+        """A copy in the device's memory."""
+        return np.array(array, order="C")
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """Memory with anything in it: here what shows that it was read too early."""
+        found = np.empty(tuple(shape), dtype)
+        found.reshape(-1).view(np.uint8)[...] = 0xFF
+        return found
+
+    def address(self, array: np.ndarray) -> int:
+        return array.ctypes.data
+
+    def module(self, source: str, names: Sequence[str]) -> HostKernels:
+        """Kernels, compiled."""
+        return HostKernels(source, names)
 
 
 @functools.lru_cache(maxsize=512)

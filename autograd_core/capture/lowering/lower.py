@@ -114,12 +114,14 @@ def lower(
     graph: Graph,
     strides: Sequence[tuple[int, ...]] | None = None,
     targets: Sequence[Target] | None = None,
+    kind: type[Lowering] | None = None,
 ) -> Lowered:
     """The steps of a graph.
 
     Args:
         strides: of the inputs; dense where not given.
         targets: of the outputs; likewise.
+        kind: for which device; the CPU where not given.
     """
     if strides is None:
         strides = [dense(x.aval.shape) for x in graph.inputs]
@@ -128,14 +130,17 @@ def lower(
     forced: set[Variable] = set()
     while True:
         try:
-            return _Lowering(graph, forced, strides, targets).lowered()
+            return (kind or Lowering)(graph, forced, strides, targets).lowered()
         except Inexpressible as error:
             if error.variable in forced:
                 raise
             forced.add(error.variable)
 
 
-class _Lowering:
+class Lowering:
+    """A graph on its way to steps for the CPU. What another device does in its own way, it
+    overrides."""
+
     def __init__(
         self,
         graph: Graph,
@@ -280,9 +285,15 @@ class _Lowering:
 
     def _add_loop(self, loop: Loop, buffers: list[Buffer]) -> None:
         loop, totals = in_blocks(loop, buffers)
+        self.add_step(loop, buffers)
+        for total, of in totals:
+            self.add_loop(total, of)
+
+    def add_step(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
+        """A loop as it is. Offsets become part of the operands, so that equal loops are one
+        function."""
         reads = [buffers[x.buffer] for x in loop.loads]
         writes = [buffers[x.access.buffer] for x in loop.stores]
-        # Offsets become part of the operands, so that equal loops are one function.
         operands: dict[tuple[Buffer, int], int] = {}
 
         def renumbered(x: Access) -> Access:
@@ -291,10 +302,7 @@ class _Lowering:
 
         body = tuple(renumbered(x) if isinstance(x, Access) else x for x in loop.body)
         stores = tuple([s._replace(access=renumbered(s.access)) for s in loop.stores])
-        loop = Loop(loop.shape, body, stores)
-        self.steps.append(NativeStep(loop, list(operands), reads, writes))
-        for total, of in totals:
-            self.add_loop(total, of)
+        self.steps.append(NativeStep(Loop(loop.shape, body, stores), list(operands), reads, writes))
 
     def copy(
         self, source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
@@ -343,7 +351,7 @@ class _Lowering:
         writing to; slices and stacked results move."""
         params = equation.params
         body, length, carried = improved(params["graph"]), params["length"], params["carried"]
-        inner = lower(body)
+        inner = lower(body, kind=type(self))
         offsets, need = plan(inner.steps)
         scratch = Buffer("u1", max(1, need))
         carry = [self.fresh(y) for y in equation.outputs[:carried]]
@@ -600,8 +608,8 @@ class _Lowering:
         writes = self.with_scratch(kernel, operands, [c.buffer])
         self.steps.append(NativeStep(kernel, operands, [a.buffer, b.buffer], writes))
 
-    @staticmethod
     def with_scratch(
+        self,
         kernel: Product | Gather | GatherWeights,
         operands: list[tuple[Buffer, int]],
         writes: list[Buffer],

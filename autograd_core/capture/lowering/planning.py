@@ -9,8 +9,10 @@ import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.costs import cost
+from autograd_core.capture.lowering.cuda import CudaLowering
 from autograd_core.capture.lowering.lower import (
     Lowered,
+    Lowering,
     NativeStep,
     PythonStep,
     Target,
@@ -84,6 +86,7 @@ class Part:
         inputs, outputs: the slots of its inputs and outputs.
         strides, targets: see `lower`.
         moves: by how many bytes an address in a slot moves from one turn to the next.
+        kind: for which device.
     """
 
     def __init__(
@@ -95,8 +98,9 @@ class Part:
         strides: Sequence[tuple[int, ...]] | None = None,
         targets: Sequence[Target] | None = None,
         moves: Sequence[tuple[int, int]] = (),
+        kind: type[Lowering] | None = None,
     ):
-        self.lowered: Lowered = lower(graph, strides, targets)
+        self.lowered: Lowered = lower(graph, strides, targets, kind)
         self.offsets, self.arena_bytes = plan(self.lowered.steps)
         self.arena = slots.add(Arena(self.arena_bytes))
         self._slots = {
@@ -177,6 +181,11 @@ class Part:
         return np.ndarray(shape, dtype, memory, start + place.offset * item, strides)
 
 
+def planned_for_cuda(graph: Graph, constants: Iterable[Tensor]) -> Plan:
+    """The plan of a program for the GPU: no turns, since tasks fill its processors together."""
+    return _Planner(graph, constants, CudaLowering).plan()
+
+
 def planned(graph: Graph, constants: Iterable[Tensor]) -> Plan:
     """The plan for a graph after all passes.
 
@@ -190,7 +199,9 @@ def planned(graph: Graph, constants: Iterable[Tensor]) -> Plan:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, constants: Iterable[Tensor]):
+    def __init__(
+        self, graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None = None
+    ):
         self.graph = graph
         self.slots = Slots(graph, constants)
         self.variables = {x: n for n, x in enumerate(graph.inputs)}
@@ -198,10 +209,13 @@ class _Planner:
         self.turns, self.threads = 1, 1
         self.slices: list[tuple[int, int]] = []
         self.sums: dict[str, int] = {}  # entries by dtype
-        parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
+        parts = None
+        if kind is None:
+            parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
         results = [self.slots.results + n for n in range(len(graph.outputs))]
         if parts is None:
-            self.parts["before"] = Part(graph, self.slots, range(len(graph.inputs)), results)
+            inputs = range(len(graph.inputs))
+            self.parts["before"] = Part(graph, self.slots, inputs, results, kind=kind)
         else:
             self._cut(parts, results)
 

@@ -1,0 +1,67 @@
+"""Programs on the GPU: launches of kernels on fixed places of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kernels.gpu import loops, products
+from kernels.gpu.launch import Launch
+from kernels.loops import Loop
+from kernels.native.products import Product
+from kernels.native.program import Kernel, Repeat, Routine
+from kernels.native.windows import Gather, GatherWeights
+
+Places = tuple[tuple[int, int], ...]
+
+
+class Step(NamedTuple):
+    """A kernel, and for each of its parameters a slot and bytes behind the address in it."""
+
+    launch: Launch
+    places: Places
+
+
+def steps_of(routines: Sequence[Routine]) -> list[list[Step]]:
+    """The launches of each routine, in order; equal kernels are one."""
+    known: dict[Kernel, Launch] = {}
+
+    def once(kernel: Repeat, places: Places, turn: int) -> list[Step]:
+        found = []
+        for inner, given in kernel.calls:
+            there = ((*places[p], far + move * turn) for p, far, move in given)
+            found += expand(inner, tuple((slot, first + more) for slot, first, more in there))
+        return found
+
+    def expand(kernel: Kernel, places: Places) -> list[Step]:
+        if isinstance(kernel, Repeat):
+            return [step for turn in range(kernel.turns) for step in once(kernel, places, turn)]
+        if kernel not in known:
+            known[kernel] = launch_of(kernel, f"kernel{len(known)}")
+        launch = known[kernel]
+        return [Step(launch, tuple(places[n] for n in launch.operands))]
+
+    return [
+        [step for call in routine.calls for step in expand(call.kernel, call.places)]
+        for routine in routines
+    ]
+
+
+def launch_of(kernel: Kernel, name: str) -> Launch:
+    """The CUDA kernel for one of the CPU's."""
+    match kernel:
+        case Loop():
+            return loops.launch(kernel, name)
+        case Product():
+            return products.product_launch(kernel, name)
+        case Gather():
+            return products.gather_launch(kernel, name)
+        case GatherWeights():
+            return products.weights_launch(kernel, name)
+    raise TypeError(f"no CUDA kernel for {kernel!r}")
+
+
+def source_of(steps: Sequence[Sequence[Step]]) -> tuple[str, list[str]]:
+    """The source of all kernels, and their names."""
+    launches = {step.launch.name: step.launch for some in steps for step in some}
+    return "\n".join(launch.source for launch in launches.values()), list(launches)
