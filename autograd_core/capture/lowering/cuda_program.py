@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from autograd_core.capture.graph import Graph
+from autograd_core.capture.lowering.cuda import CudaLowering
 from autograd_core.capture.lowering.plan import Arena, Fresh, OfGraph, Own, Slice, Summed, Table
-from autograd_core.capture.lowering.planning import planned_for_cuda
+from autograd_core.capture.lowering.planning import planned
 from autograd_core.capture.passes import improve
 from kernels.gpu.program import source_of, steps_of
 
@@ -35,7 +36,7 @@ class CudaProgram:
 
     def __init__(self, graph: Graph, device: Device):
         self.graph, self.device = graph, device
-        self.plan = planned_for_cuda(improve(graph), graph.constants.values())
+        self.plan = planned(improve(graph), graph.constants.values(), CudaLowering)
         self.steps = steps_of(self.plan.routines)
         constants = list(graph.constants.values())
         self._own = [self._array(own, constants) for own in self.plan.own]

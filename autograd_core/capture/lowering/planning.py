@@ -9,7 +9,6 @@ import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.costs import cost
-from autograd_core.capture.lowering.cuda import CudaLowering
 from autograd_core.capture.lowering.lower import (
     Lowered,
     Lowering,
@@ -181,27 +180,22 @@ class Part:
         return np.ndarray(shape, dtype, memory, start + place.offset * item, strides)
 
 
-def planned_for_cuda(graph: Graph, constants: Iterable[Tensor]) -> Plan:
-    """The plan of a program for the GPU: no turns, since tasks fill its processors together."""
-    return _Planner(graph, constants, CudaLowering).plan()
-
-
-def planned(graph: Graph, constants: Iterable[Tensor]) -> Plan:
+def planned(graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None = None) -> Plan:
     """The plan for a graph after all passes.
 
     Args:
         constants: those of the graph before; what else the passes made becomes part of the plan.
+        kind: how to lower it for another device than the CPU, and in one piece: there tasks fill
+            the processors together.
 
     Where the graph can be cut along a mapped axis, its turns are shared between threads: each has
     memory of its own, and sums of its own, which are added up in the order of the threads.
     """
-    return _Planner(graph, constants).plan()
+    return _Planner(graph, constants, kind).plan()
 
 
 class _Planner:
-    def __init__(
-        self, graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None = None
-    ):
+    def __init__(self, graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None):
         self.graph = graph
         self.slots = Slots(graph, constants)
         self.variables = {x: n for n, x in enumerate(graph.inputs)}

@@ -1,0 +1,114 @@
+"""Whole training steps as CUDA kernels: compiled by NVRTC, and run on the CPU by a host compiler,
+give what the engine gives."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import autograd_core as ac
+from autograd_core import nn
+from autograd_core.capture.graph import Variable
+from autograd_core.capture.lowering.cuda_program import CudaProgram
+from autograd_core.capture.trace import capture
+from autograd_core.tensor import aval_of
+from benchmarks.engines.ours import training_step
+from benchmarks.workloads import WORKLOADS, draw_parameters, draw_tasks, tiny
+from kernels.gpu.host import HostDevice
+from kernels.gpu.program import source_of
+from tests.capture.test_networks import Network
+from tests.gpu.harness import compiles, needs_host_compiler
+
+RNG = np.random.default_rng(0)
+
+
+def program_of(f, *args):
+    """The program of a function, its arguments as arrays, and what the engine gives."""
+    leaves, structure = ac.tree_flatten(ac.tree_map(ac.asarray, args))
+    flat = lambda *xs: ac.tree_leaves(f(*ac.tree_unflatten(structure, xs)))
+    graph = capture(flat, [Variable(aval_of(x)) for x in leaves], "f").graph
+    arrays = [np.ascontiguousarray(x.numpy()) for x in leaves]
+    return CudaProgram(graph, HostDevice()), arrays, [y.numpy() for y in flat(*leaves)]
+
+
+def agree(program, arrays, expected, bound=1e-12):
+    """All results within a bound of the largest entry of any of them."""
+    for _ in range(2):  # nothing is left over from one call that the next one would see
+        got = program(arrays)
+        scale = max(float(np.abs(y).max(initial=0)) for y in expected)
+        for x, y in zip(got, expected, strict=True):
+            assert x.shape == y.shape and x.dtype == y.dtype
+            np.testing.assert_allclose(x, y, rtol=1e3 * bound, atol=bound * max(scale, 1.0))
+
+
+def step_of(name, dtype):
+    """A workload's training step and its arguments, small."""
+    workload = replace(tiny(WORKLOADS[name]), dtype=dtype)
+    if name == "mini_5w1s":
+        workload = replace(workload, image=20)
+    parameters = ac.tree_map(ac.asarray, draw_parameters(workload))
+    zeros = ac.tree_map(ac.zeros_like, parameters)
+    state = (parameters, zeros, zeros, ac.asarray(np.ones((), dtype)))
+    # Adam divides what is nothing but rounding errors by its size: gradients and the loss are told.
+    step = training_step(workload)
+    return lambda *given: step(*given)[:2], (state, draw_tasks(workload))
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_workloads(name):
+    f, args = step_of(name, "float64")
+    program, arrays, expected = program_of(f, *args)
+    assert program.plan.is_native
+    agree(program, arrays, expected)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_nvrtc_takes_the_kernels_of_workloads(name):
+    f, args = step_of(name, "float32")
+    leaves, structure = ac.tree_flatten(ac.tree_map(ac.asarray, args))
+    flat = lambda *xs: ac.tree_leaves(f(*ac.tree_unflatten(structure, xs)))
+    graph = capture(flat, [Variable(aval_of(x)) for x in leaves], "f").graph
+    sources = []
+
+    class Compiler(HostDevice):
+        def module(self, source, names):
+            sources.append(source)
+
+    program = CudaProgram(graph, Compiler())
+    assert sources == [source_of(program.steps)[0]]
+    compiles(sources[0])
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks(seed):
+    network = Network(seed)
+    params = ac.tree_map(ac.asarray, network.params)
+    agree(*program_of(ac.value_and_grad(network.meta), params, *network.data()), bound=1e-10)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("reverse", [False, True])
+def test_scans_are_launches_of_every_turn(reverse):
+    w, xs = RNG.standard_normal((4, 4)), RNG.standard_normal((5, 3, 4))
+
+    def f(w, xs):
+        def body(h, x):
+            h = ac.tanh(h @ w + x)
+            return h, ac.sum(h, 0)
+
+        last, sums = ac.scan(body, ac.zeros((3, 4), dtype=np.float64), xs, reverse=reverse)
+        return ac.sum(last**2) + ac.sum(ac.sin(sums))
+
+    program, arrays, expected = program_of(ac.value_and_grad(f), w, xs)
+    agree(program, arrays, expected)
+
+
+@needs_host_compiler
+def test_labels_tables_and_what_is_left_to_the_array_library():
+    x, labels = RNG.standard_normal((6, 5)), RNG.integers(0, 5, 6)
+    f = lambda x, labels: nn.cross_entropy(ac.sort(x, 0), labels)
+    program, arrays, expected = program_of(ac.value_and_grad(f), x, labels)
+    assert not program.plan.is_native
+    agree(program, arrays, expected)
