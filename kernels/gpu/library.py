@@ -1,0 +1,56 @@
+"""Kernels written by hand: the files of `cuda/`, and the arguments of what is in them."""
+
+from __future__ import annotations
+
+import ctypes
+
+from kernels.geometry import NO_PADDING, Padding, Pair
+from kernels.gpu.launch import TYPES
+from kernels.gpu.source import text_of
+
+FILES = {
+    "windows.cu": ("im2col", "col2im", "pool_argmax"),
+    "scatter.cu": ("take_along", "add_sorted", "add_atomically", "add_along"),
+    "random.cu": ("philox_bits",),
+}
+"""The kernels of each file."""
+
+
+def source(file: str, dtype: str = "f4") -> str:
+    """A file's text for a dtype, f4 or f8."""
+    return f"typedef {TYPES[dtype]} real;\n{text_of(file)}"
+
+
+class WindowSizes(ctypes.Structure):
+    """The sizes that kernels of windows take, as `windows.cu` has them."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("images", "height", "width", "channels")),
+        *((name, ctypes.c_int) for name in ("rows", "columns", "tall", "wide", "down", "right")),
+        *((name, ctypes.c_int) for name in ("top", "left", "dilated_down", "dilated_right")),
+        ("strides", ctypes.c_int64 * 4),
+    )
+
+
+def window_sizes(
+    shape: tuple[int, ...],
+    windows: Pair,
+    window: Pair,
+    stride: Pair,
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    strides: tuple[int, ...] | None = None,
+) -> WindowSizes:
+    """Sizes of images (N, H, W, C) and of windows on them.
+
+    Args:
+        shape: of the images.
+        windows: how many fit, down and across.
+        strides: of the images, in entries; without gaps where not given.
+    """
+    if strides is None:
+        _, height, width, channels = shape
+        strides = (height * width * channels, width * channels, channels, 1)
+    start = padding[0][0], padding[1][0]
+    numbers = (*shape, *windows, *window, *stride, *start, *dilation)
+    return WindowSizes(*numbers, (ctypes.c_int64 * 4)(*strides))
