@@ -112,3 +112,25 @@ def test_labels_tables_and_what_is_left_to_the_array_library():
     program, arrays, expected = program_of(ac.value_and_grad(f), x, labels)
     assert not program.plan.is_native
     agree(program, arrays, expected)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize(
+    "shape,axes,launches",
+    [((64, 1000), (0, 1), 2), ((9000, 3), (0,), 2), ((5, 8192), (1,), 2), ((300, 4096), (1,), 1)],
+)
+def test_long_sums_are_shared_between_blocks(shape, axes, launches):
+    x = RNG.standard_normal(shape)
+    f = lambda x: (ac.sum(ac.sin(x), axes), ac.max(x, axes), x * 2)
+    program, arrays, expected = program_of(f, x)
+    assert len(program.steps[0]) in (launches, launches + 1)  # sum and max have a total each
+    first = program.steps[0][0].launch
+    assert (launches == 1) == (first.grid[0] >= 264)
+    agree(program, arrays, expected)
+
+
+@needs_host_compiler
+def test_a_prime_number_of_terms_is_not_cut():
+    program, arrays, expected = program_of(lambda x: ac.sum(x), RNG.standard_normal(9973))
+    assert len(program.steps[0]) == 1
+    agree(program, arrays, expected)

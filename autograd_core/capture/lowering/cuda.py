@@ -6,19 +6,27 @@ from collections.abc import Sequence
 
 from autograd_core.capture.lowering.lower import Lowering
 from autograd_core.capture.lowering.places import Buffer
-from kernels.gpu.loops import alike
+from autograd_core.capture.lowering.sums import in_parts
+from kernels.gpu.loops import alike, wanted_parts
 from kernels.loops import Loop, merged
 from kernels.native.products import Product
 from kernels.native.windows import Gather, GatherWeights
 
 
 class CudaLowering(Lowering):
-    """Loops are neither tiled nor are their sums cut into blocks: threads see to both. Products
-    copy nothing to scratch: blocks have memory of their own."""
+    """Loops are not tiled, and their sums are cut only where they would leave most of a GPU idle.
+    Products copy nothing to scratch: blocks have memory of their own."""
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
         for each in alike(merged(loop)):
-            self.add_step(each, buffers)
+            given = list(buffers)
+            totals: list[tuple[Loop, list[Buffer]]] = []
+            parts = wanted_parts(each)
+            if parts > 1:
+                each, totals = in_parts(each, given, parts)
+            self.add_step(each, given)
+            for total, of in totals:
+                self.add_loop(total, of)
 
     def with_scratch(
         self,

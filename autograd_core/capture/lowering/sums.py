@@ -39,6 +39,32 @@ def in_blocks(loop: Loop, buffers: list[Buffer]) -> tuple[Loop, list[tuple[Loop,
         loop = loop._replace(stores=tuple(stores))
 
 
+def in_parts(
+    loop: Loop, buffers: list[Buffer], most: int
+) -> tuple[Loop, list[tuple[Loop, list[Buffer]]]]:
+    """The loop with its reductions, which are over the same axes, cut into as many parts as can be,
+    and loops that join them.
+
+    Args:
+        buffers: as for `in_blocks`.
+        most: parts at most.
+    """
+    axes = _summed(loop, next(s for s in loop.stores if s.reduce))
+    parts = {a: max(d for d in range(1, most + 1) if loop.shape[a] % d == 0) for a in axes}
+    axis = max(axes, key=lambda a: parts[a])  # the outermost of equal ones
+    if parts[axis] == 1:
+        return loop, []
+    if parts[axis] < loop.shape[axis]:
+        loop = split(loop, axis, loop.shape[axis] // parts[axis])
+    totals, stores = [], []
+    for store in loop.stores:
+        if store.reduce:
+            store, total = _partial(loop, store, [axis], buffers)
+            totals.append(total)
+        stores.append(store)
+    return loop._replace(stores=tuple(stores)), totals
+
+
 def _same(store: Store, other: Store) -> bool:
     mine, theirs = store.access, other.access
     return (mine.buffer, mine.offset, store.value) == (theirs.buffer, theirs.offset, other.value)
@@ -100,7 +126,7 @@ def _partial(
     shape = tuple(loop.shape[a] for a in axes)
     partial = Buffer(access.dtype, math.prod(shape))
     buffers.append(partial)
-    into = Store(Access(len(buffers) - 1, access.dtype, tuple(strides)), store.value, "sum")
+    into = Store(Access(len(buffers) - 1, access.dtype, tuple(strides)), store.value, store.reduce)
     mine = (*(0 for _ in kept), *(access.strides[a] for a in rest))
     target = access._replace(buffer=1, strides=mine)
     total = Loop(
