@@ -129,12 +129,13 @@ def lower(
         targets = [Target(dense(y.aval.shape)) for y in graph.outputs]
     forced: set[Variable] = set()
     while True:
-        try:
-            return (kind or Lowering)(graph, forced, strides, targets).lowered()
-        except Inexpressible as error:
-            if error.variable in forced:
-                raise
-            forced.add(error.variable)
+        lowering = (kind or Lowering)(graph, forced, strides, targets)
+        found = lowering.lowered()
+        if not lowering.inexpressible:
+            return found
+        if lowering.inexpressible <= forced:
+            raise Inexpressible(next(iter(lowering.inexpressible)))
+        forced |= lowering.inexpressible
 
 
 class Lowering:
@@ -151,6 +152,7 @@ class Lowering:
         self.graph = graph
         self.targets = targets
         self.fusion = Fusion(graph, forced)
+        self.inexpressible: set[Variable] = set()  # what has to be stored, in a new attempt
         self.steps: list[Step] = []
         self.places: dict[Variable, Place] = {}
         self.tables: list[np.ndarray] = []
@@ -212,7 +214,11 @@ class Lowering:
         work.sort(key=lambda item: item[:2])
         for _, _, item in work:
             if isinstance(item, FusedKernel):
-                self.loop(item)
+                try:
+                    self.loop(item)
+                except Inexpressible as error:  # go on, to find all of them at once
+                    self.inexpressible.add(error.variable)
+                    self.places.update((y, self.fresh(y)) for y in item.sinks)
             else:
                 self.step(item)
         for k, y in enumerate(self.graph.outputs):
