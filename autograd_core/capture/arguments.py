@@ -15,6 +15,7 @@ from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Aval, Tensor, asarray, aval_of
 from autograd_core.tree import tree_flatten, tree_paths, tree_unflatten
+from kernels.loops import exactly
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ class Call:
     # Static and dynamic arguments -------------------------------------------------------------
 
     def _is_static(self, i: int) -> bool:
-        numbers = self.options.numbers
+        return self._is_among(self.options.numbers, i)
+
+    def _is_among(self, numbers: frozenset[int], i: int) -> bool:
+        """Whether argument i is one of those, which may be counted from the end."""
         return i in numbers or i - len(self.args) in numbers
 
     def _dynamic(self, args: Sequence, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
@@ -206,11 +210,10 @@ class Call:
 
     def give_away(self, spares: Spares) -> None:
         """Take the memory of donated arguments."""
-        numbers = self.options.donated
         donated: list[Any] = []
         kept: list[Any] = []
         for i, x in enumerate(self.args):
-            mine = i in numbers or i - len(self.args) in numbers
+            mine = self._is_among(self.options.donated, i)
             (donated if mine else kept).extend(tree_flatten(x)[0])
         held = {id(x) for x in kept}
         self.leaves = []  # which hold references
@@ -233,4 +236,4 @@ def _kinds(x: Any) -> Any:
     """Types, and signs of zeros, in which equal static values may differ."""
     if isinstance(x, (tuple, frozenset)):
         return (type(x), *map(_kinds, x))
-    return (float, x.hex()) if type(x) is float else type(x)
+    return exactly(x) if type(x) is float else type(x)

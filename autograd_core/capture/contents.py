@@ -17,6 +17,7 @@ import numpy as np
 
 from autograd_core.primitive import REGISTRY, Primitive
 from autograd_core.tensor import Tensor
+from kernels.memory import address
 
 COMPARED_WHOLE = 2**16
 """Bytes up to which an array is compared entry by entry; of a larger one, so many entries are."""
@@ -86,7 +87,7 @@ class Part:
         whole = owner(array)
         assert whole is not None
         self._owner = weakref.ref(whole)
-        offset = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        offset = address(array) - address(whole)
         self.place = id(whole), array.shape, array.dtype, offset, array.strides
 
     def held(self) -> bytes | None:

@@ -14,6 +14,7 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Variable
 from autograd_core.ops.structural import reshape_p, transpose_p
 from autograd_core.tensor import Tensor, aval_of, box
+from kernels.memory import address
 
 Shared = tuple[Variable, Tensor]
 
@@ -28,7 +29,7 @@ def without_repeats(shared: Sequence[Shared]) -> tuple[list[Shared], list[Equati
             kept[(id(variable),)] = variable, tensor
             continue
         array, axes = lying
-        key = array.__array_interface__["data"][0], array.shape, array.dtype
+        key = address(array), array.shape, array.dtype
         straight = axes == tuple(range(array.ndim))
         if key not in kept:
             first = box(array)

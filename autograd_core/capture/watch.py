@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core.tensor import Tensor
-from autograd_core.tree import tree_flatten, tree_leaves
+from autograd_core.tree import tree_flatten
+from kernels.loops import exactly
 
 OURS = ("autograd_core", "kernels", "numpy", "optree", "builtins")
 LIBRARIES = (*OURS, *sys.stdlib_module_names)
@@ -390,22 +391,22 @@ def inside(x: Any) -> tuple | None:
     tree = _as_tree(x)
     if tree is None:
         return None
-    try:
-        leaves, structure = tree_flatten(tree)
-    except Exception:  # keys that cannot be sorted, say
-        return tuple(tree.values()) if isinstance(tree, dict) else tuple(tree)
+    leaves, structure = _flattened(tree)
     return (structure, *(y.value if y.__class__ is Tensor else y for y in leaves))
 
 
 def held_by(x: Any) -> list:
     """What a container holds; else x."""
     tree = _as_tree(x)
-    if tree is None:
-        return [x]
+    return [x] if tree is None else _flattened(tree)[0]
+
+
+def _flattened(tree: Any) -> tuple[list, Any]:
+    """The entries of a container, and its structure; none where it cannot be told."""
     try:
-        return tree_leaves(tree)
-    except Exception:
-        return list(tree.values() if isinstance(tree, dict) else tree)
+        return tree_flatten(tree)
+    except Exception:  # keys that cannot be sorted, or what a user registered for a class raises
+        return list(tree.values() if isinstance(tree, dict) else tree), None
 
 
 def _as_tree(x: Any) -> Any:
@@ -433,7 +434,7 @@ def _same(x: Any, y: Any) -> bool:
     if kind in PLAIN or kind is STRUCTURE:
         return bool(x == y)
     if kind is float:
-        return x.hex() == y.hex()
+        return exactly(x) == exactly(y)
     return isinstance(x, np.generic) and x.dtype == y.dtype and x.tobytes() == y.tobytes()
 
 

@@ -9,13 +9,13 @@ from autograd_core.capture.lowering.places import Buffer
 from autograd_core.capture.lowering.sums import in_parts
 from kernels.gpu.loops import alike, wanted_parts
 from kernels.loops import Loop, merged
-from kernels.native.products import Product
-from kernels.native.windows import Gather, GatherWeights
 
 
 class CudaLowering(Lowering):
     """Loops are not tiled, and their sums are cut only where they would leave most of a GPU idle.
     Products copy nothing to scratch: blocks have memory of their own."""
+
+    uses_scratch = False
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
         for each in alike(merged(loop)):
@@ -27,11 +27,3 @@ class CudaLowering(Lowering):
             self.add_step(each, given)
             for total, of in totals:
                 self.add_loop(total, of)
-
-    def with_scratch(
-        self,
-        kernel: Product | Gather | GatherWeights,
-        operands: list[tuple[Buffer, int]],
-        writes: list[Buffer],
-    ) -> list[Buffer]:
-        return writes

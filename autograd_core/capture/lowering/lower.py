@@ -142,6 +142,9 @@ class Lowering:
     """A graph on its way to steps for the CPU. What another device does in its own way, it
     overrides."""
 
+    uses_scratch = True
+    """Whether products and convolutions copy blocks to scratch in the arena."""
+
     def __init__(
         self,
         graph: Graph,
@@ -621,7 +624,7 @@ class Lowering:
         writes: list[Buffer],
     ) -> list[Buffer]:
         """Add the scratch that a kernel needs to its operands and to what it writes."""
-        if kernel.scratch:
+        if kernel.scratch and self.uses_scratch:
             writes.append(Buffer(kernel.dtype, kernel.scratch))
             operands.append((writes[-1], 0))
         return writes
