@@ -6,32 +6,12 @@ import math
 import numpy as np
 import pytest
 
-import kernels
 from kernels.gpu.host import HostKernels
-from kernels.gpu.products import TILES, gather_launch, product_launch, tile_for, weights_launch
+from kernels.gpu.products import TILES, product_launch, tile_for
+from kernels.gpu.program import launch_of
 from kernels.native.products import Product
-from kernels.native.windows import (
-    Gather,
-    GatherWeights,
-    Geometry,
-    Tap,
-    forward_windows,
-    group_of,
-    table,
-    transposed_windows,
-)
 from tests.gpu.harness import compiles, needs_host_compiler
-
-RNG = np.random.default_rng(0)
-EPS = {"f4": np.finfo("f4").eps, "f8": np.finfo("f8").eps}
-
-
-def strides_of(x):
-    return tuple(s // x.itemsize for s in x.strides)
-
-
-def draw(dtype, *shape):
-    return RNG.standard_normal(shape).astype(dtype)
+from tests.kernels.step_cases import EPS, convolutions, draw, geometries, strides_of
 
 
 def run(launches, arrays):
@@ -98,18 +78,6 @@ def test_tiles():
 # Convolutions ---------------------------------------------------------------------------------
 
 
-def draw_case():
-    i = lambda low, high: int(RNG.integers(low, high + 1))
-    return {
-        "shape": (i(1, 2), i(1, 5), i(7, 11), i(7, 11), i(1, 12)),
-        "filters": i(1, 40),
-        "window": (i(1, 4), i(1, 3)),
-        "stride": (i(1, 3), i(1, 3)),
-        "padding": ((i(0, 2), i(0, 2)), (i(0, 2), i(0, 2))),
-        "dilation": (i(1, 2), i(1, 2)),
-    }
-
-
 LARGE = {
     "shape": (2, 3, 10, 10, 20),
     "filters": 70,
@@ -118,59 +86,22 @@ LARGE = {
     "padding": ((1, 1), (1, 1)),
     "dilation": (1, 1),
 }
-CASES = [*(draw_case() for _ in range(10)), LARGE]
+CASES = [*geometries(10), LARGE]
 
 
-def convolutions(case, dtype, number):
-    """(launch, arrays, what the third of them becomes) of a convolution and both its gradients."""
-    tasks, images, height, width, channels = case["shape"]
-    filters, window = case["filters"], case["window"]
-    how = {name: case[name] for name in ("stride", "padding", "dilation")}
-    x, w = draw(dtype, *case["shape"]), draw(dtype, tasks, *window, channels, filters)
-    expected = kernels.reference.conv(x, w, **how)
-    size, g = expected.shape[2:4], draw(dtype, *expected.shape)
-    windows = forward_windows(size, window, **how)
-    rows = len(windows.pixels)
-    taps = tuple(Tap(d, r, n * channels * filters) for d, r, n in windows.taps)
-    steps = (height * width * channels, width * channels, channels)
-    geometry = Geometry(
-        images, group_of(images, rows), rows, taps, (height, width), *steps, 1, channels
-    )
-    places = table(windows.begins, np.arange(rows) * filters, geometry.group, steps, rows * filters)
-    zeros = np.zeros(max(channels, filters), dtype)
-    far = (x[0].size, w[0].size, expected[0].size)
-
-    forward = Gather(dtype, geometry, filters, filters, rows * filters, False, tasks, far)
-    out = np.full_like(expected, 9)
-    yield gather_launch(forward, f"forward{number}"), (x, w, out, places, zeros), expected
-
-    turned = (far[0], far[2], far[1])
-    weights = GatherWeights(dtype, geometry, filters, rows * filters, filters, False, tasks, turned)
-    wanted = 1 + kernels.reference.conv_weight(x, g, window=window, **how)
-    arrays = (x, g, np.ones_like(w), places, zeros)
-    yield weights_launch(weights, f"weights{number}"), arrays, wanted
-
-    into, back = np.zeros_like(x), (rows * filters, size[1] * filters, filters)
-    wanted = kernels.reference.conv_input(g, w, shape=(height, width), **how)
-    flipped = np.ascontiguousarray(w.swapaxes(-1, -2))
-    for part, each in enumerate(transposed_windows((height, width), window, **how)):
-        if not each.taps:
-            continue
-        n = len(each.pixels)
-        taps = tuple(Tap(d, r, t * channels * filters) for d, r, t in each.taps)
-        group = group_of(images, n)
-        geometry = Geometry(images, group, n, taps, size, *back, 1, filters)
-        places = table(each.begins, each.pixels @ np.array(steps[1:]), group, back, steps[0])
-        stacked = (far[2], far[1], far[0])
-        kernel = Gather(dtype, geometry, channels, channels, steps[0], False, tasks, stacked)
-        arrays = (g, flipped, into, places, np.zeros(filters, dtype))
-        yield gather_launch(kernel, f"input{number}_{part}"), arrays, wanted
+def convolution_launches(cases):
+    """(launch, arrays, what the third of them becomes) for each (sizes, dtype)."""
+    return [
+        (launch_of(kernel, f"convolution{n}_{part}"), arrays, wanted)
+        for n, (case, dtype) in enumerate(cases)
+        for part, (kernel, arrays, wanted) in enumerate(convolutions(case, dtype))
+    ]
 
 
 @needs_host_compiler
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_convolutions(dtype):
-    cases = [x for n, case in enumerate(CASES) for x in convolutions(case, dtype, n)]
+    cases = convolution_launches((case, dtype) for case in CASES)
     run([launch for launch, _, _ in cases], [arrays for _, arrays, _ in cases])
     for launch, arrays, wanted in cases:
         scale = math.sqrt(wanted.size) + np.abs(wanted).max(initial=1.0)
@@ -184,11 +115,7 @@ def test_convolutions(dtype):
 
 def test_nvrtc_takes_them_all():
     launches = [x for x, _, _ in product_cases("f4")][::5]
-    launches += [
-        launch
-        for number, (case, dtype) in enumerate([(CASES[-1], "f4"), (CASES[-2], "f8")])
-        for launch, _, _ in convolutions(case, dtype, number)
-    ]
+    launches += [x for x, _, _ in convolution_launches([(CASES[-1], "f4"), (CASES[-2], "f8")])]
     compiles("\n".join(x.source for x in launches))
 
 

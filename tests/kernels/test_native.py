@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-import kernels
 from kernels.loops import Access, Constant, Loop, Op, Store, merged, ordered, split, tiled
 from kernels.native import cache, machine, maths
 from kernels.native.nests import COMPARISONS, FLOAT_OPS
@@ -14,19 +13,7 @@ from kernels.native.products import Product, tile_shape
 from kernels.native.program import Call, Native, Routine, program_text, work
 from kernels.native.text import pieces
 from kernels.native.vectors import Registers
-from kernels.native.windows import (
-    Gather,
-    GatherWeights,
-    Geometry,
-    Tap,
-    forward_windows,
-    group_of,
-    table,
-    transposed_windows,
-)
-
-RNG = np.random.default_rng(0)
-EPS = {"f4": np.finfo("f4").eps, "f8": np.finfo("f8").eps}
+from tests.kernels.step_cases import EPS, RNG, convolutions, draw, geometries, strides_of
 
 
 def run(kernel, *arrays, turns=1, moves=()):
@@ -36,14 +23,6 @@ def run(kernel, *arrays, turns=1, moves=()):
     )
     pointers = np.array([x.ctypes.data for x in arrays], np.uintp)
     native.run[0](pointers.ctypes.data, 0, turns)
-
-
-def strides_of(x):
-    return tuple(s // x.itemsize for s in x.strides)
-
-
-def draw(dtype, *shape):
-    return RNG.standard_normal(shape).astype(dtype)
 
 
 # Loops ----------------------------------------------------------------------------------------
@@ -283,73 +262,18 @@ def test_products(dtype, accumulate, narrow, monkeypatch):
 # Convolutions ---------------------------------------------------------------------------------
 
 
-def geometries():
-    for _ in range(12):
-        i = lambda low, high: int(RNG.integers(low, high + 1))
-        yield {
-            "shape": (i(1, 2), i(1, 5), i(7, 11), i(7, 11), i(1, 12)),
-            "filters": i(1, 40),
-            "window": (i(1, 4), i(1, 3)),
-            "stride": (i(1, 3), i(1, 3)),
-            "padding": ((i(0, 2), i(0, 2)), (i(0, 2), i(0, 2))),
-            "dilation": (i(1, 2), i(1, 2)),
-        }
-
-
-@pytest.mark.parametrize("case", list(geometries()))
+@pytest.mark.parametrize("case", geometries(12))
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_convolutions(case, dtype, copies):
-    tasks, images, height, width, channels = case["shape"]
-    filters, window = case["filters"], case["window"]
-    how = {name: case[name] for name in ("stride", "padding", "dilation")}
-    x = draw(dtype, *case["shape"])
-    w = draw(dtype, tasks, *window, channels, filters)
-    expected = kernels.conv(x, w, **how)
-    size = expected.shape[2:4]
-    g = draw(dtype, *expected.shape)
-    close = lambda got, want: np.testing.assert_allclose(
-        got, want, rtol=0, atol=200 * EPS[dtype] * np.sqrt(window[0] * window[1] * 12)
-    )
-
-    windows = forward_windows(size, window, **how)
-    rows = len(windows.pixels)
-    taps = tuple(Tap(d, r, n * channels * filters) for d, r, n in windows.taps)
-    steps = (height * width * channels, width * channels, channels)
-    geometry = Geometry(
-        images, group_of(images, rows), rows, taps, (height, width), *steps, 1, channels
-    )
-    places = table(windows.begins, np.arange(rows) * filters, geometry.group, steps, rows * filters)
-    zeros = np.zeros(max(channels, filters), dtype)
-    far = (x[0].size, w[0].size, expected[0].size)
-    out = np.full_like(expected, 9)
-    forward = Gather(dtype, geometry, filters, filters, rows * filters, copies, tasks, far)
-    run(forward, x, w, out, places, zeros, *scratch(forward))
-    close(out, expected)
-
-    total = np.ones_like(w)
-    weights = GatherWeights(
-        dtype, geometry, filters, rows * filters, filters, copies, tasks, (far[0], far[2], far[1])
-    )
-    run(weights, x, g, total, places, zeros, *scratch(weights))
-    close(total, 1 + kernels.conv_weight(x, g, window=window, **how))
-
-    into = np.zeros_like(x)
-    turned = np.ascontiguousarray(w.swapaxes(-1, -2))
-    back = (rows * filters, size[1] * filters, filters)
-    for each in transposed_windows((height, width), window, **how):
-        if not each.taps:
-            continue
-        n = len(each.pixels)
-        taps = tuple(Tap(d, r, t * channels * filters) for d, r, t in each.taps)
-        group = group_of(images, n)
-        geometry = Geometry(images, group, n, taps, size, *back, 1, filters)
-        places = table(each.begins, each.pixels @ np.array(steps[1:]), group, back, steps[0])
-        kernel = Gather(
-            dtype, geometry, channels, channels, steps[0], False, tasks, (far[2], far[1], far[0])
+    cases = list(convolutions(case, dtype, copies))
+    for kernel, arrays, _ in cases:
+        run(kernel, *arrays, *scratch(kernel))
+    down, right = case["window"]
+    for _, arrays, wanted in cases:
+        np.testing.assert_allclose(
+            arrays[2], wanted, rtol=0, atol=200 * EPS[dtype] * np.sqrt(down * right * 12)
         )
-        run(kernel, g, turned, into, places, zeros)
-    close(into, kernels.conv_input(g, w, shape=(height, width), **how))
 
 
 def scratch(kernel):
