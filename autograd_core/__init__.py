@@ -10,9 +10,11 @@ from autograd_core import errors, nn, ops, optim, random, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
+from autograd_core.device import devices
 from autograd_core.errors import (
     AutogradError,
     ConcreteValueError,
+    DeviceError,
     DonatedError,
     DtypeError,
     EscapedTracerError,
@@ -29,12 +31,13 @@ from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
 from autograd_core.ops.linalg import *  # noqa: F403
 from autograd_core.ops.normalize import *  # noqa: F403
+from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor
 from autograd_core.transforms import (
     grad,
     hessian,
@@ -54,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutogradError",
     "ConcreteValueError",
+    "DeviceError",
     "DonatedError",
     "DtypeError",
     "EscapedTracerError",
@@ -62,12 +66,12 @@ __all__ = [
     "RuleError",
     "ShapeError",
     "Tensor",
-    "asarray",
     "checkpoint",
     "cond",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
+    "devices",
     "errors",
     "grad",
     "hessian",

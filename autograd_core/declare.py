@@ -18,13 +18,13 @@ from autograd_core.primitive import (
     DROP,
     Primitive,
     Rule,
+    again,
     bind,
-    explain,
     names_read,
     no_rule,
 )
-from autograd_core.reverse import NUMBER, PYTHON_NUMBERS, pass_through
-from autograd_core.tensor import Array, Aval, Tensor, asarray, box
+from autograd_core.reverse import PYTHON_NUMBERS, pass_through
+from autograd_core.tensor import NUMBER, Array, Aval, Tensor, asarray, box
 
 SAME = object()
 """The partial derivative 1."""
@@ -208,7 +208,7 @@ def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
         try:
             return box(primitive.kernel(x.value))
         except Exception as error:
-            raise explain(primitive, (x,), {}, error) from error
+            return box(again(primitive, (x,), {}, error))
 
     return function
 
@@ -228,7 +228,7 @@ def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
             try:
                 return box(primitive.kernel(x.value, y.value))
             except Exception as error:
-                raise explain(primitive, (x, y), {}, error) from error
+                return box(again(primitive, (x, y), {}, error))
         if y_trace is None or (x_trace is not None and x_trace.level >= y_trace.level):
             return x_trace.process2(primitive, x, y)
         return y_trace.process2(primitive, x, y)

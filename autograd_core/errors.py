@@ -2,6 +2,8 @@
 
 import sys
 
+import kernels.devices
+
 
 def operation() -> str:
     """`"sum: "` where an error is about to be raised on behalf of the public operation `sum`.
@@ -46,6 +48,10 @@ class ConcreteValueError(AutogradError, TypeError):
 
 class DonatedError(AutogradError, RuntimeError):
     """A tensor was used whose memory had been given to `jit` (`donate_argnums`)."""
+
+
+class DeviceError(AutogradError, kernels.devices.DeviceError):
+    """A device is not there, or tensors that meet lie on different ones."""
 
 
 class NanError(AutogradError, FloatingPointError):

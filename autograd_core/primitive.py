@@ -20,6 +20,7 @@ import numpy as np
 
 from autograd_core.errors import (
     AutogradError,
+    DeviceError,
     DtypeError,
     EscapedTracerError,
     RuleError,
@@ -265,10 +266,28 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
     try:
         out = primitive.kernel(*[x.value if x.__class__ is Tensor else x for x in args], **params)
     except Exception as error:
-        raise explain(primitive, args, params, error) from error
+        out = again(primitive, args, params, error)
     if primitive.multiple:
         return tuple(map(box, out))
     return box(out)
+
+
+def again(primitive: Primitive, args: Sequence[Any], params: dict, error: Exception) -> Any:
+    """What a kernel gives where arrays that nobody placed first had to be brought to the device of
+    the others.
+
+    Raises:
+        Exception: that was not what was wrong; the operation and its arguments are named.
+    """
+    from autograd_core.device import gathered
+
+    try:
+        arrays = gathered(args)
+        if arrays is not None:
+            return primitive.kernel(*arrays, **params)
+    except Exception as another:
+        error = another
+    raise explain(primitive, args, params, error) from error
 
 
 def plus(a: Any, b: Any) -> Any:
@@ -282,6 +301,8 @@ def plus(a: Any, b: Any) -> Any:
 
 def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exception) -> Exception:
     """The error that a kernel raised, with the operation and its arguments named."""
+    if isinstance(error, DeviceError):
+        error.args = (f"{primitive.name}: {error}",)
     if isinstance(error, AutogradError | MemoryError | FloatingPointError):
         return error
     given = ", ".join(map(describe_argument, args))
@@ -307,7 +328,7 @@ def describe_argument(x: Any) -> str:
     """`float32[3,4]` for an array, the number itself for a number."""
     if x.__class__ is Tensor and isinstance(x.value, int | float):
         return repr(x.value)  # a number beside a tensor: see declare.operand_beside
-    if x.__class__ is Tensor or isinstance(x, np.ndarray):
+    if x.__class__ is Tensor or hasattr(x, "dtype"):
         aval = aval_of(x)
         return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
     return repr(x)

@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
+import kernels
 from autograd_core.declare import nondifferentiable
+from autograd_core.device import beside, placed
 from autograd_core.errors import DtypeError, ShapeError
 from autograd_core.ops.arithmetic import less
 from autograd_core.ops.index import take
 from autograd_core.ops.structural import Aval, as_shape, astype, broadcast_to, with_batch
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Tensor, asarray, box
+from autograd_core.tensor import Tensor, asarray
 
 __all__ = [
     "bernoulli",
@@ -44,23 +46,18 @@ Shape = int | Sequence[int]
 UINT64 = np.dtype(np.uint64)
 
 # The last word of Philox' counter says what the numbers are for, so that children of a key and
-# numbers drawn with it never meet.
-DRAW, SPLIT, FOLD = 0, 1, 2
+# numbers drawn with it never meet. `kernels.random_children` has another one.
+DRAW, SPLIT = 0, 1
 
 
-def key(seed: int) -> Tensor:
-    """A key made of a seed, any whole number from 0.
+def key(seed: int, device: str | None = None) -> Tensor:
+    """A key made of a seed, any whole number from 0. Numbers are made where their key lies.
 
     Raises:
         ValueError: a negative seed.
+        DeviceError: there is no such device.
     """
-    return box(np.random.SeedSequence(int(seed)).generate_state(2, np.uint64))
-
-
-def _raw(key: np.ndarray, count: int, purpose: int = DRAW, index: int = 0) -> np.ndarray:
-    """`count` numbers of 64 random bits."""
-    generator = np.random.Philox(key=key, counter=[0, index, 0, purpose])
-    return generator.random_raw(count)
+    return placed(np.random.SeedSequence(int(seed)).generate_state(2, np.uint64), device)
 
 
 # Primitives: functions of a key -----------------------------------------------------------------
@@ -68,7 +65,7 @@ def _raw(key: np.ndarray, count: int, purpose: int = DRAW, index: int = 0) -> np
 
 def _keyed(
     name: str,
-    sample: Callable[..., np.ndarray],
+    sample: Callable[..., Any],
     shape: Callable[..., tuple[int, ...]],
     dtype: Callable[..., np.dtype],
     domain: Callable[[Any], dict],
@@ -76,17 +73,14 @@ def _keyed(
     """A primitive that draws from a key, or, for a stack of keys (…, 2), from each of them.
 
     Args:
-        sample: `sample(key, **params)`, an array of the shape and dtype that `shape(**params)` and
-            `dtype(**params)` say.
+        sample: `sample(keys, **params)` of keys (S, 2), an array (S, …) of the shape and dtype that
+            `shape(**params)` and `dtype(**params)` say.
         domain: draws the params.
     """
 
-    def kernel(keys: Any, **params: Any) -> np.ndarray:
-        if keys.ndim == 1:
-            return sample(keys, **params)
-        stacked = [sample(k, **params) for k in keys.reshape(-1, 2)]
-        lead = keys.shape[:-1]
-        return np.reshape(np.array(stacked, dtype(**params)), (*lead, *shape(**params)))
+    def kernel(keys: Any, **params: Any) -> Any:
+        found = sample(keys.reshape(-1, 2), **params)
+        return np.reshape(found, (*keys.shape[:-1], *shape(**params)))
 
     primitive = nondifferentiable(
         name,
@@ -98,30 +92,33 @@ def _keyed(
     return primitive
 
 
-def _sample_bits(key: Any, shape: tuple[int, ...]) -> Any:
-    return _raw(key, math.prod(shape)).reshape(shape)
+def _sample_bits(keys: Any, shape: tuple[int, ...]) -> Any:
+    return kernels.random_bits(keys, math.prod(shape), DRAW)
 
 
-def _sample_uniform(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _sample_uniform(keys: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """As many of the leading bits as the significand holds, as a fraction in [0, 1)."""
     count = math.prod(shape)
     if dtype.itemsize == 8:
-        return ((_raw(key, count) >> np.uint64(11)) * 2.0**-53).reshape(shape)
-    halves = _raw(key, -(-count // 2)).astype("<u8", copy=False).view("<u4")[:count]
-    return ((halves >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+        return (kernels.random_bits(keys, count, DRAW) >> np.uint64(11)) * 2.0**-53
+    wide = kernels.random_bits(keys, -(-count // 2), DRAW)
+    halves = wide.astype("<u8", copy=False).view("<u4")[:, :count]
+    return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 
-def _sample_normal(key: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _sample_normal(keys: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """Box and Muller, "A note on the generation of random normal deviates" (1958)."""
     count = math.prod(shape)
-    first, second = _sample_uniform(key, (2, -(-count // 2)), np.dtype(np.float64))
+    half = -(-count // 2)
+    unit = _sample_uniform(keys, (2 * half,), np.dtype(np.float64))
+    first, second = unit[:, :half], unit[:, half:]
     radius, angle = np.sqrt(-2 * np.log1p(-first)), 2 * np.pi * second
-    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
-    return pairs[:count].astype(dtype).reshape(shape)
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return pairs[:, :count].astype(dtype)
 
 
-def _sample_permutation(key: Any, length: int) -> Any:
-    return np.argsort(_raw(key, length), kind="stable")
+def _sample_permutation(keys: Any, length: int) -> Any:
+    return np.argsort(kernels.random_bits(keys, length, DRAW), axis=-1, kind="stable")
 
 
 def _some_shape(draw: Any) -> dict:
@@ -162,7 +159,7 @@ permutation_p = _keyed(
 )
 split_p = _keyed(
     "random_split",
-    lambda key, count: _raw(key, 2 * count, SPLIT).reshape(count, 2),
+    lambda keys, count: kernels.random_bits(keys, 2 * count, SPLIT),
     shape=lambda count: (count, 2),
     dtype=lambda count: UINT64,  # noqa: ARG005
     domain=lambda draw: {"count": draw.integer(1, 3)},
@@ -172,11 +169,7 @@ split_p = _keyed(
 def _fold_kernel(keys: Any, data: Any) -> Any:
     lead = np.broadcast_shapes(keys.shape[:-1], data.shape)
     keys, data = np.broadcast_to(keys, (*lead, 2)), np.broadcast_to(data, lead)
-    children = [
-        _raw(k, 2, FOLD, int(index))
-        for k, index in zip(keys.reshape(-1, 2), data.reshape(-1), strict=True)
-    ]
-    return np.array(children, UINT64).reshape(*lead, 2)
+    return kernels.random_children(keys.reshape(-1, 2), data.reshape(-1)).reshape(*lead, 2)
 
 
 fold_in_p: Primitive = nondifferentiable(
@@ -224,7 +217,7 @@ def uniform(
     """Uniform in [low, high), which broadcast against `shape`; derivatives flow through them."""
     dtype = _float(dtype)
     unit = uniform_p(_checked("uniform", key), shape=as_shape(shape), dtype=dtype)
-    low, high = asarray(low, dtype), asarray(high, dtype)
+    low, high = (beside(asarray(bound, dtype), unit) for bound in (low, high))
     return unit * (high - low) + low
 
 

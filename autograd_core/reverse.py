@@ -28,7 +28,7 @@ from autograd_core.primitive import (
     live_interpreters,
     plus,
 )
-from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of, box, own
+from autograd_core.tensor import NUMBER, Aval, Tensor, alias, asarray, aval_of, box, own
 
 _next_order = count().__next__
 
@@ -199,8 +199,6 @@ class Linearizing(Reverse):
 
 
 PYTHON_NUMBERS = frozenset({float, int, bool})
-NUMBER = "number"
-"""The mark of a tensor that stands for a Python number: it has no axes and is not promoted to."""
 
 
 def pass_through(g: Any, *_args: Any, **_params: Any) -> Any:

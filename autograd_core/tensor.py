@@ -3,7 +3,8 @@
 A tensor has three slots. A plain one holds a raw array in `value` and nothing else. A traced one
 holds in `trace` the interpreter that follows it, in `value` the tensor one level down, and in
 `mark` what that interpreter attached to it: a tape node (reverse), a tangent (forward), or nothing
-(batching, where axis 0 of `value` is the batch). Operators and methods are installed by
+(batching, where axis 0 of `value` is the batch). The mark of a plain one says where it comes from,
+if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
 `autograd_core.ops`, which knows the operations.
 """
 
@@ -15,11 +16,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from autograd_core.errors import ConcreteValueError, DtypeError, operation
+from kernels.devices import CPU, device_of, namespace, on_gpu, to_host
 
 if TYPE_CHECKING:
     from autograd_core.primitive import Interpreter
 
 Array = Any  # numpy.ndarray, a NumPy scalar, or a device's array type
+
+NUMBER = "number"
+"""The mark of a tensor that stands for a Python number: it has no axes and is not promoted to."""
+FREE = "free"
+"""The mark of an array that nobody placed on a device: it goes where what it meets lies."""
 
 
 class Aval(NamedTuple):
@@ -65,6 +72,8 @@ class Tensor:
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
         plain = asarray(own(data), dtype)
         self.value, self.trace, self.mark = plain.value, plain.trace, plain.mark
+        if self.trace is None:
+            self.mark = None
         if requires_grad:
             from autograd_core.reverse import require_gradient
 
@@ -93,7 +102,8 @@ class Tensor:
         return concrete(self, "`.data`")
 
     def numpy(self) -> np.ndarray:
-        """A read-only NumPy view of the values of a tensor that is not being traced.
+        """The values of a tensor that is not being traced, as a read-only NumPy array: a view, or a
+        copy of what lies on a GPU.
 
         Raises:
             ConcreteValueError: the tensor is traced; call `.detach()` first to drop its gradient.
@@ -105,7 +115,7 @@ class Tensor:
                 "numpy() on a traced tensor would silently drop its gradient; "
                 "write x.detach().numpy() if that is meant, or use this package's functions"
             )
-        view = np.asarray(self.value).view()
+        view = to_host(self.value).view()
         view.flags.writeable = False
         return view
 
@@ -187,13 +197,14 @@ class Tensor:
                 "a tensor that is being traced cannot be copied: its history would be lost; copy "
                 "x.detach() if that is meant"
             )
-        return Tensor, (np.array(plain.value), None, plain is not self)
+        return Tensor, (np.array(to_host(plain.value)), None, plain is not self)
 
     def __repr__(self) -> str:
         plain = self.value if self.trace is not None and self._is_leaf else self
         if plain.trace is None:
-            body = np.array2string(np.asarray(plain.value), separator=", ", prefix="Tensor(")
+            body = np.array2string(to_host(plain.value), separator=", ", prefix="Tensor(")
             ending = "" if plain is self else ", requires_grad=True"
+            ending += "" if device_of(plain.value) == CPU else f", device={device_of(plain.value)}"
             return f"Tensor({body}, dtype={self.dtype}{ending})"
         assert self.trace is not None
         return f"Tensor({self.trace.describe()}, shape={self.shape}, dtype={self.dtype})"
@@ -288,7 +299,12 @@ def alias(x: Tensor) -> Tensor:
 
 def own(data: Any) -> Any:
     """An array as a copy that nobody else writes to; anything else as it is."""
-    return data.copy() if isinstance(data, np.ndarray) else data
+    return data.copy() if isinstance(data, np.ndarray) or _is_foreign(data) else data
+
+
+def _is_foreign(data: Any) -> bool:
+    """Whether data is an array in a GPU's memory."""
+    return data.__class__ is not Tensor and on_gpu(data)
 
 
 def asarray(data: Any, dtype: Any = None) -> Tensor:
@@ -315,7 +331,8 @@ def _from_foreign(data: Any) -> Tensor:
         from autograd_core.ops import stack
 
         return stack([asarray(item) for item in data])
-    array = data if hasattr(data, "__cuda_array_interface__") else np.asarray(data)
+    there = on_gpu(data)
+    array = namespace(data).asarray(data) if there else np.asarray(data)
     if array.dtype.kind not in "biuf":
         advice = "; register_pytree makes a class a container" if array.dtype == object else ""
         raise DtypeError(
@@ -324,7 +341,7 @@ def _from_foreign(data: Any) -> Tensor:
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return box(array)
+    return box(array) if there else box(array, None, FREE)
 
 
 def _holds_tensor(data: Any) -> bool:

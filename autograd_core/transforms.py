@@ -13,6 +13,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from autograd_core.batching import Batching, note_mapped
+from autograd_core.device import filled
 from autograd_core.errors import AutogradError, DtypeError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
@@ -119,11 +120,11 @@ def _gradients(starts: list[Node], leaves: list[Tensor], found: dict) -> list[Te
 def zeros_of(x: Any) -> Tensor:
     """Zeros in the shape and dtype of a tensor, array, number or `Aval`."""
     aval = x if hasattr(x, "dtype") else aval_of(x)
-    return box(np.zeros(aval.shape, aval.dtype))
+    return filled(0, aval.shape, aval.dtype, x)
 
 
 def _ones_like(x: Tensor) -> Tensor:
-    return box(np.ones(x.shape, x.dtype))
+    return filled(1, x.shape, x.dtype, x)
 
 
 def _matching(given: Any, likes: list[Tensor], structure: Any, what: str) -> list[Tensor]:

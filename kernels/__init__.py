@@ -24,6 +24,8 @@ take_along = Kernel("take_along", reference.take_along)
 index_add = Kernel("index_add", reference.index_add)
 take_along_transpose = Kernel("take_along_transpose", reference.take_along_transpose)
 scatter_add_nd = Kernel("scatter_add_nd", reference.scatter_add_nd)
+random_bits = Kernel("random_bits", reference.random_bits)
+random_children = Kernel("random_children", reference.random_children)
 erf = Kernel("erf", reference.erf)
 erfc = Kernel("erfc", reference.erfc)
 erfinv = Kernel("erfinv", reference.erfinv)
@@ -48,6 +50,8 @@ __all__ = [
     "output_shape",
     "polygamma",
     "pool_argmax",
+    "random_bits",
+    "random_children",
     "scatter_add_nd",
     "sum_axes",
     "take_along",

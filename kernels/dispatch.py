@@ -14,7 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # The root module of an array type → the package that registers kernels for it.
-BACKENDS = {"numpy": "kernels.cpu"}
+BACKENDS = {"numpy": "kernels.cpu", "cupy": "kernels.gpu.eager"}
 
 KERNELS: dict[str, "Kernel"] = {}
 

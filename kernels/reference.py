@@ -343,6 +343,48 @@ def scatter_add_nd(values: Array, flat_index: Array, size: int) -> Array:
     return result
 
 
+# --- random numbers ---------------------------------------------------------------------------
+
+FOLD = 2
+
+
+def random_bits(keys: Array, count: int, purpose: int = 0) -> Array:
+    """Random bits that depend on a key alone: Philox-4x64-10 with the counter (0, 0, 0, purpose).
+
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+
+    Args:
+        keys: uint64 ``(S, 2)``.
+        count: how many numbers for each.
+        purpose: the last word of the counter: other numbers for each.
+
+    Returns:
+        uint64 ``(S, count)``.
+    """
+    return np.array([_philox(key, count, 0, purpose) for key in keys], np.uint64).reshape(
+        len(keys), count
+    )
+
+
+def random_children(keys: Array, numbers: Array) -> Array:
+    """A key made of a key and a number, for each of some: the counter is (0, number, 0, 2).
+
+    Args:
+        keys: uint64 ``(S, 2)``.
+        numbers: uint64 ``(S,)``.
+
+    Returns:
+        uint64 ``(S, 2)``.
+    """
+    pairs = zip(keys, numbers, strict=True)
+    children = [_philox(key, 2, int(number), FOLD) for key, number in pairs]
+    return np.array(children, np.uint64).reshape(-1, 2)
+
+
+def _philox(key: Array, count: int, index: int, purpose: int) -> Array:
+    return np.random.Philox(key=key, counter=[0, index, 0, purpose]).random_raw(count)
+
+
 # --- special functions ------------------------------------------------------------------------
 # Computed in float64 and rounded to the dtype of x at the end.
 

@@ -13,8 +13,8 @@ from autograd_core.errors import ConcreteValueError
 from autograd_core.ops.reduce import max as amax
 from autograd_core.ops.reduce import min as amin
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
-from autograd_core.reverse import NUMBER, PYTHON_NUMBERS
-from autograd_core.tensor import Tensor, asarray, aval_of, box
+from autograd_core.reverse import PYTHON_NUMBERS
+from autograd_core.tensor import NUMBER, Tensor, asarray, aval_of, box
 
 
 class Captured(NamedTuple):

@@ -100,9 +100,9 @@ def truncated_normal(
 
 truncated_p: Primitive = nondifferentiable(
     "normal_quantile",
-    lambda u, low, high, dtype: np.clip(
-        math.sqrt(2) * kernels.erfinv(np.asarray(2 * u - 1)), low, high
-    ).astype(dtype),
+    lambda u, low, high, dtype: np.clip(math.sqrt(2) * kernels.erfinv(2 * u - 1), low, high).astype(
+        dtype
+    ),
     shape=lambda u, dtype, **_: Aval(u.shape, dtype),
     batch=lambda _size, args, _batched, **params: truncated_p(args[0], **params),
     domain=lambda draw: (

@@ -11,6 +11,7 @@ from autograd_core.ops import (
     linalg,
     methods,
     normalize,
+    placement,
     products,
     reduce,
     sorting,
@@ -24,6 +25,7 @@ from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
 from autograd_core.ops.linalg import *  # noqa: F403
 from autograd_core.ops.normalize import *  # noqa: F403
+from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
@@ -39,6 +41,7 @@ FAMILIES = (
     layout,
     linalg,
     normalize,
+    placement,
     products,
     reduce,
     sorting,

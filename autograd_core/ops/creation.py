@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.device import beside, filled, placed
+from autograd_core.ops.placement import to_device
 from autograd_core.ops.structural import Shape, as_shape, broadcast_to, reshape
-from autograd_core.tensor import Tensor, asarray, box
+from autograd_core.tensor import Tensor, asarray
 
 __all__ = [
     "arange",
@@ -23,57 +25,66 @@ __all__ = [
 ]
 
 
-def zeros(shape: Shape, dtype: Any = None) -> Tensor:
+def zeros(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros; float64 by default."""
-    return box(np.zeros(as_shape(shape), dtype or np.float64))
+    return placed(np.zeros(as_shape(shape), dtype or np.float64), device)
 
 
-def ones(shape: Shape, dtype: Any = None) -> Tensor:
+def ones(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones; float64 by default."""
-    return box(np.ones(as_shape(shape), dtype or np.float64))
+    return placed(np.ones(as_shape(shape), dtype or np.float64), device)
 
 
-def full(shape: Shape, value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Shape, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """`value` everywhere; derivatives flow through it."""
-    return broadcast_to(asarray(value, dtype), shape)
+    value = asarray(value, dtype)
+    return broadcast_to(value if device is None else to_device(value, device), shape)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Tensor:
-    """Zeros of the shape and dtype of x."""
+    """Zeros of the shape and dtype of x, on its device."""
     x = asarray(x)
-    return zeros(x.shape, dtype or x.dtype)
+    return filled(0, x.shape, dtype or x.dtype, x)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
-    """Ones of the shape and dtype of x."""
+    """Ones of the shape and dtype of x, on its device."""
     x = asarray(x)
-    return ones(x.shape, dtype or x.dtype)
+    return filled(1, x.shape, dtype or x.dtype, x)
 
 
 def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
-    """`value` in the shape and dtype of x."""
+    """`value` in the shape and dtype of x, on its device; derivatives flow through the value."""
     x = asarray(x)
-    return full(x.shape, value, dtype or x.dtype)
+    return broadcast_to(beside(asarray(value, dtype or x.dtype), x), x.shape)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(
+    start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """start, start + step, … below stop; from 0 with one argument."""
     first, last = (0, start) if stop is None else (start, stop)
-    return box(np.arange(first, last, step, dtype=dtype))
+    return placed(np.arange(first, last, step, dtype=dtype), device)
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Tensor:
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, device: str | None = None
+) -> Tensor:
     """`num` evenly spaced numbers from start to stop; derivatives flow through both."""
     start, stop = asarray(start), asarray(stop)
+    if device is not None:
+        start, stop = to_device(start, device), to_device(stop, device)
     dtype = np.result_type(start.dtype, stop.dtype, 1.0)
     steps = np.arange(num, dtype=dtype) / max(num - 1 if endpoint else num, 1)
     ramp = np.reshape(steps, (num,) + (1,) * max(start.ndim, stop.ndim))
     return start * (1 - ramp) + stop * ramp  # exact at both ends
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(
+    n: int, m: int | None = None, k: int = 0, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """Ones on the k-th diagonal of an n × m matrix of zeros."""
-    return box(np.eye(n, m, k, dtype=dtype or np.float64))
+    return placed(np.eye(n, m, k, dtype=dtype or np.float64), device)
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:

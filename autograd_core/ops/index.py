@@ -35,6 +35,7 @@ from autograd_core.ops.structural import (
 )
 from autograd_core.primitive import bind
 from autograd_core.tensor import Tensor, alias, asarray, entries, require_within
+from kernels.devices import on_host
 
 __all__ = [
     "getitem",
@@ -153,7 +154,7 @@ def _last_writer_batch(count: int, args: tuple, _batched: tuple, /, size: int) -
 
 last_writer_p = nondifferentiable(
     "last_writer",
-    _last_writer_kernel,
+    on_host(_last_writer_kernel),
     shape=lambda index, size: Aval((size,), np.dtype(np.int64)),  # noqa: ARG005
     batch=_last_writer_batch,
     domain=lambda draw: ((draw.integers((draw.integer(1, 5),), 0, 4),), {"size": 4}),
@@ -176,7 +177,7 @@ def _turn_kernel(index: Any) -> Any:
 
 turn_p = nondifferentiable(
     "turn",
-    _turn_kernel,
+    on_host(_turn_kernel),
     shape=lambda index: Aval(index.shape, np.dtype(np.int64)),
     batch=lambda _size, args, _batched: turn_p(args[0]),
     domain=lambda draw: ((draw.integers((draw.integer(1, 5),), 0, 4),), {}),

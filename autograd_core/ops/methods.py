@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from autograd_core import reverse
+from autograd_core.device import device
 from autograd_core.errors import AutogradError
 from autograd_core.ops import (
     arithmetic,
     index,
     linalg,
+    placement,
     products,
     reduce,
     sorting,
@@ -92,6 +94,7 @@ METHODS = {
     "sum": reduce.sum,
     "swapaxes": structural.swapaxes,
     "take": index.take,
+    "to_device": placement.to_device,
     "var": reduce.var,
 }
 
@@ -112,6 +115,7 @@ def install() -> None:
         "__invert__": arithmetic.bitwise_not,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
+        "device": property(_device),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
         "T": property(structural.transpose),
@@ -131,6 +135,11 @@ def backward(self: Tensor, gradient: Any = None, create_graph: bool = False) -> 
 
 
 backward.__doc__ = reverse.backward_from.__doc__
+
+
+def _device(self: Tensor) -> str:
+    """Where the tensor lies: "cpu", or "cuda:0" and so on."""
+    return device(self)
 
 
 def _requires_grad(self: Tensor) -> bool:

@@ -26,6 +26,7 @@ from autograd_core.ops.structural import (
     with_batch,
 )
 from autograd_core.tensor import Tensor, asarray
+from kernels.devices import on_host
 
 __all__ = [
     "argsort",
@@ -167,9 +168,15 @@ def _searchsorted_kernel(ordered: Any, values: Any, side: Any) -> Any:
     """Leading axes that `ordered` has are rows, which `values` has too."""
     lead = ordered.shape[:-1]
     if not lead:
-        return np.asarray(np.searchsorted(ordered, values, side))
+        found = np.searchsorted(ordered, values, side)
+        return np.asarray(found) if isinstance(found, np.generic) else found
+    return _search_rows(ordered, values, side)
+
+
+@on_host
+def _search_rows(ordered: np.ndarray, values: np.ndarray, side: Any) -> np.ndarray:
     out = np.empty(values.shape, np.intp)
-    for row in np.ndindex(lead):
+    for row in np.ndindex(ordered.shape[:-1]):
         out[row] = np.searchsorted(ordered[row], values[row], side)
     return out
 

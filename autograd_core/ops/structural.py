@@ -287,9 +287,16 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 # dtypes ---------------------------------------------------------------------------------------
 
+
+def _astype(x: Any, dtype: np.dtype) -> Any:
+    """As an array: NumPy makes numbers of numbers, where CuPy makes arrays."""
+    found = x.astype(dtype) if hasattr(x, "astype") else np.asarray(x).astype(dtype)
+    return np.asarray(found) if isinstance(found, np.generic) else found
+
+
 astype_p = linear(
     "astype",
-    lambda x, dtype: np.asarray(x).astype(dtype) if isinstance(x, np.generic) else x.astype(dtype),
+    _astype,
     transpose=lambda g, x_like, dtype: astype(g, x_like.dtype),  # noqa: ARG005
     shape=lambda x, dtype: Aval(x.shape, dtype),
     batch=lambda _size, args, _batched, dtype: astype_p(args[0], dtype=dtype),
@@ -300,7 +307,7 @@ astype_p = linear(
 )
 truncate_p = nondifferentiable(
     "astype_integer",
-    lambda x, dtype: np.asarray(x).astype(dtype),
+    _astype,
     shape=lambda x, dtype: Aval(x.shape, dtype),
     batch=lambda _size, args, _batched, dtype: truncate_p(args[0], dtype=dtype),
     domain=lambda draw: (

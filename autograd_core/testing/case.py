@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from autograd_core import transforms
+from autograd_core.ops.placement import to_device
 from autograd_core.primitive import Primitive, bind, no_rule
 from autograd_core.tensor import Tensor, asarray
 from autograd_core.testing.draw import Draw, draw_siblings
@@ -22,6 +23,8 @@ from autograd_core.testing.numeric import (
     require_close,
     step_at,
 )
+from kernels.devices import CPU, to_host
+from kernels.devices import to_device as to_memory
 
 BATCH = 3
 EXACT = 2.0**14 * EPS
@@ -39,6 +42,8 @@ class Case:
     calls: tuple[tuple[np.ndarray, ...], ...]
     params: dict[str, Any]
     seed: int
+    device: str | None = None
+    """Where the primitive is applied; all else of a law goes on where its arrays lie."""
 
     @property
     def args(self) -> tuple[np.ndarray, ...]:
@@ -75,8 +80,19 @@ class Case:
     def apply(self, args: Sequence[Any]) -> tuple[Tensor, ...]:
         """All outputs for some arguments, as a tuple."""
         tensors = [asarray(x) for x in args]
+        if self.device is not None:
+            tensors = [to_device(x, self.device) for x in tensors]
         out = bind(self.primitive, tensors, self.params)
-        return out if self.primitive.multiple else (out,)
+        outs = out if self.primitive.multiple else (out,)
+        return outs if self.device is None else tuple(to_device(y, CPU) for y in outs)
+
+    def kernel(self, args: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """What the kernel gives, as NumPy's arrays."""
+        if self.device is not None:
+            args = [to_memory(x, self.device) for x in args]
+        out = self.primitive.kernel(*args, **self.params)
+        outs = out if self.primitive.multiple else (out,)
+        return tuple(map(to_host, outs))
 
     def function(self, places: Sequence[int], args: Sequence[Any] | None = None) -> Function:
         """The floating outputs as a function of the arguments at `places`."""
@@ -95,11 +111,18 @@ class Case:
 
     def with_args(self, args: Sequence[np.ndarray]) -> Case:
         """The same case with other values, alone."""
-        return Case(self.primitive, (tuple(args),), self.params, self.seed)
+        return replace(self, calls=(tuple(args),))
 
     def renewed(self) -> Case:
         """The same case, its random directions drawn from the start."""
-        return Case(self.primitive, self.calls, self.params, self.seed)
+        return replace(self)
+
+    def settled(self) -> Case:
+        """The same case with its arguments on the device, to stay there."""
+        if self.device is None:
+            return self
+        calls: Any = tuple(tuple(to_device(asarray(x), self.device) for x in c) for c in self.calls)
+        return replace(self, calls=calls, device=None)
 
     @cached_property
     def step(self) -> float:
@@ -133,7 +156,7 @@ def checking(case: Case, law: str) -> Iterator[None]:
 
 def numbers(tensors: Sequence[Any]) -> list[np.ndarray]:
     """The values of tensors, as arrays that later calls cannot change."""
-    return [np.array(x.data if x.__class__ is Tensor else x, order="C") for x in tensors]
+    return [np.array(to_host(x.data if x.__class__ is Tensor else x), order="C") for x in tensors]
 
 
 def pullback(f: Function, count: int) -> Function:

@@ -9,6 +9,7 @@ from autograd_core.testing.numeric import direction
 
 def captured(case: Case) -> None:
     """`jit(f)` equals f, and so do its derivatives, taken inside of it and through it."""
+    case = case.settled()
     with checking(case, "jit(f) = f"):
         compiled = jit(lambda *args: case.apply(args))
         for _ in range(2):  # the call that captures, and one that does not

@@ -1,0 +1,300 @@
+"""Kernels for CuPy arrays, each a launch or a few: importing this module registers them.
+
+What each computes, its arguments included, is documented once, in ``kernels.reference``. Where an
+index is out of bounds the kernel notes it, and the note is read before the result is given out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from kernels import reference
+from kernels.devices import on_host
+from kernels.dispatch import KERNELS
+from kernels.geometry import NO_PADDING, Padding, Pair, output_shape, pooling_shape
+from kernels.gpu import library
+from kernels.gpu.source import assembled
+
+Array = Any  # cupy.ndarray
+
+THREADS = 256
+MOST_BLOCKS = 132 * 16
+OPTIONS = ("-std=c++17",)
+
+
+# --- launches ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _module(file: str, dtype: str) -> Any:
+    """A file's kernels for a dtype; CuPy keeps what it compiles on disk."""
+    return cp.RawModule(code=assembled(library.source(file, dtype)), options=OPTIONS)
+
+
+def run(file: str, name: str, dtype: np.dtype, work: int, *args: Any) -> None:
+    """Launch a kernel of a file with as many threads as there is work.
+
+    Args:
+        args: arrays, whole numbers (int64) and structures.
+    """
+    if work == 0:
+        return
+    given = tuple(map(_argument, args))
+    blocks = min(-(-work // THREADS), MOST_BLOCKS)
+    _module(file, short(dtype)).get_function(name)((blocks,), (THREADS,), given)
+
+
+def _argument(x: Any) -> Any:
+    if isinstance(x, ctypes.Structure):  # by value: as an array of one entry
+        return np.frombuffer(bytes(x), np.dtype((np.void, ctypes.sizeof(x))))
+    return np.int64(x) if isinstance(x, int) else x
+
+
+def short(dtype: np.dtype) -> str:
+    """f4, i8 and so on; the others are only copied or added, as integers of their size."""
+    return dtype.str[1:]
+
+
+def _like(x: Array, out: Array | None, shape: tuple[int, ...], dtype: Any = None) -> Array:
+    dtype = np.dtype(dtype or x.dtype)
+    if out is None:
+        return cp.empty(shape, dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ValueError(f"out has to be a C-contiguous array of shape {shape} and type {dtype}")
+    return out
+
+
+def _one_device(*arrays: Any) -> None:
+    for x in arrays:
+        if not isinstance(x, cp.ndarray):
+            raise TypeError(f"expected an array on the GPU, got {type(x).__name__}")
+
+
+# --- windows and convolutions -----------------------------------------------------------------
+
+
+def im2col(
+    x: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    size = output_shape(x.shape[1:3], window, stride, padding, dilation)
+    out = _like(x, out, (len(x), *size, *window, x.shape[3]))
+    strides = tuple(s // x.itemsize for s in x.strides)
+    sizes = library.window_sizes(x.shape, size, window, stride, padding, dilation, strides)
+    run("windows.cu", "im2col", x.dtype, out.size, x, out, sizes)
+    return out
+
+
+def col2im(
+    cols: Array,
+    shape: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    images, height, width, tall, wide, channels = cols.shape
+    reference.check_output(shape, (height, width), (tall, wide), stride, padding, dilation)
+    whole = images, *shape, channels
+    out = _like(cols, out, whole)
+    sizes = library.window_sizes(whole, (height, width), (tall, wide), stride, padding, dilation)
+    run("windows.cu", "col2im", cols.dtype, out.size, cp.ascontiguousarray(cols), out, sizes)
+    return out
+
+
+def conv(
+    x: Array,
+    w: Array,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    _one_device(x, w)
+    cols, size = _columns(x, w.shape[1:3], stride, padding, dilation)
+    product = cp.matmul(cols, w.reshape(len(w), -1, w.shape[4]))
+    return _deliver(product.reshape(*x.shape[:2], *size, w.shape[4]), out)
+
+
+def conv_input(
+    g: Array,
+    w: Array,
+    shape: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    _one_device(g, w)
+    tasks, images, height, width, filters = g.shape
+    tall, wide, channels = w.shape[1:4]
+    rows = g.reshape(tasks, images * height * width, filters)
+    cols = cp.matmul(rows, w.reshape(tasks, -1, filters).swapaxes(1, 2))
+    flat = cols.reshape(tasks * images, height, width, tall, wide, channels)
+    found = col2im(flat, shape, stride, padding, dilation)
+    return _deliver(found.reshape(tasks, images, *shape, channels), out)
+
+
+def conv_weight(
+    x: Array,
+    g: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    dilation: Pair = (1, 1),
+    out: Array | None = None,
+) -> Array:
+    _one_device(x, g)
+    cols, _ = _columns(x, window, stride, padding, dilation)
+    filters = g.shape[4]
+    rows = g.reshape(len(g), math.prod(g.shape[1:4]), filters)
+    product = cp.matmul(cols.swapaxes(1, 2), rows)
+    return _deliver(product.reshape(len(x), *window, x.shape[4], filters), out)
+
+
+def _columns(
+    x: Array, window: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> tuple[Array, Pair]:
+    """Windows of each task's images as rows of a matrix, (B, N·Ho·Wo, kh·kw·C); and (Ho, Wo)."""
+    cols = im2col(
+        x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), window, stride, padding, dilation
+    )
+    height, width = cols.shape[1:3]
+    rows, terms = x.shape[1] * height * width, math.prod(cols.shape[3:])
+    return cols.reshape(x.shape[0], rows, terms), (height, width)
+
+
+def pool_argmax(
+    x: Array,
+    window: Pair,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    out: Array | None = None,
+) -> Array:
+    size = pooling_shape(x.shape[1:3], window, stride, padding)
+    out = _like(x, out, (len(x), *size, x.shape[3]), np.int64)
+    strides = tuple(s // x.itemsize for s in x.strides)
+    sizes = library.window_sizes(x.shape, size, window, stride, padding, strides=strides)
+    run("windows.cu", "pool_argmax", x.dtype, out.size, x, out, sizes)
+    return out
+
+
+# --- products and sums ------------------------------------------------------------------------
+
+
+def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
+    _one_device(x, y)
+    return cp.matmul(x, y, out=out)
+
+
+def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
+    return cp.sum(x, axis=axes, dtype=x.dtype, out=out)
+
+
+# --- gather and scatter -----------------------------------------------------------------------
+
+
+def take_along(values: Array, index: Array) -> Array:
+    _one_device(values, index)
+    _check(values.ndim == index.ndim == 3 and values.shape[::2] == index.shape[::2], values, index)
+    out = cp.empty(index.shape, values.dtype)
+    bad = cp.zeros(1, np.int32)
+    sizes = index.shape[0], values.shape[1], index.shape[1], index.shape[2]
+    given = cp.ascontiguousarray(values), _integers(index), out, *sizes, bad
+    run("scatter.cu", "take_along", values.dtype, out.size, *given)
+    _within(bad, index, values.shape[1])
+    return out
+
+
+def index_add(values: Array, index: Array, size: int) -> Array:
+    """In the order of the indices, sorted: the same bits each time."""
+    _one_device(values, index)
+    _check(index.shape == values.shape[1:2], values, index)
+    outer, count, inner = values.shape
+    if values.size == 0:
+        return cp.zeros((outer, size, inner), values.dtype)
+    whole = _integers(index)
+    if int(whole.min()) < -size or int(whole.max()) >= size:
+        _out_of_bounds(whole, size)
+    whole = cp.where(whole < 0, whole + size, whole)
+    order = cp.argsort(whole)  # a stable one, CuPy has no other
+    starts = cp.searchsorted(whole[order], cp.arange(size + 1))
+    out = cp.empty((outer, size, inner), values.dtype)
+    given = cp.ascontiguousarray(values), order, starts, out, outer, count, size, inner
+    run("scatter.cu", "add_sorted", values.dtype, out.size, *given)
+    return out
+
+
+def take_along_transpose(values: Array, index: Array, size: int) -> Array:
+    _one_device(values, index)
+    _check(index.shape == values.shape and values.ndim in (2, 3), values, index)
+    if values.ndim == 2:
+        return take_along_transpose(values[:, :, None], index[:, :, None], size)[:, :, 0]
+    outer, count, inner = values.shape
+    out = cp.zeros((outer, size, inner), values.dtype)
+    bad = cp.zeros(1, np.int32)
+    given = cp.ascontiguousarray(values), _integers(index), out, outer, count, size, inner, bad
+    run("scatter.cu", "add_along", values.dtype, values.size and outer * inner, *given)
+    _within(bad, index, size)
+    return out
+
+
+def scatter_add_nd(values: Array, flat_index: Array, size: int) -> Array:
+    return index_add(values[None], flat_index, size)[0]
+
+
+def _integers(index: Array) -> Array:
+    if index.dtype.kind not in "iu":
+        raise IndexError(f"an index has to be of integer type, got {index.dtype}")
+    return cp.ascontiguousarray(index.astype(np.int64))
+
+
+def _check(fits: bool, values: Array, index: Array) -> None:
+    if not fits:
+        raise ValueError(f"index of shape {index.shape} does not fit values {values.shape}")
+
+
+def _within(bad: Array, index: Array, size: int) -> None:
+    if int(bad[0]):
+        _out_of_bounds(index, size)
+
+
+def _out_of_bounds(index: Array, size: int) -> None:
+    low, high = int(index.min()), int(index.max())
+    raise IndexError(f"index from {low} to {high} is out of bounds for an axis of size {size}")
+
+
+def _deliver(values: Array, out: Array | None) -> Array:
+    if out is None:
+        return values
+    out = _like(values, out, values.shape)
+    cp.copyto(out, values)
+    return out
+
+
+for _name in (
+    "random_bits",
+    "random_children",
+    "erf",
+    "erfc",
+    "erfinv",
+    "lgamma",
+    "digamma",
+    "polygamma",
+):
+    KERNELS[_name].register(cp.ndarray, on_host(getattr(reference, _name)))
+for _kernel in (
+    *(im2col, col2im, conv, conv_input, conv_weight, pool_argmax, matmul, sum_axes),
+    *(take_along, index_add, take_along_transpose, scatter_add_nd),
+):
+    KERNELS[_kernel.__name__].register(cp.ndarray, _kernel)

@@ -1,0 +1,24 @@
+"""Every primitive obeys every law on a GPU; where there is none, on what stands in for CuPy."""
+
+from dataclasses import replace
+
+import pytest
+
+from autograd_core.primitive import REGISTRY
+from autograd_core.testing.check import draw_cases
+from autograd_core.testing.laws import HIGHER_LAWS, LAWS
+from autograd_core.testing.registry import import_everything
+from tests.gpu.harness import needs_host_compiler
+
+NAMES = import_everything()
+DRAWS = 3
+
+pytestmark = needs_host_compiler
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_laws(name, cuda):
+    for case in draw_cases(REGISTRY[name], DRAWS):
+        case = replace(case, device=cuda)
+        for law in (*LAWS, HIGHER_LAWS[2]):
+            law(case)
