@@ -1,7 +1,8 @@
 """Devices: where tensors lie, how they get there, and what happens where they meet.
 
 A tensor stays where it was put, and an operation on tensors of several devices raises. Numbers,
-lists and NumPy arrays that nobody put anywhere go along to the device of the tensors they meet.
+tensors without axes, lists and NumPy arrays that nobody put anywhere go along to the device of the
+tensors they meet.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def filled(value: float, shape: tuple[int, ...], dtype: Any, like: Any = None) -
 def beside(x: Tensor, like: Tensor) -> Tensor:
     """A tensor that nobody placed, on the device of another one."""
     there = entries(like)
-    if there is None or not on_gpu(there) or x.trace is not None or _is_placed(x):
+    if there is None or not on_gpu(there) or x.trace is not None or is_placed(x):
         return x
     return box(places.to_device(np.asarray(x.value), device_of(there)))
 
@@ -84,7 +85,7 @@ def gathered(args: Sequence[Any]) -> list[Any] | None:
         DeviceError: tensors that were placed lie on different devices.
     """
     tensors = [x for x in args if x.__class__ is Tensor]
-    there = dict.fromkeys(device_of(x.value) for x in tensors if _is_placed(x))
+    there = dict.fromkeys(device_of(x.value) for x in tensors if is_placed(x))
     if all(device == CPU for device in there):
         return None
     if len(there) > 1:
@@ -93,21 +94,22 @@ def gathered(args: Sequence[Any]) -> list[Any] | None:
             f"operands on different devices: {where}; move them to one with .to_device(…)"
         )
     (target,) = there
-    if all(_is_placed(x) for x in tensors):
+    if all(is_placed(x) for x in tensors):
         return None
     return [_moved(x, target) if x.__class__ is Tensor else x for x in args]
 
 
-def _is_placed(x: Tensor) -> bool:
-    return on_gpu(x.value) or x.mark not in (FREE, NUMBER)
+def is_placed(x: Tensor) -> bool:
+    """Whether a plain tensor stays where it lies. One without axes goes along, as numbers do."""
+    return on_gpu(x.value) or not (x.mark in (FREE, NUMBER) or x.shape == ())
 
 
 def _where(x: Any) -> str:
-    return device_of(x.value) if x.__class__ is Tensor and _is_placed(x) else "any"
+    return device_of(x.value) if x.__class__ is Tensor and is_placed(x) else "any"
 
 
 def _moved(x: Tensor, target: str) -> Array:
-    if _is_placed(x):
+    if is_placed(x):
         return x.value
     if x.mark is NUMBER:  # CuPy takes NumPy's scalars, but not its arrays without axes
         return x.value[()] if isinstance(x.value, np.ndarray) else x.value

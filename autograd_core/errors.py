@@ -54,5 +54,14 @@ class DeviceError(AutogradError, kernels.devices.DeviceError):
     """A device is not there, or tensors that meet lie on different ones."""
 
 
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has not enough memory for what was asked of it."""
+
+    ADVICE = (
+        "To need less: checkpoint() what is recorded (metalearn: --remat every), a smaller "
+        "meta-batch (--meta-batch), or tasks in slices (--task-slice)."
+    )
+
+
 class NanError(AutogradError, FloatingPointError):
     """Raised under `debug_nans()` by the first operation that produced a NaN."""

@@ -21,13 +21,15 @@ import numpy as np
 from autograd_core.errors import (
     AutogradError,
     DeviceError,
+    DeviceMemoryError,
     DtypeError,
     EscapedTracerError,
     RuleError,
     ShapeError,
     operation,
 )
-from autograd_core.tensor import Array, Tensor, aval_of, box
+from autograd_core.tensor import FREE, Array, Tensor, aval_of, box
+from kernels.devices import on_gpu
 
 Rule = Callable[..., Any]
 
@@ -267,9 +269,18 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
         out = primitive.kernel(*[x.value if x.__class__ is Tensor else x for x in args], **params)
     except Exception as error:
         out = again(primitive, args, params, error)
+    mark = FREE if _all_free(args) else None
     if primitive.multiple:
-        return tuple(map(box, out))
-    return box(out)
+        return tuple(box(y, None, mark) for y in out)
+    return box(out, None, mark)
+
+
+def _all_free(args: Sequence[Any]) -> bool:
+    """Whether nobody placed any of the arrays."""
+    first = args[0]
+    if first.__class__ is not Tensor or first.mark is not FREE:
+        return False
+    return all(x.mark is FREE for x in args[1:] if x.__class__ is Tensor)
 
 
 def again(primitive: Primitive, args: Sequence[Any], params: dict, error: Exception) -> Any:
@@ -303,6 +314,9 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
     """The error that a kernel raised, with the operation and its arguments named."""
     if isinstance(error, DeviceError):
         error.args = (f"{primitive.name}: {error}",)
+    if isinstance(error, MemoryError) and any(map(_is_on_gpu, args)):
+        given = ", ".join(map(describe_argument, args))
+        return DeviceMemoryError(f"{primitive.name}({given}): {error}. {DeviceMemoryError.ADVICE}")
     if isinstance(error, AutogradError | MemoryError | FloatingPointError):
         return error
     given = ", ".join(map(describe_argument, args))
@@ -316,6 +330,10 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
     if isinstance(error, np.linalg.LinAlgError):
         return np.linalg.LinAlgError(message)
     return (DtypeError if isinstance(error, TypeError) else ShapeError)(message)
+
+
+def _is_on_gpu(x: Any) -> bool:
+    return on_gpu(x.value if x.__class__ is Tensor else x)
 
 
 def _short(x: Any) -> str:

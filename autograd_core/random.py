@@ -232,7 +232,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Tensor:
     shape = p.shape if shape is None else as_shape(shape)
     dtype = p.dtype if p.dtype.kind == "f" else np.float64
     unit = uniform_p(_checked("bernoulli", key), shape=shape, dtype=_float(dtype))
-    return less(unit, broadcast_to(p, shape))
+    return less(unit, broadcast_to(beside(p, unit), shape))
 
 
 def randint(key: Any, shape: Shape, low: int, high: int) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from autograd_core.batching import Batching, note_mapped
-from autograd_core.device import filled
+from autograd_core.device import beside, filled
 from autograd_core.errors import AutogradError, DtypeError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
@@ -134,7 +134,7 @@ def _matching(given: Any, likes: list[Tensor], structure: Any, what: str) -> lis
         raise ShapeError(f"{what}: expected the tree structure {structure}, got {found}")
     out = []
     for x, like in zip(leaves, likes, strict=True):
-        x = alias(asarray(own(x), like.dtype))
+        x = alias(beside(asarray(own(x), like.dtype), like))
         if x.shape != like.shape:
             raise ShapeError(f"{what}: expected shape {like.shape}, got {x.shape}")
         out.append(x)

@@ -86,6 +86,15 @@ def to_host(array: Any) -> np.ndarray:
     return array.get() if on_gpu(array) else np.asarray(array)
 
 
+def view(
+    memory: Any, shape: tuple[int, ...], dtype: np.dtype, start: int, strides: tuple[int, ...]
+) -> Any:
+    """An array in memory that is given as bytes, from some byte on; strides in bytes."""
+    if not on_gpu(memory):
+        return np.ndarray(shape, dtype, memory, start, strides)
+    return cupy().ndarray(shape, dtype, memory.data + start, strides)
+
+
 def namespace(array: Any) -> Any:
     """The library whose functions make arrays beside this one: NumPy or CuPy."""
     return cupy() if on_gpu(array) else np

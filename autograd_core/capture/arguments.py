@@ -15,6 +15,7 @@ from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Aval, Tensor, asarray, aval_of
 from autograd_core.tree import tree_flatten, tree_paths, tree_unflatten
+from kernels.devices import device_of, on_gpu
 from kernels.loops import exactly
 
 
@@ -82,11 +83,13 @@ class Call:
             args, kwargs = self._dynamic(args, kwargs)
         self.named = bool(kwargs)
         self.leaves, self.structure = tree_flatten((args, kwargs) if kwargs else args)
-        kinds = []
+        kinds: list[Any] = []
         for i, x in enumerate(self.leaves):
             value = x.value if x.__class__ is Tensor and x.trace is None else x
             if value.__class__ is np.ndarray:
                 kinds.append((value.shape, value.dtype))  # which `check_kinds` looks at
+            elif on_gpu(value):
+                kinds.append((value.shape, value.dtype, device_of(value)))
             else:
                 kinds.append(self._kind(x, i))
         self.key = (self.structure, self.named, static, *kinds)

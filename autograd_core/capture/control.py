@@ -24,6 +24,7 @@ from autograd_core.ops.structural import broadcast_to, moveaxis, reshape, stack
 from autograd_core.primitive import new_level
 from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_map, tree_paths, tree_unflatten
+from kernels.devices import on_gpu
 
 Leaves = Sequence[Any]
 
@@ -75,7 +76,8 @@ class Control:
 
     def kernel(self, *arrays: Any, **params: Any) -> tuple:
         """The call on arrays, its graphs compiled."""
-        found = self.make(**params).compiled(tuple(map(box, map(np.asarray, arrays))))
+        values = (x if on_gpu(x) else np.asarray(x) for x in arrays)
+        found = self.make(**params).compiled(tuple(map(box, values)))
         return tuple(asarray(y).value for y in found)
 
     def replay(self, args: Sequence[Any], params: dict) -> tuple:
@@ -108,17 +110,15 @@ class ControlCall(Call):
         raise NotImplementedError
 
 
-def _program(graph: Graph) -> Callable[[Leaves], list[Tensor]]:
-    """What runs a graph on plain tensors: compiled once, and kept with the graph."""
-    from autograd_core.capture.lowering.program import Program
-    from autograd_core.capture.passes import improve
+def _program(graph: Graph, args: Leaves) -> Callable[[Leaves], list[Tensor]]:
+    """What runs a graph on plain tensors where these lie: compiled once, and kept with the
+    graph."""
+    from autograd_core.capture.running import device_among, runner
 
-    if graph.program is None:
-        graph.program = Program.of(graph)
-    if graph.program is None:
-        improved = improve(graph)
-        graph.program = lambda args: evaluate(improved, args)
-    return graph.program
+    device = device_among(args)
+    if device not in graph.programs:
+        graph.programs[device] = runner(graph, device)
+    return graph.programs[device]
 
 
 def _floats(avals: Sequence[Aval]) -> list[bool]:
@@ -271,7 +271,7 @@ class Scan(ControlCall):
         return self._loop(args, lambda leaves: evaluate(self.graph, leaves))
 
     def compiled(self, args: tuple) -> tuple:
-        return self._loop(args, _program(self.graph))
+        return self._loop(args, _program(self.graph, args))
 
     def _loop(self, args: Leaves, run: Callable[[Leaves], list]) -> tuple:
         outside, carry, xs = self.parts(args)
@@ -477,7 +477,7 @@ class Cond(ControlCall):
     def compiled(self, args: tuple) -> tuple:
         pred, *values = args
         which = 0 if bool(pred) else 1
-        return tuple(_program(self.graphs[which])(self.branches(values)[which]))
+        return tuple(_program(self.graphs[which], args)(self.branches(values)[which]))
 
     def functions(self) -> list[Callable[..., list]]:
         """Each branch as a function of all values but the predicate."""
@@ -600,7 +600,7 @@ class While(ControlCall):
         )
 
     def compiled(self, args: tuple) -> tuple:
-        return self._loop(args, _program(self.test), _program(self.step))
+        return self._loop(args, _program(self.test, args), _program(self.step, args))
 
     def _loop(self, args: Leaves, test: Callable, step: Callable) -> tuple:
         for_test, for_step, carry = self.parts(args)

@@ -69,8 +69,8 @@ class Graph:
     mapped: list[list[Variable]] = field(default_factory=list)
     """For each `vmap` in the function, the outermost first, values whose axis 0 it maps over: a
     hint."""
-    program: Any = field(default=None, repr=False, compare=False)
-    """What runs it, where it is part of another graph and has been compiled."""
+    programs: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What runs it on each device, where it is part of another graph and has been compiled."""
     better: Any = field(default=None, repr=False, compare=False)
     """The same after all passes, likewise."""
 

@@ -20,13 +20,14 @@ from autograd_core.capture.donation import Spares
 from autograd_core.capture.explain import Explanation, explain
 from autograd_core.capture.graph import Graph, evaluate
 from autograd_core.capture.lowering.program import Program
-from autograd_core.capture.passes import improve
 from autograd_core.capture.randomness import without_hidden_randomness
+from autograd_core.capture.running import device_among, runner
 from autograd_core.capture.trace import Captured, capture
 from autograd_core.capture.watch import MOST, Watch, Written
 from autograd_core.errors import AutogradError
-from autograd_core.tensor import Tensor, alias, asarray, aval_of, require_within
+from autograd_core.tensor import Tensor, asarray, aval_of, require_within
 from autograd_core.tree import tree_flatten, tree_unflatten
+from kernels.devices import CPU
 
 LONG_COMPILATION = 2.0
 """Seconds after which a first call says what took so long."""
@@ -236,6 +237,8 @@ class jit:
             )
         entry = _Entry(captured, structure, watch, self.name, self._quiet)
         entry.swapped = call.swapped
+        known_values = (*call.leaves, *captured.extra, *captured.graph.constants.values())
+        entry.device = device_among(known_values)
         entry.contents = Contents(entry.compared(reads))
         if captured.closed:
             known.entries[call.key] = entry
@@ -293,6 +296,7 @@ class _Entry:
         self.spares = Spares((y.aval.shape, y.aval.dtype) for y in captured.graph.outputs)
         self.contents = Contents([])
         self.swapped = False  # whether an argument has not this machine's order of bytes
+        self.device = CPU
 
     def changed(self) -> str | None:
         """The name of something read from outside that has changed its meaning, shape or dtype."""
@@ -326,14 +330,9 @@ class _Entry:
         """What runs the graph on plain arrays."""
         start = time.perf_counter()
         with no_collection():
-            program = Program.of(self.captured.graph, self.spares.empty)
-            if program is None:
-                graph = improve(self.captured.graph)
-                return lambda args: [
-                    alias(asarray(y)) for y in evaluate(graph, list(map(asarray, args)))
-                ]
+            program = runner(self.captured.graph, self.device, self.name, self.spares.empty)
         seconds = time.perf_counter() - start
-        if seconds > LONG_COMPILATION and not self.quiet:
+        if isinstance(program, Program) and seconds > LONG_COMPILATION and not self.quiet:
             print(
                 f"{self.name}: compiled {len(program.plan.costs)} steps in {seconds:.1f} s "
                 "(once: the next process finds them in its cache)",

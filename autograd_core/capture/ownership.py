@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.tensor import Tensor, box
+from kernels.devices import on_gpu
 
 
 def _references(tensor: Tensor) -> int:
@@ -65,7 +66,7 @@ def is_alone(
     """
     array = tensor.value
     if not isinstance(array, np.ndarray):
-        return True  # a NumPy scalar, which nobody can write to
+        return not on_gpu(array)  # a NumPy scalar, which nobody can write to
     base, number = array.base, id(array)
     del array
     if _references(tensor) > ALONE + views.get(number, 0) + max(0, owners.get(number, 0) - 1):

@@ -15,8 +15,8 @@ import numpy as np
 import kernels
 from autograd_core import random
 from autograd_core.declare import nondifferentiable
+from autograd_core.device import filled
 from autograd_core.errors import ShapeError
-from autograd_core.ops import creation
 from autograd_core.ops.structural import Aval, as_shape, reshape
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
@@ -24,14 +24,14 @@ from autograd_core.tensor import Tensor
 Shape = Any
 
 
-def zeros(_key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
-    """Zeros; the key is not used."""
-    return creation.zeros(shape, dtype)
+def zeros(key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
+    """Zeros, where the key lies; its numbers are not used."""
+    return filled(0, as_shape(shape), dtype, key)
 
 
-def ones(_key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
-    """Ones; the key is not used."""
-    return creation.ones(shape, dtype)
+def ones(key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
+    """Ones, where the key lies; its numbers are not used."""
+    return filled(1, as_shape(shape), dtype, key)
 
 
 def he_normal(

@@ -76,7 +76,7 @@ def sgd(
         raise ValueError("sgd: nesterov=True needs momentum")
 
     def init(params: Any) -> SgdState:
-        return SgdState(no_steps(), zeros_like(params) if momentum else None)
+        return SgdState(no_steps(params), zeros_like(params) if momentum else None)
 
     def update(grads: Any, state: SgdState, params: Any) -> tuple[Any, SgdState]:
         step = rate_at(rate, state.steps)
@@ -114,7 +114,7 @@ def rmsprop(
 
     def init(params: Any) -> RmspropState:
         return RmspropState(
-            no_steps(), zeros_like(params), zeros_like(params) if momentum else None
+            no_steps(params), zeros_like(params), zeros_like(params) if momentum else None
         )
 
     def update(grads: Any, state: RmspropState, params: Any) -> tuple[Any, RmspropState]:
@@ -173,7 +173,7 @@ def _adam(
     decoupled: float,
 ) -> Optimizer:
     def init(params: Any) -> AdamState:
-        return AdamState(no_steps(), zeros_like(params), zeros_like(params))
+        return AdamState(no_steps(params), zeros_like(params), zeros_like(params))
 
     def update(grads: Any, state: AdamState, params: Any) -> tuple[Any, AdamState]:
         step, count = rate_at(rate, state.steps), state.steps + 1

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_core.device import filled
 from autograd_core.ops import creation
 from autograd_core.ops.structural import astype
 from autograd_core.tensor import Tensor, asarray
-from autograd_core.tree import tree_map
+from autograd_core.tree import tree_leaves, tree_map
 
 Number = Any  # a Python number or a scalar tensor; derivatives flow through a tensor
 Schedule = Callable[[Any], Any]
@@ -58,9 +59,10 @@ def chain(*optimizers: Optimizer) -> Optimizer:
     return Optimizer(init, update)
 
 
-def no_steps() -> Tensor:
-    """The count of steps at the start."""
-    return asarray(np.zeros((), np.int64))
+def no_steps(params: Any) -> Tensor:
+    """The count of steps at the start, where the parameters lie."""
+    like = next(iter(tree_leaves(params)), None)
+    return filled(0, (), np.int64, None if like is None else asarray(like))
 
 
 def zeros_like(params: Any) -> Any:

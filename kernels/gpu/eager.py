@@ -45,12 +45,12 @@ def run(file: str, name: str, dtype: np.dtype, work: int, *args: Any) -> None:
     """
     if work == 0:
         return
-    given = tuple(map(_argument, args))
+    given = tuple(map(argument, args))
     blocks = min(-(-work // THREADS), MOST_BLOCKS)
     _module(file, short(dtype)).get_function(name)((blocks,), (THREADS,), given)
 
 
-def _argument(x: Any) -> Any:
+def argument(x: Any) -> Any:
     if isinstance(x, ctypes.Structure):  # by value: as an array of one entry
         return np.frombuffer(bytes(x), np.dtype((np.void, ctypes.sizeof(x))))
     return np.int64(x) if isinstance(x, int) else x

@@ -8,12 +8,13 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kernels.gpu.launch import Place
 from kernels.gpu.source import FOLDER, assembled
 
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off")
@@ -60,8 +61,19 @@ def _value(x: Any) -> Any:
     return ctypes.c_void_p(int(x)) if isinstance(x, int | np.integer) else x
 
 
+def places(arrays: Sequence[np.ndarray]) -> list[Place]:
+    """Arrays as a generated kernel takes them; the table lives as long as one of its places."""
+    table = np.array([x.ctypes.data for x in arrays], np.uint64)
+    found = [Place(table.ctypes.data + 8 * n, 0) for n in range(len(arrays))]
+    for each in found:
+        each.table = table  # type: ignore[attr-defined]
+    return found
+
+
 class HostDevice:
     """The CPU in the place of a GPU: arrays are NumPy's."""
+
+    name = "cpu"
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         """A copy in the device's memory."""
@@ -76,9 +88,22 @@ class HostDevice:
     def address(self, array: np.ndarray) -> int:
         return array.ctypes.data
 
+    def write(self, array: np.ndarray, numbers: np.ndarray) -> None:
+        """Give an array other entries, in the order of all that is launched."""
+        array[...] = numbers
+
     def module(self, source: str, names: Sequence[str]) -> HostKernels:
         """Kernels, compiled."""
         return HostKernels(source, names)
+
+    def captured(self, run: Callable[[], None]) -> Callable[[], None]:
+        """What does all launches of a function at once."""
+        return run
+
+    def __enter__(self) -> HostDevice:
+        return self
+
+    def __exit__(self, *_: Any) -> None: ...
 
 
 @functools.lru_cache(maxsize=512)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 TYPES = {
@@ -26,7 +28,7 @@ class Launch:
     """A kernel's source, and how it is launched.
 
     Attributes:
-        name: of the function, whose parameters are the addresses of `operands`, in this order.
+        name: of the function, whose parameters are the places of `operands`, in this order.
         source: CUDA C++, to be read behind the prelude.
         operands: buffers of a loop, or operands of a product, by their numbers.
         grid: blocks along x, y and z.
@@ -38,3 +40,20 @@ class Launch:
     operands: tuple[int, ...]
     grid: tuple[int, int, int]
     threads: int
+
+
+class Place(ctypes.Structure):
+    """A parameter of a generated kernel: where in memory an address lies, and bytes behind that
+    address. Addresses change from call to call, and a captured launch does not."""
+
+    _fields_ = (("entry", ctypes.c_uint64), ("far", ctypes.c_int64))
+
+
+def parameters(types: Mapping[int, str]) -> tuple[str, list[str]]:
+    """The parameters of a kernel, places, and the lines that make pointers b0, b1, … of them.
+
+    Args:
+        types: what each pointer points to, by its number.
+    """
+    given = ", ".join(f"const Place p{n}" for n in types)
+    return given, [f"{t}* __restrict__ b{n} = p{n}.at<{t}>();" for n, t in types.items()]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.gpu.launch import TYPES, Launch
+from kernels.gpu.launch import TYPES, Launch, parameters
 from kernels.loops import Access, Constant, Loop, Op, Store
 
 THREADS = 256
@@ -132,11 +132,9 @@ class _Kernel:
             blocks = self.gathers_along_threads()
         else:
             blocks = self.gathers_across_threads()
-        parameters = ", ".join(
-            f"{TYPES[dtype]}* __restrict__ b{n}" for n, dtype in self.dtypes.items()
-        )
-        head = f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({parameters})'
-        source = "\n".join([head + " {", *self.lines, "}"])
+        given, pointers = parameters({n: TYPES[dtype] for n, dtype in self.dtypes.items()})
+        head = f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({given})'
+        source = "\n".join([head + " {", *(f"    {x}" for x in pointers), *self.lines, "}"])
         return Launch(self.name, source, tuple(self.dtypes), (blocks, 1, 1), THREADS)
 
     def maps(self) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kernels.gpu.launch import TYPES, Launch
+from kernels.gpu.launch import TYPES, Launch, parameters
 from kernels.native.products import Product
 from kernels.native.windows import Gather, GatherWeights, Geometry
 
@@ -72,22 +72,21 @@ def _launch(
     m, n, k = size
     tile = tile_for(m, n)
     t = TYPES[dtype]
-    parameters = [f"{t}* b{i}" for i in range(3)]
+    types = dict.fromkeys(range(3), t)
     before = ""
     if geometry is not None:
-        parameters += ["const int* b3", f"const {t}* b4"]
+        types |= {3: "const int"}
         before = _geometry_text(geometry, f"{name}_geometry")
+    given, pointers = parameters(types)
     rows, columns = -(-m // tile[0]), -(-n // tile[1])
     threads = tile[0] // tile[3] * (tile[1] // tile[4])
     lines = [
-        f'{before}extern "C" __global__ void __launch_bounds__({threads}) '
-        f"{name}({', '.join(parameters)}) {{",
-        *(f"    {line}" for line in matrices),
+        f'{before}extern "C" __global__ void __launch_bounds__({threads}) {name}({given}) {{',
+        *(f"    {line}" for line in (*pointers, *matrices)),
         f"    tile_product<{t}, {', '.join(map(str, tile))}>(a, b, c, {m}, {n}, {k});",
         "}",
     ]
-    operands = tuple(range(len(parameters)))
-    return Launch(name, "\n".join(lines), operands, (columns, rows, stack), threads)
+    return Launch(name, "\n".join(lines), tuple(types), (columns, rows, stack), threads)
 
 
 def _stacked(stack: Sequence[int], strides: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kernels.gpu.host import HostKernels, compiler
+from kernels.gpu.host import HostKernels, compiler, places
 from kernels.gpu.launch import Launch
 from kernels.gpu.loops import alike, launch
 from kernels.gpu.nvrtc import ARCHITECTURES, absent, compile_source
@@ -43,7 +43,8 @@ def run(cases: Sequence[tuple[Loop, Sequence[np.ndarray]]]) -> None:
     kernels = HostKernels(source_of(found), [each.name for some in found for each in some])
     for some, (_, arrays) in zip(found, cases, strict=True):
         for each in some:
-            kernels.run(each.name, each.grid, (each.threads,), *(arrays[n] for n in each.operands))
+            given = places([arrays[n] for n in each.operands])
+            kernels.run(each.name, each.grid, (each.threads,), *given)
 
 
 # What a loop means ----------------------------------------------------------------------------

@@ -67,8 +67,12 @@ class ndarray:
 
     __array_priority__ = 100
 
-    def __init__(self, array: np.ndarray):
-        self._a = array
+    def __init__(self, shape: Any, dtype: Any = None, memptr: Any = None, strides: Any = None):
+        if isinstance(shape, np.ndarray):
+            self._a = shape
+        else:
+            pointer, start = memptr
+            self._a = np.ndarray(shape, dtype, pointer, start, strides)
 
     # What a GPU's array tells of itself.
     shape = property(lambda self: self._a.shape)
@@ -93,11 +97,16 @@ class ndarray:
 
     @property
     def data(self) -> Any:
-        return types.SimpleNamespace(ptr=self._a.ctypes.data)
+        return Pointer(self._a)
 
     @property
     def __cuda_array_interface__(self) -> dict:
         return self._a.__array_interface__
+
+    def set(self, arr: np.ndarray, stream: Any = None) -> None:
+        if isinstance(arr, ndarray) or arr.dtype != self.dtype or arr.shape != self.shape:
+            raise TypeError("set() takes a NumPy array of the same shape and dtype")
+        self._a[...] = arr
 
     def get(self) -> np.ndarray:
         return self._a.copy()
@@ -157,6 +166,17 @@ class ndarray:
 
 
 ndarray.__module__ = "cupy"
+
+
+class Pointer:
+    """Memory on the GPU, from an array's first byte."""
+
+    def __init__(self, array: np.ndarray):
+        self.ptr = array.ctypes.data
+        self._array = array
+
+    def __add__(self, start: int) -> tuple[np.ndarray, int]:
+        return self._array, start
 
 
 def _unwrapped(x: Any) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from autograd_core.primitive import REGISTRY
 from autograd_core.testing.check import draw_cases
 from autograd_core.testing.laws import HIGHER_LAWS, LAWS
+from autograd_core.testing.laws.capture import captured
 from autograd_core.testing.registry import import_everything
 from tests.gpu.harness import needs_host_compiler
 
@@ -21,4 +22,5 @@ def test_laws(name, cuda):
     for case in draw_cases(REGISTRY[name], DRAWS):
         case = replace(case, device=cuda)
         for law in (*LAWS, HIGHER_LAWS[2]):
-            law(case)
+            if name != "to_device" or law is not captured:  # a program stays where it is
+                law(case)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kernels.gpu.host import HostKernels
+from kernels.gpu.host import HostKernels, places
 from kernels.gpu.products import TILES, product_launch, tile_for
 from kernels.gpu.program import launch_of
 from kernels.native.products import Product
@@ -18,7 +18,8 @@ def run(launches, arrays):
     """Launch kernels on their arrays, all of one module."""
     module = HostKernels("\n".join(x.source for x in launches), [x.name for x in launches])
     for each, given in zip(launches, arrays, strict=True):
-        module.run(each.name, each.grid, (each.threads,), *given)
+        wanted = places([given[n] for n in each.operands])
+        module.run(each.name, each.grid, (each.threads,), *wanted)
 
 
 # Products -------------------------------------------------------------------------------------

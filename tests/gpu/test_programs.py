@@ -10,6 +10,7 @@ import autograd_core as ac
 from autograd_core import nn
 from autograd_core.capture.graph import Variable
 from autograd_core.capture.lowering.cuda_program import CudaProgram
+from autograd_core.capture.passes import improve
 from autograd_core.capture.trace import capture
 from autograd_core.tensor import aval_of
 from benchmarks.engines.ours import training_step
@@ -28,7 +29,11 @@ def program_of(f, *args):
     flat = lambda *xs: ac.tree_leaves(f(*ac.tree_unflatten(structure, xs)))
     graph = capture(flat, [Variable(aval_of(x)) for x in leaves], "f").graph
     arrays = [np.ascontiguousarray(x.numpy()) for x in leaves]
-    return CudaProgram(graph, HostDevice()), arrays, [y.numpy() for y in flat(*leaves)]
+    return (
+        CudaProgram(graph, improve(graph), HostDevice()),
+        arrays,
+        [y.numpy() for y in flat(*leaves)],
+    )
 
 
 def agree(program, arrays, expected, bound=1e-12):
@@ -75,7 +80,7 @@ def test_nvrtc_takes_the_kernels_of_workloads(name):
         def module(self, source, names):
             sources.append(source)
 
-    program = CudaProgram(graph, Compiler())
+    program = CudaProgram(graph, improve(graph), Compiler())
     assert sources == [source_of(program.steps)[0]]
     compiles(sources[0])
 

@@ -1,51 +1,88 @@
-"""Programs for the GPU: a graph as launches of kernels."""
+"""Programs for the GPU: a graph as launches of kernels, captured once and replayed.
+
+Addresses of all arrays that kernels work on lie in a table in the device's memory, by slots. A call
+writes those of its arguments and results to it where they have changed: nothing else differs from
+call to call, so that one captured graph serves them all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from autograd_core.capture.graph import Graph
 from autograd_core.capture.lowering.cuda import CudaLowering
+from autograd_core.capture.lowering.peak import at_peak
 from autograd_core.capture.lowering.plan import Arena, Fresh, OfGraph, Own, Slice, Summed, Table
 from autograd_core.capture.lowering.planning import planned
-from autograd_core.capture.passes import improve
+from autograd_core.device import is_placed
+from autograd_core.errors import DeviceError, DeviceMemoryError
+from autograd_core.tensor import Tensor, box
+from kernels.devices import CPU, device_of, on_gpu
+from kernels.gpu.launch import Place
 from kernels.gpu.program import source_of, steps_of
 
 
 class Device(Protocol):
-    """What a program asks of a device."""
+    """What a program asks of a device. As a context it is the one in use."""
 
-    def upload(self, array: np.ndarray) -> Any: ...
+    name: str
+
+    def upload(self, array: Any) -> Any: ...
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Any: ...
 
     def address(self, array: Any) -> int: ...
 
+    def write(self, array: Any, numbers: np.ndarray) -> None: ...
+
     def module(self, source: str, names: Sequence[str]) -> Any: ...
+
+    def captured(self, run: Callable[[], None]) -> Callable[[], None]: ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *error: Any) -> None: ...
 
 
 class CudaProgram:
-    """A captured graph, planned and compiled for a device.
+    """A graph, planned and compiled for a device. Calls from several threads take turns.
 
     Args:
         graph: as it was captured.
+        better: the same after all passes.
+        name: of the function, for errors.
+
+    Raises:
+        DeviceMemoryError: its memory does not fit.
     """
 
-    def __init__(self, graph: Graph, device: Device):
-        self.graph, self.device = graph, device
-        self.plan = planned(improve(graph), graph.constants.values(), CudaLowering)
-        self.steps = steps_of(self.plan.routines)
+    def __init__(self, graph: Graph, better: Graph, device: Device, name: str = "the program"):
+        self.graph, self.device, self.name = graph, device, name
         constants = list(graph.constants.values())
-        self._own = [self._array(own, constants) for own in self.plan.own]
-        self._module = device.module(*source_of(self.steps))
+        self.plan = planned(better, constants, CudaLowering)
+        self.steps = steps_of(self.plan.routines)
+        self._lock = threading.Lock()
+        self._dtypes = [x.aval.dtype for x in graph.inputs]
+        self._outputs = [(y.aval.shape, y.aval.dtype) for y in graph.outputs]
+        with device:
+            try:
+                self._own = [self._array(own, constants) for own in self.plan.own]
+                self._module = device.module(*source_of(self.steps))
+            except MemoryError as error:
+                raise self._too_large(error) from error
+            self._make_table()
+        self._calls = 0
+        self._replay: Callable[[], None] | None = None
 
     def _array(self, own: Own, constants: Sequence[Any]) -> Any:
+        """What lies in a slot of the program's own."""
         match own:
             case OfGraph(number):
-                return self.device.upload(np.asarray(constants[number].value))
+                return self.device.upload(constants[number].value)
             case Table(number):
                 return self.device.upload(self.plan.tables[number])
             case Fresh(shape, dtype):
@@ -55,17 +92,91 @@ class CudaProgram:
             case Summed() | Slice():
                 raise AssertionError("a program for the GPU has no turns")
 
-    def __call__(self, args: Sequence[Any]) -> list[Any]:
-        """The results, for arguments in the device's memory without gaps."""
-        results = [self.device.empty(y.aval.shape, y.aval.dtype) for y in self.graph.outputs]
-        arrays = [*args, *results, *self._own]
-        addresses = list(map(self.device.address, arrays))
+    def _make_table(self) -> None:
+        given = len(self._dtypes) + len(self._outputs)
+        addresses = [0] * given + list(map(self.device.address, self._own))
+        self._addresses = np.array(addresses, np.uint64)
+        self._table = self.device.upload(self._addresses)
+        first = self.device.address(self._table)
+        self._launches = [
+            [
+                (
+                    launch.name,
+                    launch.grid,
+                    (launch.threads,),
+                    [Place(first + 8 * slot, far) for slot, far in places],
+                )
+                for launch, places in steps
+            ]
+            for steps in self.steps
+        ]
+
+    @property
+    def launches(self) -> int:
+        """Kernels launched in a call."""
+        return sum(map(len, self.steps))
+
+    @property
+    def bytes(self) -> int:
+        """Memory beside arguments and results."""
+        return sum(x.nbytes for x in self._own)
+
+    # Running ----------------------------------------------------------------------------------
+
+    def __call__(self, args: Sequence[Any]) -> list[Tensor]:
+        """The results, for arguments on the device, and others that nobody placed."""
+        with self._lock, self.device:
+            try:
+                arrays = [self._given(x, n) for n, x in enumerate(args)]
+                results = [self.device.empty(*output) for output in self._outputs]
+                self._run([*arrays, *results])
+            except MemoryError as error:
+                raise self._too_large(error) from error
+        return list(map(box, results))
+
+    def _given(self, x: Any, number: int) -> Any:
+        """An argument as an array on the device without gaps."""
+        value = x.value if x.__class__ is Tensor else x
+        if on_gpu(value):
+            there = device_of(value)
+            if there != self.device.name:
+                raise self._misplaced(number, there)
+            return value if value.flags.c_contiguous else self.device.upload(value)
+        if x.__class__ is Tensor and is_placed(x) and self.device.name != CPU:
+            raise self._misplaced(number, CPU)
+        return self.device.upload(np.asarray(value, self._dtypes[number]))
+
+    def _misplaced(self, number: int, there: str) -> DeviceError:
+        return DeviceError(
+            f"{self.name}: the arguments lie on different devices: leaf {number} on {there}, "
+            f"others on {self.device.name}; move them to one with .to_device(…)"
+        )
+
+    def _run(self, given: list[Any]) -> None:
+        addresses = list(map(self.device.address, given))
+        if self._addresses[: len(given)].tolist() != addresses:
+            self._addresses[: len(given)] = addresses
+            self.device.write(self._table, self._addresses)
+        # The first call loads kernels, which cannot be done while launches are captured.
+        if self._replay is None and self._calls and self.plan.is_native:
+            self._replay = self.device.captured(lambda: self._launch_all(given))
+        self._calls += 1
+        if self._replay is not None:
+            self._replay()
+        else:
+            self._launch_all(given)
+
+    def _launch_all(self, given: list[Any]) -> None:
         for stage in self.plan.stages:
             for item in stage:
-                if not isinstance(item, int):
-                    item(arrays)
-                    continue
-                for launch, places in self.steps[item]:
-                    given = [addresses[slot] + far for slot, far in places]
-                    self._module.run(launch.name, launch.grid, (launch.threads,), *given)
-        return results
+                if isinstance(item, int):
+                    for name, grid, block, places in self._launches[item]:
+                        self._module.run(name, grid, block, *places)
+                else:
+                    item([*given, *self._own])
+
+    def _too_large(self, error: Exception) -> DeviceMemoryError:
+        return DeviceMemoryError(
+            f"{self.name}: out of memory on {self.device.name} ({error}).\n"
+            f"{at_peak(self.plan)}\n{DeviceMemoryError.ADVICE}"
+        )

@@ -17,6 +17,7 @@ from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, r
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
 from autograd_core.capture.passes import improve
+from kernels.devices import to_host
 from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled
 from kernels.native.products import Product, is_large
 from kernels.native.program import Kernel, Repeat
@@ -397,7 +398,7 @@ class Lowering:
             numbers = inner.tables[k] if buffer.role == "table" else constants[k]
             return placed(Place(self.table(numbers), (1,)), far, 0)
 
-        constants = [np.ascontiguousarray(x.value) for x in body.constants.values()]
+        constants = [np.ascontiguousarray(to_host(x.value)) for x in body.constants.values()]
         calls = []
         for step in inner.steps:
             assert isinstance(step, NativeStep)

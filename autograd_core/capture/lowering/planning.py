@@ -44,6 +44,7 @@ from autograd_core.capture.passes import FOR_TURNS, improve
 from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor
 from kernels.cpu.threads import thread_count
+from kernels.devices import namespace, to_host, view
 from kernels.native.program import Call, Routine, work
 from kernels.native.text import BYTES
 
@@ -74,7 +75,7 @@ class Slots:
     def constant(self, value: Tensor) -> int:
         """The slot of a constant of the graph, or of a part of it."""
         number = self._numbers.get(id(value))
-        return self.table(value.value) if number is None else self.add(OfGraph(number))
+        return self.table(to_host(value.value)) if number is None else self.add(OfGraph(number))
 
 
 class Part:
@@ -172,12 +173,13 @@ class Part:
     def _array(self, place: Place, shape: tuple[int, ...], arrays: Sequence[Array]) -> Array:
         buffer, item = place.buffer, BYTES[place.buffer.dtype]
         dtype = np.dtype("?" if buffer.dtype == "b1" else buffer.dtype)
+        memory = arrays[self._slots[buffer.role][buffer.number]]
         if 0 in shape:
-            return np.empty(shape, dtype)
-        memory = arrays[self._slots[buffer.role][buffer.number]].reshape(-1).view(np.uint8)
+            return namespace(memory).empty(shape, dtype)
+        memory = memory.reshape(-1).view(np.uint8)
         start = self.offsets.get(buffer, 0) if buffer.local else 0
         strides = tuple(s * item for s in place.strides)
-        return np.ndarray(shape, dtype, memory, start + place.offset * item, strides)
+        return view(memory, shape, dtype, start + place.offset * item, strides)
 
 
 def planned(graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None = None) -> Plan:

@@ -8,6 +8,7 @@ from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.passes.rewrite import Rewriter
 from autograd_core.ops.structural import broadcast_p
 from autograd_core.primitive import Primitive, bind
+from kernels.devices import to_host
 
 LARGEST = 2**16
 """Entries of the largest result that is kept instead of being computed in every call."""
@@ -22,7 +23,7 @@ def fold_constants(graph: Graph) -> Graph:
     rewriter = Rewriter(graph)
     for variable, value in graph.constants.items():
         if value.trace is None:
-            _splat(rewriter, variable, np.asarray(value.value))
+            _splat(rewriter, variable, to_host(value.value))
     for old in graph.equations:
         equation = rewriter.updated(old)
         if not _foldable(rewriter, equation):
@@ -34,7 +35,7 @@ def fold_constants(graph: Graph) -> Graph:
         outs = found if equation.primitive.multiple else (found,)
         for output, value in zip(equation.outputs, outs, strict=True):
             rewriter.become(output, constant := rewriter.constant(value))
-            _splat(rewriter, constant, np.asarray(value.value))
+            _splat(rewriter, constant, to_host(value.value))
     return rewriter.graph()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.passes.rewrite import Rewriter
 from autograd_core.tensor import Tensor
+from kernels.devices import to_host
 from kernels.loops import exactly
 
 
@@ -35,7 +36,7 @@ def _merge_constants(rewriter: Rewriter) -> None:
     for variable, value in list(rewriter.constants.items()):
         if value.trace is not None:
             continue
-        array = np.asarray(value.value)
+        array = to_host(value.value)
         key = (array.shape, array.dtype, array.tobytes())
         same = known.setdefault(key, variable)
         if same is not variable:

@@ -13,6 +13,13 @@ typedef unsigned long long uint64;
 #define WARP 32
 #define INLINE __device__ __forceinline__
 
+// A parameter of a generated kernel: where an address lies, and bytes behind that address.
+struct Place {
+    char* const* entry;
+    int64 far;
+    template <class T> INLINE T* at() const { return reinterpret_cast<T*>(*entry + far); }
+};
+
 // The larger one; NaN if one is NaN.
 template <class T> INLINE T maximum(T x, T y) { return x > y || x != x ? x : y; }
 template <class T> INLINE T minimum(T x, T y) { return x < y || x != x ? x : y; }

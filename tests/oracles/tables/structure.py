@@ -141,6 +141,8 @@ STRUCTURE = [
     ),
     Row("astype", normal(A), lambda x: ac.astype(x, float), lambda _t, x: x.double()),
     Row("astype", WIDE, lambda x: ac.astype(x, np.int32), lambda _t, x: x.int(), "integer"),
+    Row("asarray", normal(A), theirs=lambda _t, x: x),
+    Row("to_device", normal(A), lambda x: ac.asarray(x).to_device("cpu"), lambda _t, x: x.cpu()),
     Row("stop_gradient", normal(A), theirs=lambda _t, x: x.detach()),
     Row("meshgrid", normal((3,), (2,)), theirs=lambda t, x, y: t.meshgrid(x, y, indexing="xy")),
     Row(

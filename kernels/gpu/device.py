@@ -1,0 +1,77 @@
+"""A GPU by way of CuPy: memory, modules, and launches that are captured once and replayed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from kernels.gpu.eager import OPTIONS, argument
+from kernels.gpu.source import assembled
+
+
+class CudaDevice:
+    """One GPU, by its number. As a context it is the one in use."""
+
+    def __init__(self, number: int):
+        self.name = f"cuda:{number}"
+        self._device = cp.cuda.Device(number)
+
+    def __enter__(self) -> CudaDevice:
+        self._device.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._device.__exit__(*error)
+
+    def upload(self, array: Any) -> Any:
+        """An array without gaps in the device's memory: itself, or a copy."""
+        return cp.ascontiguousarray(cp.asarray(array)).reshape(array.shape)
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Any:
+        """Memory from CuPy's pool, with anything in it."""
+        return cp.empty(tuple(shape), dtype)
+
+    def address(self, array: Any) -> int:
+        return array.data.ptr
+
+    def write(self, array: Any, numbers: np.ndarray) -> None:
+        """Give an array other entries, in the order of all that is launched. The numbers may be
+        changed at once: little that is not pinned is copied before the call is over."""
+        array.set(numbers)
+
+    def module(self, source: str, names: Sequence[str]) -> Kernels:
+        """Kernels, compiled; what was compiled before comes from CuPy's cache on disk."""
+        return Kernels(source, names)
+
+    def captured(self, run: Callable[[], None]) -> Callable[[], None]:
+        """What does all launches of a function at once: a CUDA graph."""
+        stream = cp.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            try:
+                run()
+            finally:
+                graph = stream.end_capture()
+        return lambda: graph.launch(cp.cuda.get_current_stream())
+
+
+class Kernels:
+    """The kernels of a source text."""
+
+    def __init__(self, source: str, names: Sequence[str]):
+        module = cp.RawModule(code=assembled(source), options=OPTIONS)
+        self._functions = {name: module.get_function(name) for name in names}
+
+    def run(self, name: str, grid: Sequence[int], block: Sequence[int], *args: Any) -> None:
+        """Launch a kernel on the current stream."""
+        self._functions[name](tuple(grid), tuple(block), tuple(map(argument, args)))
+
+
+@functools.cache
+def device(name: str) -> CudaDevice:
+    """A GPU by its name, "cuda:0" and so on."""
+    return CudaDevice(int(name.partition(":")[2]))
