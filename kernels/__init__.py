@@ -24,6 +24,7 @@ take_along = Kernel("take_along", reference.take_along)
 index_add = Kernel("index_add", reference.index_add)
 take_along_transpose = Kernel("take_along_transpose", reference.take_along_transpose)
 scatter_add_nd = Kernel("scatter_add_nd", reference.scatter_add_nd)
+gather_images = Kernel("gather_images", reference.gather_images)
 random_bits = Kernel("random_bits", reference.random_bits)
 random_children = Kernel("random_children", reference.random_children)
 erf = Kernel("erf", reference.erf)
@@ -43,6 +44,7 @@ __all__ = [
     "erf",
     "erfc",
     "erfinv",
+    "gather_images",
     "im2col",
     "index_add",
     "lgamma",

@@ -343,6 +343,26 @@ def scatter_add_nd(values: Array, flat_index: Array, size: int) -> Array:
     return result
 
 
+# --- datasets ---------------------------------------------------------------------------------
+
+
+def gather_images(images: Array, rows: Array, turns: Array) -> Array:
+    """Pick images, turn each by quarter turns, and make floats of them.
+
+    Args:
+        images: ``(M, C, H, W)``, uint8 (255 becomes 1) or floating point.
+        rows: which ones, integers ``(N,)`` in ``[0, M)``.
+        turns: counterclockwise, integers ``(N,)`` in ``[0, 4)``; only square images can be turned.
+
+    Returns:
+        ``(N, C, H, W)``, float32 for uint8, else of the images' dtype.
+    """
+    pixels = images[rows]
+    for turn in set(turns.tolist()) - {0}:
+        pixels[turns == turn] = np.rot90(pixels[turns == turn], turn, axes=(-2, -1))
+    return np.multiply(pixels, np.float32(1 / 255)) if images.dtype == np.uint8 else pixels
+
+
 # --- random numbers ---------------------------------------------------------------------------
 
 FOLD = 2

@@ -29,6 +29,7 @@ from autograd_core.nn.attention import (
 )
 from autograd_core.nn.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from autograd_core.nn.dropout import dropout
+from autograd_core.nn.images import gather_images
 from autograd_core.nn.linear import embedding, linear
 from autograd_core.nn.losses import (
     binary_cross_entropy_with_logits,
@@ -77,6 +78,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "gather_images",
     "gelu",
     "global_avg_pool",
     "group_norm",

@@ -283,6 +283,7 @@ def _deliver(values: Array, out: Array | None) -> Array:
 
 
 for _name in (
+    "gather_images",
     "random_bits",
     "random_children",
     "erf",

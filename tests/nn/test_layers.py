@@ -349,3 +349,31 @@ def test_multi_head_attention_is_torchs():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises((ValueError, IndexError), match=message):
         call()
+
+
+# Images of a dataset --------------------------------------------------------------------------
+
+
+def test_gather_images():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 2, 3, 3), np.uint8)
+    rows, turns = rng.integers(0, 5, (2, 4)), rng.integers(0, 4, (2, 4))
+    found = nn.gather_images(images, rows, turns)
+    assert found.shape == (2, 4, 2, 3, 3) and found.dtype == np.float32
+    for i, j in np.ndindex(2, 4):
+        expected = np.rot90(images[rows[i, j]], turns[i, j], (-2, -1)) * np.float32(1 / 255)
+        np.testing.assert_array_equal(found[i, j].numpy(), expected)
+    floats = images.astype(np.float32)
+    np.testing.assert_array_equal(nn.gather_images(floats, rows).numpy(), floats[rows])
+
+
+@pytest.mark.parametrize(
+    "rows,turns,error",
+    [([5], None, IndexError), ([-1], None, IndexError), ([0], [4], IndexError),
+     ([0.5], None, ac.DtypeError), ([0, 1], [0], ac.ShapeError)],
+)  # fmt: skip
+def test_gather_images_says_what_is_wrong(rows, turns, error):
+    with pytest.raises(error, match="gather_images"):
+        nn.gather_images(np.zeros((5, 1, 2, 2), np.uint8), rows, turns)
+    with pytest.raises(IndexError, match="turn 1"):
+        nn.gather_images(np.zeros((5, 1, 2, 3), np.uint8), [0], [1])
