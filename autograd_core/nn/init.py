@@ -20,6 +20,7 @@ from autograd_core.errors import ShapeError
 from autograd_core.ops.structural import Aval, as_shape, reshape
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
+from kernels.devices import on_host
 
 Shape = Any
 
@@ -130,6 +131,7 @@ def orthogonal(key: Any, shape: Shape, dtype: Any = np.float32, gain: float = 1.
     return reshape(orthonormal_p(matrix, dtype=np.dtype(dtype)), shape) * float(gain)
 
 
+@on_host
 def _orthonormal(x: Any, dtype: np.dtype) -> Any:
     """The orthogonal factor of each matrix, made unique by a positive diagonal of the other."""
     wide = x.shape[-2] < x.shape[-1]

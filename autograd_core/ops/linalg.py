@@ -58,6 +58,7 @@ from autograd_core.ops.structural import (
 )
 from autograd_core.primitive import Primitive, bind
 from autograd_core.tensor import Tensor, alias, asarray
+from kernels.devices import on_host
 
 __all__ = [
     "cholesky",
@@ -201,7 +202,7 @@ def _solve_domain(draw: Any) -> tuple[tuple, dict]:
 
 solve_p = Primitive(
     "solve",
-    np.linalg.solve,
+    on_host(np.linalg.solve),
     shape=_solve_aval,
     vjps=[_solve_left, _solve_right],
     jvps=[
@@ -243,7 +244,7 @@ def _inv_vjp(g: Tensor, out: Tensor, _x: None) -> Tensor:
 
 inv_p = _on_stacks(
     "inv",
-    np.linalg.inv,
+    on_host(np.linalg.inv),
     shape=lambda x: x,
     vjps=[_inv_vjp],
     jvps=[lambda t, out, _x: -matmul(matmul(out, t), out)],
@@ -279,7 +280,7 @@ def _pinv_vjp(g: Tensor, out: Tensor, x: Tensor, *, rtol: float) -> Tensor:
 
 pinv_p = _on_stacks(
     "pinv",
-    lambda x, rtol: np.linalg.pinv(x, rtol),
+    on_host(lambda x, rtol: np.linalg.pinv(x, rtol)),
     shape=lambda x, rtol: Aval((*x.shape[:-2], *x.shape[:-3:-1]), x.dtype),  # noqa: ARG005
     vjps=[_pinv_vjp],
     jvps=[_pinv_jvp],
@@ -364,7 +365,7 @@ def _det_domain(draw: Any) -> tuple[tuple, dict]:
 
 det_p = _on_stacks(
     "det",
-    np.linalg.det,
+    on_host(np.linalg.det),
     shape=_scalars,
     vjps=[_det_vjp],
     jvps=[_det_jvp],
@@ -388,7 +389,7 @@ def _slogdet_vjp(g: tuple, _out: None, x: Tensor) -> Tensor | None:
 
 slogdet_p = _on_stacks(
     "slogdet",
-    lambda x: tuple(np.linalg.slogdet(x)),
+    on_host(lambda x: tuple(np.linalg.slogdet(x))),
     shape=lambda x: (_scalars(x), _scalars(x)),
     vjps=[_slogdet_vjp],
     jvps=[lambda t, _out, x: (None, sum_(matrix_transpose(inv_p(x)) * t, (-2, -1)))],
@@ -432,7 +433,7 @@ def _cholesky_jvp(t: Tensor, out: Tensor, _x: None) -> Tensor:
 
 cholesky_p = _on_stacks(
     "cholesky",
-    lambda x: np.linalg.cholesky(_symmetric(x)),
+    on_host(lambda x: np.linalg.cholesky(_symmetric(x))),
     shape=lambda x: x,
     vjps=[_cholesky_vjp],
     jvps=[_cholesky_jvp],
@@ -451,6 +452,7 @@ def cholesky(x: Any) -> Tensor:
     return cholesky_p(_matrices(x, "cholesky"))
 
 
+@on_host
 def _qr_kernel(x: Any) -> tuple[Any, Any]:
     q, r = np.linalg.qr(x)
     signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(x.dtype)
@@ -517,6 +519,7 @@ def _inverse_gaps(w: Tensor) -> Tensor:
     return (1 - _eye(n, w)) / (gaps + _eye(n, w))
 
 
+@on_host
 def _eigh_kernel(x: Any) -> tuple[Any, Any]:
     w, v = np.linalg.eigh(_symmetric(x))
     return w, v * _signs(v)
@@ -559,6 +562,7 @@ def eigh(x: Any) -> tuple[Tensor, Tensor]:
     return eigh_p(_matrices(x, "eigh"))
 
 
+@on_host
 def _svd_kernel(x: Any) -> tuple[Any, Any, Any]:
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     signs = _signs(u)

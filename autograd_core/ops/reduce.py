@@ -47,6 +47,7 @@ from autograd_core.ops.structural import (
 )
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor, alias, asarray
+from kernels.devices import on_gpu
 
 __all__ = [
     "all",
@@ -132,6 +133,11 @@ def _safe_sqrt(x: Tensor) -> Tensor:
 # Extremes -------------------------------------------------------------------------------------
 
 
+def _reduced(ufunc: Any, name: str, x: Any, axes: tuple[int, ...]) -> Any:
+    """`ufunc.reduce` over axes; CuPy has that of sums and products only, and methods."""
+    return getattr(x, name)(axis=axes) if on_gpu(x) else ufunc.reduce(x, axis=axes)
+
+
 def _extreme(name: str, ufunc: Any) -> Primitive:
     """A maximum or minimum over axes; ties share the derivative evenly."""
 
@@ -147,7 +153,7 @@ def _extreme(name: str, ufunc: Any) -> Primitive:
 
     primitive = Primitive(
         name,
-        lambda x, axes: ufunc.reduce(x, axis=axes),
+        lambda x, axes: _reduced(ufunc, name, x, axes),
         shape=lambda x, axes: Aval(without(x.shape, axes), x.dtype),
         vjps=[vjp],
         jvps=[jvp],
@@ -225,7 +231,7 @@ def _truths(draw: Any) -> tuple[tuple, dict]:
 def _quantifier(name: str, ufunc: Any) -> Primitive:
     primitive = nondifferentiable(
         name,
-        lambda x, axes: ufunc.reduce(x, axis=axes, dtype=bool),
+        lambda x, axes: _reduced(ufunc, name, x, axes),
         shape=lambda x, axes: Aval(without(x.shape, axes), np.dtype(bool)),
         batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
         domain=_truths,

@@ -48,11 +48,6 @@ MAKERS = _words(
     arange empty eye full linspace ones tri zeros
     """
 )
-LINALG = _words(
-    """
-    cholesky det eigh inv norm pinv qr slogdet solve svd
-    """
-)
 METHODS = _words(
     """
     all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot fill flatten item
@@ -60,6 +55,10 @@ METHODS = _words(
     swapaxes take tolist trace transpose var view
     """
 )
+
+
+REDUCTIONS = {(name, how) for name in ("add", "multiply") for how in ("reduce", "accumulate")}
+"""Of ufuncs, those that CuPy has."""
 
 
 class ndarray:
@@ -126,6 +125,8 @@ class ndarray:
             return NotImplemented
         if method == "__call__":
             return found(*inputs, **kwargs)
+        if (ufunc.__name__, method) not in REDUCTIONS:
+            raise NotImplementedError(f"`cupy_{ufunc.__name__}.{method}` is not supported yet")
         return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(kwargs)))
 
     def __array_function__(self, func: Any, handled: Any, args: Any, kwargs: Any) -> Any:
@@ -265,7 +266,8 @@ def _operators() -> None:
     for name, function in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
         setattr(ndarray, f"__{name}__", _function(function))
     for name in METHODS:
-        setattr(ndarray, name, _method(name))
+        if REAL is None or hasattr(REAL.ndarray, name):
+            setattr(ndarray, name, _method(name))
 
 
 # Devices, streams, modules --------------------------------------------------------------------
@@ -424,13 +426,6 @@ def _built() -> types.ModuleType:
     for name in sorted({*FUNCTIONS, *MAKERS}):
         if REAL is None or hasattr(REAL, name):
             setattr(module, name, _function(name))
-    module.linalg = types.SimpleNamespace(  # type: ignore[attr-defined]
-        **{
-            name: _function(f"linalg.{name}")
-            for name in LINALG
-            if REAL is None or hasattr(REAL.linalg, name)
-        }
-    )
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         getDeviceCount=lambda: 1,
