@@ -29,7 +29,7 @@ from autograd_core.errors import (
     operation,
 )
 from autograd_core.tensor import FREE, Array, Tensor, aval_of, box
-from kernels.devices import on_gpu
+from kernels.devices import has_failed, on_gpu
 
 Rule = Callable[..., Any]
 
@@ -319,6 +319,8 @@ def explain(primitive: Primitive, args: Sequence[Any], params: dict, error: Exce
         return DeviceMemoryError(f"{primitive.name}({given}): {error}. {DeviceMemoryError.ADVICE}")
     if isinstance(error, AutogradError | MemoryError | FloatingPointError):
         return error
+    if has_failed(error):
+        return DeviceError(f"{primitive.name}: the GPU failed ({error})")
     given = ", ".join(map(describe_argument, args))
     options = "".join(f", {k}={_short(v)}" for k, v in params.items())
     message = f"{primitive.name}({given}{options}): {error}"

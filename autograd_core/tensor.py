@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from autograd_core.errors import ConcreteValueError, DtypeError, operation
-from kernels.devices import CPU, device_of, namespace, on_gpu, to_host
+from autograd_core.errors import ConcreteValueError, DeviceError, DtypeError, operation
+from kernels.devices import CPU, device_of, has_failed, namespace, on_gpu, to_host
 
 if TYPE_CHECKING:
     from autograd_core.primitive import Interpreter
@@ -115,7 +115,7 @@ class Tensor:
                 "numpy() on a traced tensor would silently drop its gradient; "
                 "write x.detach().numpy() if that is meant, or use this package's functions"
             )
-        view = to_host(self.value).view()
+        view = _fetched(self.value).view()
         view.flags.writeable = False
         return view
 
@@ -295,6 +295,20 @@ def alias(x: Tensor) -> Tensor:
     hands out, is never an object that somebody else holds too.
     """
     return box(x.value, x.trace, x.mark)
+
+
+def _fetched(array: Array) -> np.ndarray:
+    """An array's values, from wherever it lies.
+
+    Raises:
+        DeviceError: the GPU that has them failed.
+    """
+    try:
+        return to_host(array)
+    except RuntimeError as error:
+        if not has_failed(error):
+            raise
+        raise DeviceError(f"{device_of(array)} failed ({error})") from error
 
 
 def own(data: Any) -> Any:

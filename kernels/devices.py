@@ -41,6 +41,11 @@ def devices() -> list[str]:
     return [CPU, *(f"cuda:{n}" for n in range(_gpu_count()[0]))]
 
 
+def has_failed(error: Exception) -> bool:
+    """Whether an error is one of CUDA or its libraries: a GPU is gone, or a launch failed."""
+    return isinstance(error, RuntimeError) and type(error).__module__.startswith("cupy")
+
+
 def named(device: str) -> str:
     """A device by its full name; "cuda" is the GPU in use.
 

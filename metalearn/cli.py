@@ -58,6 +58,10 @@ RunPath = Annotated[Path, typer.Argument(help="The folder that `train` made.", s
 Data = Annotated[
     Path | None, option("Where the data lie now, if not where they lay in training.", FILES)
 ]
+Device = Annotated[
+    str | None,
+    option("Where to compute: auto [default: a GPU if there is one], cpu, cuda, or cuda:1."),
+]
 Checkpoint = Annotated[str, typer.Option(help="Use the best parameters in validation, or last.")]
 BatchNorm = Annotated[
     str | None,
@@ -156,15 +160,16 @@ def train(
     meta_batch: Annotated[
         int | None, option("Tasks a meta-update [16; sinusoid: 25].", ALGORITHM)
     ] = None,
-    tasks_per_chunk: Annotated[
+    task_slice: Annotated[
         str | None,
         option(
-            "Compute so many tasks at a time, to save memory, or auto [default]: all of them with "
-            "--no-jit, where results are the same up to rounding; a compiled meta-update takes "
-            "its tasks one by one on each core, whatever is given.",
+            "Compute so many tasks at a time, to save memory, or auto [default]: all of them on a "
+            "GPU and with --no-jit, where results are the same up to rounding; a compiled "
+            "meta-update on the CPU takes its tasks one by one on each core, whatever is given.",
             ALGORITHM,
         ),
     ] = None,
+    device: Device = None,
     jit: Annotated[
         bool | None,
         option(
@@ -232,7 +237,10 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        option("Go on with this run; only --iterations, --minutes and --data may change.", FILES),
+        option(
+            "Go on with this run; only --iterations, --minutes, --data and --device may change.",
+            FILES,
+        ),
     ] = None,
     debug: Debug = False,
 ) -> int:
@@ -251,7 +259,7 @@ def train(
     for name in ("dataset", "out", "resume", "debug"):
         del given[name]
     given["hidden"] = None if hidden is None else _widths(hidden)
-    given["tasks_per_chunk"] = _count("--tasks-per-chunk", tasks_per_chunk)
+    given["task_slice"] = _count("--task-slice", task_slice)
     if resume is not None:
         return commands.resume(resume, dataset, out, given)
     if dataset is None:
@@ -296,6 +304,7 @@ def evaluate(
     batch_norm: BatchNorm = None,
     seed: Annotated[int, typer.Option(help="Of the episodes.")] = 0,
     data: Data = None,
+    device: Device = None,
     as_json: Annotated[bool, option("Print the result as JSON.", flag="--json")] = False,
     debug: Debug = False,
 ) -> int:
@@ -316,6 +325,7 @@ def evaluate(
             "batch_norm": batch_norm,
             "seed": seed,
             "data": data,
+            "device": device,
         },
     )
     if as_json:
@@ -341,6 +351,7 @@ def adapt(
     out: Annotated[
         Path | None, option("Where to save; it must not exist [RUN/adapted/…].", FILES)
     ] = None,
+    device: Device = None,
     as_json: Annotated[bool, option("Print the predictions as JSON.", flag="--json")] = False,
     debug: Debug = False,
 ) -> int:
@@ -349,7 +360,7 @@ def adapt(
     Prints each prediction with its probability, and saves them as CSV, JSON and a picture.
     """
     del debug
-    return commands.adapt(run, support, query, steps, checkpoint, batch_norm, out, as_json)
+    return commands.adapt(run, support, query, steps, checkpoint, batch_norm, out, as_json, device)
 
 
 @app.command()
@@ -441,10 +452,12 @@ def _guarded(call: Callable[[], int]) -> int:
     except BrokenPipeError:
         _drop_output()  # whoever read it has left; nothing can be told there
         return 1
+    except ac.DeviceError as error:
+        return _tell(str(error), 1)
     except MemoryError as error:
         return _tell(
             f"out of memory ({error}); make the work smaller: --shots, --queries, --filters, "
-            "--image-size, and in training --meta-batch, or with --no-jit --tasks-per-chunk",
+            "--image-size, and in training --meta-batch, or with --no-jit --task-slice",
             1,
         )
     except OSError as error:

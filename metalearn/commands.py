@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import autograd_core as ac
 from metalearn import checkpoints
-from metalearn.config import MOST, Config, algorithm_of, make_config
+from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
@@ -26,6 +27,7 @@ from metalearn.runs import (
     write_json,
 )
 from metalearn.tasks import NewTask
+from metalearn.tasks.placing import chosen_device
 from metalearn.trained import (
     Prediction,
     Trained,
@@ -58,6 +60,7 @@ def measure_of(config: Config) -> Measure:
 def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
     """Make a run and train it."""
     config = make_config(dataset, given)
+    _device(config.device)
     if out is not None:
         check_free(out)  # before minutes of reading data
     with open_display(measure_of(config)) as display:
@@ -69,6 +72,17 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
         with run.locked():
             _train(run, problem, display)
     return 0
+
+
+def _device(option: str) -> str:
+    """The device of an option. Raises `OptionError` where there is none such."""
+    problem = CHECKS["device"](option)
+    if problem:
+        raise OptionError(f"--device {option}: {problem}")
+    try:
+        return chosen_device(option)
+    except ac.DeviceError as error:
+        raise OptionError(f"--device {option}: {error}") from error
 
 
 def _default_name(config: Config) -> str:
@@ -86,16 +100,17 @@ def _check_samplers(problem: Problem, config: Config) -> None:
 def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str, Any]) -> int:
     """Go on with a run, perhaps with a larger budget or its data elsewhere."""
     changes = {name: value for name, value in given.items() if value is not None}
-    fixed = [name for name in changes if name not in ("iterations", "minutes", "data")]
+    fixed = [name for name in changes if name not in ("iterations", "minutes", "data", "device")]
     if dataset is not None or out is not None or fixed:
         what = fixed[0] if fixed else ("out" if out is not None else "dataset")
         raise OptionError(
             f"--resume {path}: goes on with the run's own options, and {what!r} was given; only "
-            "--iterations, --minutes and --data may change"
+            "--iterations, --minutes, --data and --device may change"
         )
     run = open_run(path)
     run.check_whole()
     config = _resumed_config(run.config, changes)
+    _device(config.device)
     _check_budget(run, config)
     with open_display(measure_of(config)) as display:
         problem = _reopen(run, config, display)
@@ -157,6 +172,8 @@ def _train(run: Run, problem: Problem, display: PlainDisplay) -> None:
     _introduce(display, run, problem)
     with Interrupts() as interrupts:
         trainer = Trainer(run, problem, display)
+        if trainer.device != "cpu":
+            display.line(f"computing on {trainer.device}")
         if trainer.iteration:
             display.line(f"going on from iteration {trainer.iteration:,}")
         finished = trainer.train(interrupts.requested)
@@ -179,7 +196,7 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
 
     trained = load_trained(run)
     result = evaluate_on(
-        trained,
+        trained.on(chosen_device(run.config.device)),
         problem,
         episodes=FINAL_EPISODES,
         steps=run.config.eval_steps,
@@ -214,13 +231,14 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
     _check_evaluation(options)
     run = open_run(path)
     config = _moved(run.config, options["data"])
+    device = _device(options["device"] or "auto")
     trained = load_trained(run, options["checkpoint"], options["batch_norm"])
     with open_display(measure_of(config), to_stderr=True) as display:
         problem = _reopen(run, config, display, options["upright"])
         if options["upright"] and config.dataset != "omniglot":
             raise OptionError(f"--upright: {config.dataset} has no rotated classes; leave it out")
         result = evaluate_on(
-            trained,
+            trained.on(device),
             problem,
             episodes=options["episodes"],
             steps=options["steps"] or config.eval_steps,
@@ -268,6 +286,7 @@ def adapt(
     batch_norm: str | None,
     out: Path | None,
     as_json: bool,
+    device: str | None = None,
 ) -> int:
     """Adapt a run to a user's folders of images; print and save what it says of the queries."""
     _check_checkpoint(checkpoint)
@@ -278,7 +297,7 @@ def adapt(
     trained = load_trained(run, checkpoint, batch_norm)
     task = read_task(run, support, query)
     steps = steps or run.config.eval_steps
-    predictions = adapt_to(trained, task, steps)
+    predictions = adapt_to(trained.on(_device(device or "auto")), task, steps)
     record = _adapted_record(trained, task, predictions, support, query, steps)
     folder = _save_adapted(out, trained, task, predictions, record, steps)
     if as_json:

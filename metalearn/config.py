@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -42,7 +43,8 @@ class Config:
     meta_lr: float = 3e-3
     schedule: str = "cosine"  # of the meta rate, over the budget
     meta_batch: int = 16
-    tasks_per_chunk: int | None = None  # computed at a time; None for what suits
+    device: str = "auto"  # "cpu", "cuda", "cuda:1", or the first GPU if there is one
+    task_slice: int | None = None  # tasks computed at a time; None for what suits
     jit: bool = True  # compile meta-updates and evaluation
     iterations: int | None = None
     minutes: float | None = None
@@ -119,8 +121,8 @@ class Config:
     def from_dict(cls, data: Mapping[str, Any]) -> "Config":
         """Raises `RunError` for missing, unknown or impossible options."""
         names = {field.name for field in fields(cls)}
-        if isinstance(data, Mapping) and "jit" not in data:  # recorded before there was a choice
-            data = {**data, "jit": False}
+        if isinstance(data, Mapping):
+            data = _of_this_version(data)
         if not isinstance(data, Mapping) or set(data) != names:
             wrong = sorted(set(data) ^ names) if isinstance(data, Mapping) else [type(data)]
             raise RunError(f"the recorded options are not this version's: see {wrong[0]!r}")
@@ -135,6 +137,14 @@ def algorithm_of(config: Config) -> Algorithm:
     return make_algorithm(
         config.algorithm, steps=config.inner_steps, rate=config.inner_lr, remat=config.remat
     )
+
+
+def _of_this_version(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options as older versions recorded them, before there was a choice or under another name."""
+    data = {"jit": False, "device": "cpu", **data}
+    if "tasks_per_chunk" in data:
+        data["task_slice"] = data.pop("tasks_per_chunk")
+    return data
 
 
 def _flag(field: str) -> str:
@@ -240,11 +250,16 @@ def widths(value: tuple[int, ...]) -> str | None:
     return None if fine else f"expected layer widths from 1 to {MOST_UNITS:,}, as 40,40"
 
 
+def device_name(value: str) -> str | None:
+    fine = re.fullmatch(r"auto|cpu|cuda(:\d+)?", value)
+    return None if fine else "expected auto, cpu, cuda, or one GPU as cuda:1"
+
+
 MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"iterations", "minutes", "tasks_per_chunk", "ink", "data"}
+OPTIONAL = {"iterations", "minutes", "task_slice", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
     "ways": at_least(2, MOST),
@@ -256,7 +271,8 @@ CHECKS: Mapping[str, Check] = {
     "meta_lr": positive,
     "schedule": one_of(*SCHEDULES),
     "meta_batch": at_least(1, MOST),
-    "tasks_per_chunk": at_least(1),
+    "device": device_name,
+    "task_slice": at_least(1),
     "jit": lambda value: None if isinstance(value, bool) else "expected true or false",
     "iterations": at_least(1),
     "minutes": positive,

@@ -30,6 +30,10 @@ class RunError(MetalearnError):
     """A run folder or a checkpoint that cannot be made, read or written."""
 
 
+class DeviceFailure(MetalearnError):
+    """A GPU that failed, or had not enough memory, in training; the run can go on."""
+
+
 class DivergedError(MetalearnError):
     """Training met a loss, a gradient or a parameter that is not a finite number."""
 

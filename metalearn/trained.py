@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import DataError, NewTask, Preprocess, Task, read_new_task
+from metalearn.tasks.placing import on_device
 from metalearn.training import initial_state, model_of
 
 
@@ -33,6 +35,18 @@ class Trained(NamedTuple):
     params: Any
     checkpoint: str  # "best" or "last"
     iteration: int
+
+    def on(self, device: str) -> "Trained":
+        """The same on a device."""
+        move = lambda tree: ac.tree_map(lambda x: ac.asarray(x, device=device), tree)
+        averages = None if self.learner.averages is None else move(self.learner.averages)
+        learner = replace(self.learner, averages=averages)
+        return self._replace(learner=learner, params=move(self.params))
+
+    @property
+    def device(self) -> str:
+        """Where the parameters lie."""
+        return ac.tree_leaves(self.params)[0].device
 
     def about(self) -> dict[str, Any]:
         """What every result says of where it comes from, as JSON."""
@@ -128,7 +142,7 @@ def evaluate(
     half the width of its 95 % interval. Raises `DataError` when the part cannot give such episodes.
     """
     config, measure = trained.run.config, problem.measure
-    sampler = problem.sampler(part, config.shots, queries, seed)
+    sampler = on_device(problem.sampler(part, config.shots, queries, seed), trained.device)
     found = scores_at_steps(
         trained.algorithm,
         trained.learner,

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from autograd_core import optim, random
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import Config, algorithm_of
-from metalearn.errors import DivergedError
+from metalearn.errors import DeviceFailure, DivergedError
 from metalearn.evaluation import Interval, intervals, scores_at_steps
 from metalearn.learner import Learner
 from metalearn.models import Model, conv4, mlp
@@ -27,8 +28,11 @@ from metalearn.normalisation import has_averages, initial_averages, updated
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import Task
+from metalearn.tasks.placing import AHEAD, OnDevice, chosen_device, on_device
 
 SECONDS_BETWEEN_SAVES = 10.0
+SECONDS_BETWEEN_LOOKS = 0.25
+"""At what a GPU has computed: to read a number from it is to wait until it is done."""
 LINES_BETWEEN_VALIDATIONS = 25
 
 
@@ -41,11 +45,12 @@ class State(NamedTuple):
 
 
 class Update(NamedTuple):
-    """A meta-update's outcome: the mean query loss and score after adaptation, over tasks."""
+    """A meta-update's outcome: the mean query loss and score after adaptation, over tasks, numbers
+    that may still be on their way from a GPU."""
 
     state: State
-    loss: float
-    score: float
+    loss: Any
+    score: Any
 
 
 @dataclass(frozen=True)
@@ -108,18 +113,12 @@ def initial_state(config: Config, model: Model) -> State:
 # One meta-update ------------------------------------------------------------------------------
 
 
-def meta_gradient(
-    algorithm: Algorithm,
-    learner: Learner,
-    params: Any,
-    tasks: Task,
-    tasks_per_chunk: int | None = None,
-) -> tuple[Any, Any, Any, Any]:
-    """Mean query loss and score of a meta-batch, the meta-gradient, and batch norm's statistics.
+Gradient = Callable[[Any, Task], tuple[Any, Any, Any, Any]]
 
-    With `tasks_per_chunk` that many tasks are computed at a time, which bounds the memory; the sum
-    then associates differently, so results agree to rounding only.
-    """
+
+def mean_gradient(algorithm: Algorithm, learner: Learner) -> Gradient:
+    """The function (params, tasks) → mean query loss and score of some tasks, the meta-gradient,
+    and batch norm's statistics."""
 
     def mean_loss(params: Any, tasks: Task) -> tuple[Any, Any]:
         each = ac.vmap(lambda task: algorithm.meta_loss(learner, params, task))(tasks)
@@ -127,45 +126,73 @@ def meta_gradient(
         means = ac.tree_map(lambda x: ac.mean(x, axis=0), (scores, statistics))
         return ac.mean(losses), means
 
-    count = len(tasks.support[0])
-    size = tasks_per_chunk or count
-    total: Any = None
-    for first in range(0, count, size):
-        part = ac.tree_map(lambda x, i=first: x[i : i + size], tasks)
-        (loss, (score, seen)), gradient = ac.value_and_grad(mean_loss, has_aux=True)(params, part)
-        share = len(part.support[0]) / count
-        found = (loss, score, gradient, seen)
-        found = found if share == 1 else ac.tree_map(lambda x, s=share: x * s, found)
-        total = found if total is None else ac.tree_map(lambda a, b: a + b, total, found)
-    return total
+    def found(params: Any, tasks: Task) -> tuple[Any, Any, Any, Any]:
+        outcome, gradient = ac.value_and_grad(mean_loss, has_aux=True)(params, tasks)
+        loss, (score, seen) = outcome
+        return loss, score, gradient, seen
+
+    return found
+
+
+def in_slices(gradient: Gradient, size: int, wrap: Callable[[Any], Any]) -> Gradient:
+    """The same, `size` tasks at a time, which bounds the memory. The sum then associates
+    differently, so that results agree to rounding only.
+
+    Args:
+        gradient: of a slice.
+        wrap: `jit` or nothing, for the sum.
+    """
+
+    def plus(total: Any, found: Any, share: float) -> Any:
+        return ac.tree_map(lambda a, b: a + b * share, total, found)
+
+    add = wrap(plus)
+
+    def sliced(params: Any, tasks: Task) -> tuple[Any, Any, Any, Any]:
+        count = len(tasks.support[0])
+        total: Any = None
+        for first in range(0, count, size):
+            part = ac.tree_map(lambda x, i=first: x[i : i + size], tasks)
+            found = gradient(params, part)
+            share = len(part.support[0]) / count
+            total = ac.tree_map(ac.zeros_like, found) if total is None else total
+            total = add(total, found, share)
+        return total
+
+    return sliced
 
 
 Step = Callable[[State, Task, float], tuple[State, Any, Any]]
 
 
-def meta_step(algorithm: Algorithm, learner: Learner, config: Config) -> Step:
+def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: str = "cpu") -> Step:
     """The function `(state, tasks, rate)` → the state after one step of Adam on a meta-batch, and
     the mean query loss and score; compiled, if the configuration does not say otherwise.
 
-    A compiled step takes its tasks one by one on each thread, so `tasks_per_chunk` is for eager
-    ones: a compiled one gives the same bits whatever it is.
+    On the CPU a compiled step takes its tasks one by one on each thread, so that slices would
+    change nothing, and are left out. On a GPU each slice, the sums and the update are programs.
     """
-    tasks_per_chunk = None if config.jit else config.tasks_per_chunk
+    gradient = mean_gradient(algorithm, learner)
 
-    def step(state: State, tasks: Task, rate: float) -> tuple[State, Any, Any]:
-        found = meta_gradient(algorithm, learner, state.params, tasks, tasks_per_chunk)
+    def update(state: State, found: Any, rate: float) -> tuple[State, Any, Any]:
         loss, score, gradient, seen = found
         updates, optimizer = optim.adam(rate).update(gradient, state.optimizer, state.params)
         averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
         return State(optim.apply(state.params, updates), optimizer, averages), loss, score
 
-    return ac.jit(step, quiet=True) if config.jit else step
+    def step(state: State, tasks: Task, rate: float) -> tuple[State, Any, Any]:
+        return update(state, gradient(state.params, tasks), rate)
+
+    wrap: Callable = partial(ac.jit, quiet=True) if config.jit else lambda f: f
+    if config.task_slice is None or (config.jit and device == "cpu"):
+        return wrap(step)
+    gradient, update = in_slices(wrap(gradient), config.task_slice, wrap), wrap(update)
+    return step
 
 
 def meta_update(step: Step, state: State, tasks: Task, rate: float) -> Update:
-    """A step's outcome, with numbers for people."""
-    state, loss, score = step(state, tasks, rate)
-    return Update(state, float(loss), float(score))
+    """A step's outcome."""
+    return Update(*step(state, tasks, rate))
 
 
 # The loop -------------------------------------------------------------------------------------
@@ -187,10 +214,14 @@ class Trainer:
         self.algorithm = algorithm_of(config)
         self.model = model_of(config)
         self.learner = Learner(self.model, problem.measure, config.batch_norm)
-        self.step = meta_step(self.algorithm, self.learner, config)
-        self.sampler = problem.sampler("train", config.shots, config.queries, config.seed)
-        self.validation = validation_sampler(problem, config)
+        self.device = chosen_device(config.device)
+        self.step = meta_step(self.algorithm, self.learner, config, self.device)
+        sampler = problem.sampler("train", config.shots, config.queries, config.seed)
+        self.sampler = on_device(sampler, self.device, AHEAD)
+        self.validation = on_device(validation_sampler(problem, config), self.device)
         self.state = initial_state(config, self.model)
+        self._unread: list[tuple[Any, Any]] = []  # losses and scores of the last meta-updates
+        self._looked = 0.0
         self.iteration, self.validated = 0, 0
         self.best: dict[str, Any] | None = None
         self.sums = [0.0, 0.0, 0]  # of loss and score, and how many, since the last line
@@ -198,8 +229,12 @@ class Trainer:
         run.check_whole()
         if run.last.exists():
             self._restore()
+        self.state = self._placed(self.state)
         self._started = self._saved = time.monotonic()
         self._first = self.iteration
+
+    def _placed(self, tree: Any) -> Any:
+        return ac.tree_map(lambda x: ac.asarray(x).to_device(self.device), tree)
 
     def _restore(self) -> None:
         tree, record = checkpoints.load(self.run.last, self.state._asdict())
@@ -213,8 +248,30 @@ class Trainer:
         """Train until the budget is spent (True), or `stop()` says to (False). Saves either way.
 
         Raises `DivergedError` on a loss or parameter that is not finite, `RunError` when the run
-        cannot be written; checkpoints are then intact.
+        cannot be written, `DeviceFailure` when a GPU fails or has not enough memory; checkpoints
+        are then intact.
         """
+        try:
+            return self._train(stop)
+        except ac.DeviceError as error:
+            raise self._failed(error) from error
+        finally:
+            if isinstance(self.sampler, OnDevice):
+                self.sampler.close()
+
+    def _failed(self, error: ac.DeviceError) -> DeviceFailure:
+        """The error to tell, after what is finished has been saved where that can be done."""
+        done = self.iteration
+        try:
+            self.save()
+        except (ac.DeviceError, DivergedError):  # a GPU that is gone has taken it along
+            done = checkpoints.read(self.run.last)[1]["iteration"]
+        return DeviceFailure(
+            f"iteration {self.iteration + 1} on {self.device}: {error} The run is saved as of "
+            f"iteration {done}; go on with: metalearn train --resume {self.run.path}"
+        )
+
+    def _train(self, stop: Callable[[], bool]) -> bool:
         if self.iteration == 0:
             self.save()
         self._tell_of_program()
@@ -274,25 +331,43 @@ class Trainer:
         # What is not finite is noticed below, and told in our words.
         with np.errstate(all="ignore"):
             update = meta_update(self.step, self.state, tasks, rate)
-        self._check_finite(update)
+        self._unread.append((update.loss, update.score))
+        line_is_due = (self.iteration + 1) % self._iterations_between_lines == 0
+        if self.device == "cpu" or line_is_due or self._looked_long_ago:
+            self._read(update.state, self.iteration + 1)
         self.state, self.iteration = update.state, self.iteration + 1
-        self.sums = [self.sums[0] + update.loss, self.sums[1] + update.score, self.sums[2] + 1]
         status = self.status
         self.watcher.status(status)
-        if self.iteration % max(1, config.validate_every // LINES_BETWEEN_VALIDATIONS) == 0:
+        if line_is_due:
             self._write_line(status, rate)
 
-    def _check_finite(self, update: Update) -> None:
-        arrays = map(np.asarray, ac.tree_leaves(update.state.params))
-        if math.isfinite(update.loss) and all(np.isfinite(a).all() for a in arrays):
-            return
-        what = (
-            f"the loss is {update.loss}"
-            if not math.isfinite(update.loss)
-            else "a parameter is not finite"
-        )
-        raise DivergedError(
-            f"iteration {self.iteration + 1}: {what}; training has diverged: lower --inner-lr "
+    @property
+    def _iterations_between_lines(self) -> int:
+        return max(1, self.config.validate_every // LINES_BETWEEN_VALIDATIONS)
+
+    @property
+    def _looked_long_ago(self) -> bool:
+        return time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS
+
+    def _read(self, state: State, iteration: int) -> None:
+        """Add up the losses and scores that are not read yet, up to an iteration, after which the
+        state is `state`.
+
+        Raises `DivergedError` for one that is not finite, or such a parameter.
+        """
+        unread, self._unread = self._unread, []
+        first = iteration + 1 - len(unread)
+        for number, (loss, score) in enumerate(((float(a), float(b)) for a, b in unread), first):
+            if not math.isfinite(loss):
+                raise self._diverged(number, f"the loss is {loss}")
+            self.sums = [self.sums[0] + loss, self.sums[1] + score, self.sums[2] + 1]
+        if not all(np.isfinite(np.asarray(a)).all() for a in ac.tree_leaves(state.params)):
+            raise self._diverged(iteration, "a parameter is not finite")
+        self._looked = time.monotonic()
+
+    def _diverged(self, iteration: int, what: str) -> DivergedError:
+        return DivergedError(
+            f"iteration {iteration}: {what}; training has diverged: lower --inner-lr "
             f"({self.config.inner_lr}) or --meta-lr ({self.config.meta_lr}) in a new run; "
             f"{self.run.path} is intact as of its last checkpoint"
         )
@@ -378,7 +453,10 @@ class Trainer:
         checkpoints.save(self.run.best, tree, record)
 
     def save(self) -> None:
-        """Write the last checkpoint, and before it the metrics up to it. Raises `RunError`."""
+        """Write the last checkpoint, and before it the metrics up to it. Raises `RunError`, and
+        `DivergedError` where it has to be read from a GPU first that training has diverged."""
+        if self._unread:
+            self._read(self.state, self.iteration)
         self.run.metrics.flush()
         record = {
             "iteration": self.iteration,

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+import autograd_core as ac
 from metalearn.tasks.errors import DataError
 from metalearn.tasks.images import Preprocess
 
@@ -61,6 +62,16 @@ class ImageDataset:
         text = "\n".join(f"{n} {c}" for n, c in zip(self.classes, self.counts, strict=True))
         pixels = np.ascontiguousarray(self.images).data
         return hashlib.sha256(text.encode() + hashlib.sha256(pixels).digest()).hexdigest()
+
+    def on(self, device: str) -> ac.Tensor:
+        """The images on a device, brought there once."""
+        if device not in self._placed:
+            self._placed[device] = ac.asarray(self.images, device=device)
+        return self._placed[device]
+
+    @cached_property
+    def _placed(self) -> dict[str, ac.Tensor]:
+        return {}
 
     def indices_of(self, names: Sequence[str]) -> np.ndarray:
         """(len(names),) int64: the places of the names in `classes`. Raises `DataError`."""

@@ -6,10 +6,12 @@ the same classes to be judged by (the query set).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+import autograd_core as ac
+from autograd_core import nn
 from metalearn.tasks.datasets import ImageDataset, to_float
 from metalearn.tasks.errors import DataError
 from metalearn.tasks.random import distinct, stream_key, uniforms
@@ -105,6 +107,22 @@ class EpisodeSampler:
         within = distinct(uniform[:, 2 * n :].reshape(-1, m), counts.ravel())
         rows = self.dataset.starts[classes][..., None] + within.reshape(*classes.shape, m)
         return Episodes(classes, turns, rows)
+
+    def placed(self, episodes: Episodes, device: str) -> Task:
+        """The same as `sample` gives, made on a device: there the dataset lies, and what goes
+        there each time are its rows and turns."""
+        n, m = self.ways, self.shots + self.queries
+        turns = np.repeat(episodes.turns[..., None], m, axis=2)
+        rows = ac.asarray(episodes.rows, device=device)
+        x = nn.gather_images(self.dataset.on(device), rows, ac.asarray(turns, device=device))
+        labels = ac.reshape(ac.arange(n, device=device), (1, n, 1))
+
+        def part(first: int, last: int) -> tuple[Any, Any]:
+            each, tasks = last - first, len(episodes.rows)
+            inputs = ac.reshape(x[:, :, first:last], (tasks, n * each, *x.shape[3:]))
+            return inputs, ac.reshape(ac.broadcast_to(labels, (tasks, n, each)), (tasks, n * each))
+
+        return Task(part(0, self.shots), part(self.shots, m))
 
     def sample(self, iteration: int, tasks: Iterable[int]) -> Task:
         """Support x (T, N·K, C, H, W) float32, y (T, N·K) int64; queries alike."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+import autograd_core as ac
 from metalearn.tasks.episodes import Task
 from metalearn.tasks.errors import DataError
 from metalearn.tasks.random import stream_key, uniforms
@@ -35,6 +36,14 @@ class SinusoidSampler:
         """Amplitude and phase of each task, (T,) float64 each; the same ones `sample` uses."""
         uniform = uniforms(self._key, iteration, tasks, 2)
         return _between(uniform[:, 0], AMPLITUDE), _between(uniform[:, 1], PHASE)
+
+    def draw(self, iteration: int, tasks: Iterable[int]) -> Task:
+        """The tasks themselves: they are as small as what they are made of."""
+        return self.sample(iteration, tasks)
+
+    def placed(self, drawn: Task, device: str) -> Task:
+        """The tasks that were drawn, on a device."""
+        return ac.tree_map(lambda x: ac.asarray(x, device=device), drawn)
 
     def sample(self, iteration: int, tasks: Iterable[int]) -> Task:
         """Support x and y (T, shots, 1), query x and y (T, queries, 1), float32."""

@@ -279,6 +279,9 @@ class CUDARuntimeError(RuntimeError):
         self.status = status
 
 
+CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
+
+
 class OutOfMemoryError(MemoryError):
     """The pool's."""
 

@@ -68,7 +68,7 @@ def test_train_names_its_run_and_never_takes_a_name_twice(capsys, tmp_path, monk
 
 def test_train_on_a_folder_of_images_with_first_order_and_a_slice(capsys, tmp_path):
     folder = draw_folder(tmp_path / "signs", classes=10, images=5)
-    options = {**GLYPHS, "ways": 3, "algorithm": "fomaml", "tasks_per_chunk": 1}
+    options = {**GLYPHS, "ways": 3, "algorithm": "fomaml", "task_slice": 1}
     arguments = ["train", folder, *flags(options), "--out", tmp_path / "run"]
     result = command(capsys, *arguments)
     assert result.code == 0, result.err

@@ -98,8 +98,9 @@ def test_slices_of_the_meta_batch_add_up(mode):
     learner = Learner(training.model_of(config), problem.measure, mode)
     params = training.initial_state(config, learner.model).params
     tasks = problem.sampler("train", 1, 2, 0).sample(0, range(5))
-    whole = training.meta_gradient(algorithm, learner, params, tasks)
-    sliced = training.meta_gradient(algorithm, learner, params, tasks, tasks_per_chunk=2)
+    gradient = training.mean_gradient(algorithm, learner)
+    whole = gradient(params, tasks)
+    sliced = training.in_slices(gradient, 2, lambda f: f)(params, tasks)
     for a, b in zip(ac.tree_leaves(whole), ac.tree_leaves(sliced), strict=True):
         scale = np.abs(np.asarray(a)).max()
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * max(float(scale), 1e-6))
@@ -127,10 +128,10 @@ def test_compiled_updates_are_the_eager_ones(mode):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-4 * max(float(np.abs(b).max()), 1e-3))
 
 
-def test_chunks_of_tasks_make_no_difference_to_compiled_updates():
+def test_slices_of_tasks_make_no_difference_to_compiled_updates():
     whole = updated(jit=True)
-    for chunk in (1, 2, 5):
-        for a, b in zip(updated(jit=True, tasks_per_chunk=chunk), whole, strict=True):
+    for size in (1, 2, 5):
+        for a, b in zip(updated(jit=True, task_slice=size), whole, strict=True):
             np.testing.assert_array_equal(a, b)
 
 

@@ -21,7 +21,7 @@ from autograd_core.capture.lowering.planning import planned
 from autograd_core.device import is_placed
 from autograd_core.errors import DeviceError, DeviceMemoryError
 from autograd_core.tensor import Tensor, box
-from kernels.devices import CPU, device_of, on_gpu
+from kernels.devices import CPU, device_of, has_failed, on_gpu
 from kernels.gpu.launch import Place
 from kernels.gpu.program import source_of, steps_of
 
@@ -132,6 +132,11 @@ class CudaProgram:
                 self._run([*arrays, *results])
             except MemoryError as error:
                 raise self._too_large(error) from error
+            except RuntimeError as error:
+                if not has_failed(error):
+                    raise
+                failed = f"{self.name}: {self.device.name} failed ({error})"
+                raise DeviceError(failed) from error
         return list(map(box, results))
 
     def _given(self, x: Any, number: int) -> Any:
