@@ -20,6 +20,8 @@ conv_weight = Kernel("conv_weight", reference.conv_weight)
 pool_argmax = Kernel("pool_argmax", reference.pool_argmax)
 matmul = Kernel("matmul", reference.matmul)
 sum_axes = Kernel("sum_axes", reference.sum_axes)
+softmax = Kernel("softmax", reference.softmax)
+log_softmax = Kernel("log_softmax", reference.log_softmax)
 take_along = Kernel("take_along", reference.take_along)
 index_add = Kernel("index_add", reference.index_add)
 take_along_transpose = Kernel("take_along_transpose", reference.take_along_transpose)
@@ -48,6 +50,7 @@ __all__ = [
     "im2col",
     "index_add",
     "lgamma",
+    "log_softmax",
     "matmul",
     "output_shape",
     "polygamma",
@@ -55,6 +58,7 @@ __all__ = [
     "random_bits",
     "random_children",
     "scatter_add_nd",
+    "softmax",
     "sum_axes",
     "take_along",
     "take_along_transpose",

@@ -262,6 +262,27 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
     return np.add.reduce(x, axis=axes, dtype=x.dtype, out=out)
 
 
+# --- softmax ----------------------------------------------------------------------------------
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """exp(x) / Σ exp(x) over an axis, without overflow. Everything keeps its shape and dtype."""
+    if x.size == 0:
+        return x.copy()
+    shares = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    shares /= np.sum(shares, axis=axis, keepdims=True)
+    return shares
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """x - log Σ exp(x) over an axis, without overflow; likewise."""
+    if x.size == 0:
+        return x.copy()
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted
+
+
 # --- gather and scatter -----------------------------------------------------------------------
 
 
@@ -402,7 +423,8 @@ def random_children(keys: Array, numbers: Array) -> Array:
 
 
 def _philox(key: Array, count: int, index: int, purpose: int) -> Array:
-    return np.random.Philox(key=key, counter=[0, index, 0, purpose]).random_raw(count)
+    counter = np.array([0, index, 0, purpose], np.uint64)  # a list might become floats
+    return np.random.Philox(key=key, counter=counter).random_raw(count)
 
 
 # --- special functions ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import kernels
 from autograd_core.declare import elementwise
 from autograd_core.ops.elementary import exp
 from autograd_core.ops.reduce import sum as sum_
@@ -48,22 +49,6 @@ def log_sigmoid(x: Any) -> Tensor:
 # softmax --------------------------------------------------------------------------------------
 
 
-def _log_softmax_kernel(x: Any, axis: int) -> Any:
-    if x.size == 0:
-        return x.copy()
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    shifted -= np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-    return shifted
-
-
-def _softmax_kernel(x: Any, axis: int) -> Any:
-    if x.size == 0:
-        return x.copy()
-    shares = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    shares /= np.sum(shares, axis=axis, keepdims=True)
-    return shares
-
-
 def _domain(draw: Any) -> tuple[tuple, dict]:
     shape = draw.shape(min_rank=1, min_length=0)
     return (draw.array(shape),), {"axis": draw.integer(0, len(shape) - 1)}
@@ -77,7 +62,7 @@ def _softmax_rule(g: Tensor, out: Tensor, _x: None, *, axis: int) -> Tensor:
 
 softmax_p = Primitive(
     "softmax",
-    _softmax_kernel,
+    lambda x, axis: kernels.softmax(x, axis),
     shape=lambda x, axis: x,  # noqa: ARG005
     vjps=[_softmax_rule],
     jvps=[_softmax_rule],
@@ -86,7 +71,7 @@ softmax_p = Primitive(
 )
 log_softmax_p = Primitive(
     "log_softmax",
-    _log_softmax_kernel,
+    lambda x, axis: kernels.log_softmax(x, axis),
     shape=lambda x, axis: x,  # noqa: ARG005
     vjps=[lambda g, out, _x, *, axis: g - exp(out) * sum_(g, axis, keepdims=True)],
     jvps=[lambda t, out, _x, *, axis: t - sum_(exp(out) * t, axis, keepdims=True)],

@@ -15,7 +15,6 @@ import cupy as cp
 import numpy as np
 
 from kernels import reference
-from kernels.devices import on_host
 from kernels.dispatch import KERNELS
 from kernels.geometry import NO_PADDING, Padding, Pair, output_shape, pooling_shape
 from kernels.gpu import library
@@ -274,6 +273,76 @@ def _out_of_bounds(index: Array, size: int) -> None:
     raise IndexError(f"index from {low} to {high} is out of bounds for an axis of size {size}")
 
 
+# --- softmax ----------------------------------------------------------------------------------
+
+
+def softmax(x: Array, axis: int) -> Array:
+    return _along_rows("softmax", x, axis)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    return _along_rows("log_softmax", x, axis)
+
+
+def _along_rows(name: str, x: Array, axis: int) -> Array:
+    """A kernel of rows, a warp for each, along an axis."""
+    rows = cp.ascontiguousarray(cp.moveaxis(x, axis, -1))
+    if x.size == 0:
+        return x.copy()
+    out, n = cp.empty_like(rows), rows.shape[-1]
+    count = rows.size // n
+    run("softmax.cu", name, x.dtype, 32 * count, rows, out, count, n)
+    return cp.moveaxis(out, -1, axis)
+
+
+# --- datasets and random numbers --------------------------------------------------------------
+
+
+def gather_images(images: Array, rows: Array, turns: Array) -> Array:
+    _one_device(images, rows, turns)
+    is_bytes = images.dtype == np.uint8
+    dtype = np.dtype(np.float32) if is_bytes else images.dtype
+    out = cp.empty((len(rows), *images.shape[1:]), dtype)
+    given = cp.ascontiguousarray(images), _integers(rows), _integers(turns), out
+    name = "gather_bytes" if is_bytes else "gather_images"
+    run("episodes.cu", name, dtype, out.size, *given, *out.shape)
+    return out
+
+
+def random_bits(keys: Array, count: int, purpose: int = 0) -> Array:
+    out = cp.empty((len(keys), count), np.uint64)
+    given = cp.ascontiguousarray(keys), out, len(keys), count, purpose
+    run("random.cu", "random_bits", np.dtype("f4"), -(-out.size // 4), *given)
+    return out
+
+
+def random_children(keys: Array, numbers: Array) -> Array:
+    _one_device(keys, numbers)
+    out = cp.empty((len(keys), 2), np.uint64)
+    given = cp.ascontiguousarray(keys), cp.ascontiguousarray(numbers), out, len(keys)
+    run("random.cu", "random_children", np.dtype("f4"), len(keys), *given, reference.FOLD)
+    return out
+
+
+# --- special functions ------------------------------------------------------------------------
+
+
+def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
+    reference.check_order(n)
+    return _special("polygamma_each" if n else "digamma_each", x, out, int(n))
+
+
+def _special(name: str, x: Array, out: Array | None = None, order: int = 0) -> Array:
+    if x.dtype.char not in "fd":
+        x = x.astype(np.float64)
+    out = _like(x, out, x.shape)
+    polynomial = cp.asarray(np.array(reference.cotangent_derivative(order), np.float64))
+    run(
+        "special.cu", name, x.dtype, x.size, cp.ascontiguousarray(x), out, x.size, order, polynomial
+    )
+    return out
+
+
 def _deliver(values: Array, out: Array | None) -> Array:
     if out is None:
         return values
@@ -282,20 +351,11 @@ def _deliver(values: Array, out: Array | None) -> Array:
     return out
 
 
-for _name in (
-    "gather_images",
-    "random_bits",
-    "random_children",
-    "erf",
-    "erfc",
-    "erfinv",
-    "lgamma",
-    "digamma",
-    "polygamma",
-):
-    KERNELS[_name].register(cp.ndarray, on_host(getattr(reference, _name)))
 for _kernel in (
     *(im2col, col2im, conv, conv_input, conv_weight, pool_argmax, matmul, sum_axes),
-    *(take_along, index_add, take_along_transpose, scatter_add_nd),
+    *(softmax, log_softmax, take_along, index_add, take_along_transpose, scatter_add_nd),
+    *(gather_images, random_bits, random_children, polygamma),
 ):
     KERNELS[_kernel.__name__].register(cp.ndarray, _kernel)
+for _name in ("erf", "erfc", "erfinv", "lgamma", "digamma"):
+    KERNELS[_name].register(cp.ndarray, functools.partial(_special, f"{_name}_each"))

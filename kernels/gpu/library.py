@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 
+import numpy as np
+
+from kernels.cpu import special
 from kernels.geometry import NO_PADDING, Padding, Pair
 from kernels.gpu.launch import TYPES
 from kernels.gpu.source import text_of
@@ -11,14 +14,34 @@ from kernels.gpu.source import text_of
 FILES = {
     "windows.cu": ("im2col", "col2im", "pool_argmax"),
     "scatter.cu": ("take_along", "add_sorted", "add_atomically", "add_along"),
-    "random.cu": ("philox_bits",),
+    "random.cu": ("random_bits", "random_children"),
+    "episodes.cu": ("gather_bytes", "gather_images"),
+    "special.cu": tuple(
+        f"{name}_each" for name in ("erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma")
+    ),
+    "norm.cu": ("batch_norm", "batch_norm_vjp", "batch_norm_vjp_vjp"),
+    "softmax.cu": ("softmax", "log_softmax", "cross_entropy", "cross_entropy_vjp"),
 }
 """The kernels of each file."""
 
 
 def source(file: str, dtype: str = "f4") -> str:
     """A file's text for a dtype, f4 or f8."""
-    return f"typedef {TYPES[dtype]} real;\n{text_of(file)}"
+    before = _coefficients() if file == "special.cu" else ""
+    return f"typedef {TYPES[dtype]} real;\n{before}{text_of(file)}"
+
+
+def _coefficients() -> str:
+    """Those of the CPU's special functions, exactly."""
+    names = (
+        *("DIGAMMA_ROOT", "DIGAMMA_ROOT_REST", "DIGAMMA_AT_ROOT", "DIGAMMA_AT_INFINITY"),
+        "EULER_MACLAURIN",
+    )
+    lines = []
+    for name in names:
+        numbers = ", ".join(float(x).hex() for x in np.ravel(getattr(special, name)))
+        lines.append(f"static __device__ const double {name}[] = {{{numbers}}};")
+    return "\n".join(lines) + "\n"
 
 
 class WindowSizes(ctypes.Structure):

@@ -5,6 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
+import autograd_core as ac
 import kernels
 from kernels import reference
 from kernels.gpu import library
@@ -122,32 +123,163 @@ def test_indices_out_of_bounds_are_told(wrong):
 
 
 @needs_host_compiler
-@pytest.mark.parametrize("size", [1, 4, 5, 1001])
-def test_random_bits(size):
-    """Known answers are those of the authors' library; the rest by NumPy's arithmetic."""
-    bits = np.zeros(size, np.uint32)
-    key, stream = 0x1234567_89ABCDEF, 77
-    words = ctypes.c_uint64(key), ctypes.c_uint64(stream)
-    launch("random.cu", "philox_bits", "f4", bits, LONG(size), *words)
-    np.testing.assert_array_equal(bits, philox(size, key, stream))
+@pytest.mark.parametrize("stacked,count", [(1, 1), (3, 4), (1, 5), (2, 1001), (3, 0)])
+def test_random_bits(stacked, count):
+    """Those of NumPy's own Philox."""
+    keys = RNG.integers(0, 2**64, (stacked, 2), np.uint64)
+    bits = np.zeros((stacked, count), np.uint64)
+    launch("random.cu", "random_bits", "f4", keys, bits, LONG(stacked), LONG(count), LONG(1))
+    np.testing.assert_array_equal(bits, reference.random_bits(keys, count, 1))
+
+    numbers = RNG.integers(0, 2**64, stacked, np.uint64)
+    children = np.zeros((stacked, 2), np.uint64)
+    given = keys, numbers, children, LONG(stacked), LONG(reference.FOLD)
+    launch("random.cu", "random_children", "f4", *given)
+    np.testing.assert_array_equal(children, reference.random_children(keys, numbers))
 
 
-def philox(size, key, stream):
-    i = np.arange(-(-size // 4), dtype=np.uint64)
-    low, half = np.uint64(2**32 - 1), np.uint64(32)
-    c = [i & low, i >> half, *(np.full_like(i, x) for x in (stream & 0xFFFFFFFF, stream >> 32))]
-    k = [key & 0xFFFFFFFF, key >> 32]
-    for _ in range(10):
-        a, b = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
-        first, second = (b >> half) ^ c[1] ^ np.uint64(k[0]), (a >> half) ^ c[3] ^ np.uint64(k[1])
-        c = [first, b & low, second, a & low]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return np.stack(c, 1).reshape(-1)[:size].astype(np.uint32)
+# Datasets -------------------------------------------------------------------------------------
 
 
-def test_known_answers_of_philox():
-    """The first block of counter 0 and key 0 (known-answer tests of Random123)."""
-    assert [f"{x:08x}" for x in philox(4, 0, 0)] == ["6627e8d5", "e169c58d", "bc57ac4c", "9b00dbd8"]
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 3, 4, 4), (9, 1, 17, 17), (3, 2, 5, 3)])
+def test_images_of_a_dataset(size, dtype):
+    images = RNG.integers(0, 256, size).astype(np.uint8)
+    rows = RNG.integers(0, size[0], 23)
+    turns = RNG.integers(0, 4, 23) if size[2] == size[3] else 2 * RNG.integers(0, 2, 23)
+    sizes = tuple(map(LONG, (23, *size[1:])))
+    out = np.full((23, *size[1:]), 9, np.float32)
+    launch("episodes.cu", "gather_bytes", dtype, images, rows, turns, out, *sizes)
+    np.testing.assert_array_equal(out, reference.gather_images(images, rows, turns))
+    floats, out = images.astype(dtype), out.astype(dtype)
+    launch("episodes.cu", "gather_images", dtype, floats, rows, turns, out, *sizes)
+    np.testing.assert_array_equal(out, reference.gather_images(floats, rows, turns))
+
+
+# Special functions ----------------------------------------------------------------------------
+
+EDGES = [0.0, -0.0, 1, -1, 2, -2, -3, 0.5, -0.5, 1.4616321449683622, 30, 170.5, np.inf, -np.inf,
+         np.nan, 1e-12, -1e-12, 1 - 1e-7, -2.5, -20.25]  # fmt: skip
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"])
+def test_special_functions(name, dtype):
+    x = np.concatenate([EDGES, RNG.uniform(-6, 12, 300), RNG.uniform(-1, 1, 60)]).astype(dtype)
+    for order in (1, 2, 5) if name == "polygamma" else (0,):
+        polynomial = np.array(reference.cotangent_derivative(order), np.float64)
+        found = np.zeros_like(x)
+        given = x, found, LONG(x.size), LONG(order), polynomial
+        launch("special.cu", f"{name}_each", dtype, *given)
+        function = getattr(reference, name)
+        expected = function(order, x) if name == "polygamma" else function(x)
+        digits = {"f4": 3e-7, "f8": 2e-13}[dtype]
+        np.testing.assert_allclose(found, expected, rtol=digits, atol=digits)
+        np.testing.assert_array_equal(np.signbit(found)[:2], np.signbit(expected)[:2])
+
+
+# Softmax --------------------------------------------------------------------------------------
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("rows,n", [(1, 1), (7, 5), (2, 31), (3, 32), (5, 33), (5, 300), (0, 4)])
+def test_softmax_and_cross_entropy(rows, n, dtype):
+    x = (5 * RNG.standard_normal((rows, n))).astype(dtype)
+    if rows > 1:
+        x[0], x[1, 0], x[-1] = x[0] + 1e4, -np.inf, 999 * x[-1]
+    labels = RNG.integers(0, n, rows)
+    if rows > 1:
+        labels[1] = n - 1
+    eps, sizes = np.finfo(dtype).eps, (LONG(rows), LONG(n))
+    wide = x.astype("f8")
+    with np.errstate(all="ignore"):
+        shifted = wide - wide.max(-1, keepdims=True, initial=-np.inf)
+        expected = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    found = np.full_like(x, 9)
+    launch("softmax.cu", "log_softmax", dtype, x, found, *sizes)
+    bound = 64 * eps * max(1, np.abs(expected[np.isfinite(expected)]).max(initial=0))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
+    launch("softmax.cu", "softmax", dtype, x, found, *sizes)
+    np.testing.assert_allclose(found, np.exp(expected), rtol=0, atol=64 * eps)
+
+    losses, bad = np.full(rows, 9, dtype), np.zeros(1, np.int32)
+    launch("softmax.cu", "cross_entropy", dtype, x, labels, losses, *sizes, bad)
+    every = np.arange(rows)
+    where = np.isfinite(expected[every, labels])
+    np.testing.assert_allclose(
+        losses[where], -expected[every, labels][where], rtol=0,
+        atol=bound + 4 * eps * np.abs(x[np.isfinite(x)]).max(initial=0),
+    )  # fmt: skip
+    assert not bad.any()
+    g = RNG.standard_normal(rows).astype(dtype)
+    launch("softmax.cu", "cross_entropy_vjp", dtype, g, x, labels, found, *sizes)
+    hot = np.arange(n) == labels[:, None]
+    np.testing.assert_allclose(found, (np.exp(expected) - hot) * g[:, None], rtol=0, atol=99 * eps)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("label", [-1, 4])
+def test_labels_that_name_no_class_are_told(label):
+    bad, x = np.zeros(1, np.int32), np.zeros((2, 4), "f4")
+    given = x, np.array([0, label]), np.zeros(2, "f4"), LONG(2), LONG(4), bad
+    launch("softmax.cu", "cross_entropy", "f4", *given)
+    assert bad[0] == 1
+
+
+# Batch norm -----------------------------------------------------------------------------------
+
+
+def normalised(x, scale, shift):
+    mean = ac.mean(x, 1, keepdims=True)
+    variance = ac.mean((x - mean) ** 2, 1, keepdims=True)
+    return (x - mean) / ac.sqrt(variance + 1e-5) * scale[:, None] + shift[:, None]
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype,bound", [("f8", 1e-11), ("f4", 3e-4)])
+@pytest.mark.parametrize("size", [(1, 2, 1), (2, 9, 3), (1, 33, 32), (3, 8, 33), (2, 40, 65)])
+def test_batch_norm(size, dtype, bound):
+    """It, its derivative and the derivative of that are those of the engine, in float64; for large
+    means too."""
+    tasks, outer, channels = size
+    sizes = tuple(map(LONG, size))
+    x, g, a = (RNG.standard_normal(size).astype(dtype) for _ in range(3))
+    x += 300
+    scale, shift, b, c = (RNG.standard_normal((tasks, channels)).astype(dtype) for _ in range(4))
+
+    def gradient(g, x, scale):
+        return ac.vjp(normalised, x, scale, shift.astype("f8"))[1](g)
+
+    wide = [v.astype("f8") for v in (g, x, scale)]
+    y = normalised(ac.asarray(wide[1]), wide[2], shift.astype("f8"))
+    first, pull = ac.vjp(gradient, *wide)
+    second = pull(tuple(ac.asarray(v.astype("f8")) for v in (a, b, c)))
+
+    like = lambda *names: [np.full_like(n, 9) for n in names]
+    out, mean, inverse = like(x, scale, scale)
+    launch_blocks("batch_norm", dtype, x, scale, shift, out, mean, inverse, *sizes, 1e-5)
+    found = [out]
+    dx, dscale, dshift = like(x, scale, scale)
+    given = g, x, mean, inverse, scale
+    launch_blocks("batch_norm_vjp", dtype, *given, dx, dscale, dshift, *sizes)
+    found += [dx, dscale, dshift]
+    ct_g, ct_x, ct_scale = like(g, x, scale)
+    launch_blocks("batch_norm_vjp_vjp", dtype, a, b, c, *given, ct_g, ct_x, ct_scale, *sizes)
+    found += [ct_g, ct_x, ct_scale]
+    expected = [y, *first, *second]
+    for got, wanted in zip(found, expected, strict=True):
+        scale_of = max(1.0, float(np.abs(wanted.numpy()).max()))
+        np.testing.assert_allclose(got, wanted.numpy(), rtol=0, atol=bound * scale_of * outer**0.5)
+
+
+def launch_blocks(name, dtype, *args):
+    """Two blocks of 256 threads, as these kernels want."""
+    given = [ctypes.c_double(x) if isinstance(x, float) else x for x in args]
+    module = HostKernels(library.source("norm.cu", dtype), library.FILES["norm.cu"])
+    module.run(name, (2,), (256,), *given)
 
 
 # The compiler ---------------------------------------------------------------------------------
@@ -178,7 +310,67 @@ MUTANTS = {
         ("index < 0 ? index + size : index", "index < 0 ? 0 : index"),
         ("*bad = 1;", ""),
     ],
-    "random.cu": [("round < 10", "round < 9"), ("counter.x[3] ^ second", "counter.x[3]")],
+    "random.cu": [
+        ("round < 10", "round < 9"),
+        ("counter.x[3] ^ second", "counter.x[3]"),
+        ("{{(uint64)i + 1, 0", "{{(uint64)i, 0"),
+    ],
+    "episodes.cu": [
+        ("from_x = width - 1 - y", "from_x = y"),
+        ("1.f / 255", "1.f / 256"),
+        ("turns[i] == 3) from_y = height - 1 - x", "turns[i] == 3) from_y = x"),
+    ],
+    "special.cu": [
+        ("round < 3", "round < 1"),
+        ("x < 0 && x == floor(x)", "false"),
+        ("n + 2. * k + 3", "n + 2. * k + 2"),
+        ("tail > 0.5 ?", "true ?"),
+    ],
+    "softmax.cu": [
+        ("maximum(most, row[i])", "row[i]"),
+        ("(i == labels[r])", "(i == 0)"),
+        ("*bad = 1", "*bad = 0"),
+        (" - most - sum", " - sum"),
+    ],
+    "norm.cu": [
+        ("(x[i] - middle) * (x[i] - middle)", "x[i] * x[i] - middle * middle"),
+        ("+ 2 * q * m * z", ""),
+        ("z * spread", "0"),
+        ("- m * q;", ";"),
+        ("(x[i] - middle) * s * mean_gz", "0"),
+    ],
+}
+
+
+def _windows():
+    for case in WINDOWS:
+        test_windows(case, False, "f4")
+
+
+def _scatter():
+    for sizes in SIZES:
+        test_gather_and_scatter(*sizes, "f4")
+    test_indices_out_of_bounds_are_told(5)
+
+
+def _special():
+    for name in ("erfinv", "digamma", "polygamma"):
+        test_special_functions(name, "f8")
+
+
+def _softmax():
+    test_softmax_and_cross_entropy(5, 300, "f8")
+    test_labels_that_name_no_class_are_told(4)
+
+
+NOTICED_BY = {
+    "windows.cu": _windows,
+    "scatter.cu": _scatter,
+    "random.cu": lambda: test_random_bits(2, 1001),
+    "episodes.cu": lambda: test_images_of_a_dataset((5, 3, 4, 4), "f4"),
+    "special.cu": _special,
+    "softmax.cu": _softmax,
+    "norm.cu": lambda: test_batch_norm((2, 9, 3), "f4", 3e-4),
 }
 
 
@@ -191,9 +383,4 @@ def test_mutants_are_noticed(file, old, new, monkeypatch):
     changed = text_of(file).replace(old, new)
     monkeypatch.setattr(library, "text_of", lambda name: changed if name == file else text_of(name))
     with pytest.raises(AssertionError):
-        for case in WINDOWS:
-            test_windows(case, False, "f4")
-        for sizes in SIZES:
-            test_gather_and_scatter(*sizes, "f4")
-        test_indices_out_of_bounds_are_told(5)
-        test_random_bits(1001)
+        NOTICED_BY[file]()

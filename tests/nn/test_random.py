@@ -25,6 +25,12 @@ def assert_mean(samples, mean, std):
     assert abs(samples.mean() - mean) < SIGMAS * std / math.sqrt(samples.size)
 
 
+def test_large_numbers_are_folded_in_exactly():
+    key, large = random.key(0), 2**63 + 5
+    children = {tuple(random.fold_in(key, np.uint64(large + i)).tolist()) for i in range(4)}
+    assert len(children) == 4
+
+
 # Keys -----------------------------------------------------------------------------------------
 
 
