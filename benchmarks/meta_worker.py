@@ -1,6 +1,6 @@
 """One engine on one workload, in a process of its own: times steps and prints what it found.
 
-    python -m benchmarks.meta_worker ENGINE WORKLOAD SECONDS OUT [--tiny] [--float64]
+    python -m benchmarks.meta_worker ENGINE WORKLOAD SECONDS OUT [--tiny] [--float64] [--device D]
 
 `benchmarks.meta_step` starts it. The gradient of the first step goes to the file OUT (.npz); the
 rest is printed as one line of JSON. With negative SECONDS that step is all.
@@ -37,6 +37,9 @@ def measure(training: Training, seconds: float, out: Path) -> dict[str, Any]:
     explain = getattr(training, "explain", None)
     program = explain() if explain else None
     counted = {"flops": program.product_flops, "program_bytes": program.memory} if program else {}
+    if program and program.launches is not None:
+        counted |= {"launches": program.launches, "bytes": program.bytes}
+        counted |= _shares(explain(timed=True))
     return {
         **counted,
         "first_s": first,
@@ -47,6 +50,13 @@ def measure(training: Training, seconds: float, out: Path) -> dict[str, Any]:
         "peak_rss": peak_rss(),
         "rss_before_first_step": before,
     }
+
+
+def _shares(program: Any) -> dict[str, Any]:
+    """Of the time of a program's steps, the part in products, each step by itself."""
+    kinds = ("product", "convolution")
+    spent = sum(s.seconds for s in program.steps if s.what.startswith(kinds))
+    return {"steps_s": program.seconds, "products_s": spent}
 
 
 def time_steps(training: Training, seconds: float) -> list[float]:
@@ -69,11 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--float64", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tasks", type=int)
+    parser.add_argument("--steps", type=int)
     options = parser.parse_args(argv)
     workload = {**WORKLOADS, **MORE}[options.workload]
     workload = tiny(workload) if options.tiny else workload
     workload = replace(workload, dtype="float64") if options.float64 else workload
-    training = prepare(options.engine, workload)
+    sizes = {n: getattr(options, n) for n in ("tasks", "steps") if getattr(options, n)}
+    workload = replace(workload, **sizes)
+    training = prepare(options.engine, workload, options.device)
     print(json.dumps(measure(training, options.seconds, options.out)))
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Explanation:
         threads: which share the turns.
         memory: bytes that the program holds beside arguments and results.
         buffers: how many values lie in memory at some time.
+        launches: of kernels in one call, on a GPU.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Explanation:
     threads: int
     memory: int
     buffers: int
+    launches: int | None = None
 
     @property
     def flops(self) -> int:
@@ -55,12 +58,14 @@ class Explanation:
         return None if None in times else sum(t for t in times if t is not None)
 
     def __str__(self) -> str:
+        where = f"{self.turns} turn{'s' * (self.turns != 1)} on {self.threads} "
+        where += f"thread{'s' * (self.threads != 1)}"
+        if self.launches is not None:
+            where = f"{self.launches} launches, replayed at once"
         head = (
             f"{self.name}: {len(self.steps)} steps, {self.flops / 1e9:.3g} GFLOP "
             f"({self.product_flops / 1e9:.3g} in products), {self.bytes / 1e6:.4g} MB read and "
-            f"written, {self.buffers} buffers in {self.memory / 1e6:.4g} MB; "
-            f"{self.turns} turn{'s' * (self.turns != 1)} on {self.threads} "
-            f"thread{'s' * (self.threads != 1)}"
+            f"written, {self.buffers} buffers in {self.memory / 1e6:.4g} MB; {where}"
         )
         timed = self.seconds is not None
         lines = [head, f"{'part':7}{'MFLOP':>10}{'MB':>10}{'ms' if timed else '':>10}  what"]
@@ -70,18 +75,23 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(program: Program, name: str, arrays: Sequence[np.ndarray] | None) -> Explanation:
+def explain(program: Any, name: str, arrays: Sequence[Any] | None) -> Explanation:
     """What a program does.
 
     Args:
+        program: a `Program` or a `CudaProgram`.
         arrays: the arguments of a call, to measure its steps with.
     """
     plan = program.plan
     steps = plan.costs
     if arrays is not None:
-        times = _measured(program, arrays)
+        on_cpu = isinstance(program, Program)
+        times = _measured(program, arrays) if on_cpu else program.timed(arrays)
         steps = [step._replace(seconds=t) for step, t in zip(steps, times, strict=True)]
-    return Explanation(name, tuple(steps), plan.turns, plan.threads, program.bytes, plan.buffers)
+    launches = None if isinstance(program, Program) else program.launches
+    return Explanation(
+        name, tuple(steps), plan.turns, plan.threads, program.bytes, plan.buffers, launches
+    )
 
 
 def _measured(program: Program, arrays: Sequence[np.ndarray]) -> list[float]:

@@ -155,13 +155,13 @@ class jit:
         call = Call(self._options, args, kwargs)
         entry = self._entry(call)
         program = entry.run if entry.captured.closed else None
-        if not isinstance(program, Program):
+        if not hasattr(program, "plan"):
             raise AutogradError(
                 f"{self.name}: no program to explain: it is compiled for plain arguments of "
                 "NumPy's usual dtypes only, and with Numba (METAGRAD_NUMBA is not 0)"
             )
-        arrays = [asarray(x).value for x in (*call.leaves, *entry.extra)]
-        return explain(program, self.name, arrays if timed else None)
+        arrays = [asarray(x).value for x in (*call.leaves, *entry.extra)] if timed else None
+        return explain(program, self.name, arrays)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The captured graph for these arguments, before any pass: `str` prints it, and

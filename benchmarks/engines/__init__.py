@@ -40,15 +40,31 @@ ENGINES = {
     "ours": Engine("ours", None, "vmap over tasks, eager"),
     "ours-jit": Engine("ours_jit", None, "the same, compiled by jit"),
     "torch-loop": Engine("torch_loop", "torch", "autograd.grad(create_graph=True), task by task"),
+    "torch-compile": Engine("torch_compile", "torch", "torch.compile of torch.func's"),
     "torch-func": Engine("torch_func", "torch", "torch.func: grad and vmap over tasks"),
     "jax-jit": Engine("jax_jit", "jax", "jit of value_and_grad of vmap over tasks"),
     "jax-scan": Engine("jax_scan", "jax", "jit of a scan over tasks"),
 }
 
 
-def prepare(name: str, workload: Workload) -> Training:
-    """The training of a workload by the engine of that name."""
-    return import_module(f"benchmarks.engines.{ENGINES[name].module}").prepare(workload)
+def prepare(name: str, workload: Workload, device: str = "cpu") -> Training:
+    """The training of a workload by the engine of that name.
+
+    Args:
+        device: "cpu", or "cuda" for the first GPU.
+
+    Raises:
+        RuntimeError: the engine cannot use that device.
+    """
+    engine = ENGINES[name]
+    module = import_module(f"benchmarks.engines.{engine.module}")
+    if engine.package is None:
+        return module.prepare(workload, device)
+    if engine.package == "torch":
+        import_module("torch").set_default_device(device)
+    elif device != "cpu" and import_module("jax").devices()[0].platform != "gpu":
+        raise RuntimeError("this JAX was built without CUDA")
+    return module.prepare(workload)
 
 
 class Functional:

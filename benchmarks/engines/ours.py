@@ -15,12 +15,13 @@ from benchmarks.workloads import Workload, draw_parameters, draw_tasks
 tree_map = ac.tree_map
 
 
-def prepare(workload: Workload) -> Functional:
+def prepare(workload: Workload, device: str = "cpu") -> Functional:
     """A `Training` in this engine."""
-    parameters = tree_map(ac.asarray, draw_parameters(workload))
+    there = lambda x: ac.asarray(x, device=device)
+    parameters = tree_map(there, draw_parameters(workload))
     zeros = tree_map(ac.zeros_like, parameters)
-    state = (parameters, zeros, zeros, ac.asarray(np.ones((), workload.dtype)))
-    tasks = tree_map(ac.asarray, draw_tasks(workload))
+    state = (parameters, zeros, zeros, there(np.ones((), workload.dtype)))
+    tasks = tree_map(there, draw_tasks(workload))
     return Functional(training_step(workload), state, tasks, ac.tree_leaves)
 
 

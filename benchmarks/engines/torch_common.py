@@ -36,7 +36,7 @@ class AdamTraining:
         return loss
 
     def gradients(self) -> list[np.ndarray]:
-        return [np.asarray(leaf.grad) for leaf in self.leaves]
+        return [np.asarray(leaf.grad.cpu()) for leaf in self.leaves]  # type: ignore[union-attr]
 
 
 def task_loss(workload: Workload) -> Callable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,11 @@ from benchmarks.workloads import Workload
 
 def prepare(workload: Workload) -> AdamTraining:
     """A `Training` in this engine."""
+    return prepare_with(workload, lambda f: f)
+
+
+def prepare_with(workload: Workload, wrap: Callable) -> AdamTraining:
+    """A `Training` whose gradient is wrapped by a function."""
     loss = task_loss(workload)
 
     def adapted_loss(layers: Any, xs: Any, ys: Any, xq: Any, yq: Any) -> Any:
@@ -24,7 +29,7 @@ def prepare(workload: Workload) -> AdamTraining:
         return loss(layers, xq, yq)
 
     over_tasks = vmap(adapted_loss, in_dims=(None, 0, 0, 0, 0))
-    both = grad_and_value(lambda layers, *tasks: over_tasks(layers, *tasks).mean())
+    both = wrap(grad_and_value(lambda layers, *tasks: over_tasks(layers, *tasks).mean()))
 
     def backward(layers: Layers, tasks: Sequence[torch.Tensor]) -> float:
         # Detached: what is recorded for `.backward()` as well would be wasted.

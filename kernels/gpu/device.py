@@ -58,6 +58,10 @@ class CudaDevice:
                 graph = stream.end_capture()
         return lambda: graph.launch(cp.cuda.get_current_stream())
 
+    def synchronize(self) -> None:
+        """Wait until all that was launched is done."""
+        self._device.synchronize()
+
 
 class Kernels:
     """The kernels of a source text."""

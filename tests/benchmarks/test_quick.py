@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+import autograd_core as ac
 from benchmarks import __main__ as everything
-from benchmarks import accuracy, common, compiled, eager, hvp, memory, meta_step, summary
+from benchmarks import accuracy, common, compiled, eager, gpu, hvp, memory, meta_step, summary
 from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
 
 pytestmark = pytest.mark.usefixtures("no_peers")
@@ -186,3 +187,28 @@ def test_accuracy_trains_and_evaluates(capfd, results, tmp_path):
     found = saved(results, "accuracy")["sinusoid-10s"]
     assert found["iterations"] == 4 and len(found["scores"]) == 11
     assert "sinusoid-10s" in capfd.readouterr().out
+
+
+# On a GPU -------------------------------------------------------------------------------------
+
+
+def test_without_a_gpu_programs_are_counted_and_nothing_is_claimed(results, capsys):
+    if len(ac.devices()) > 1:
+        pytest.skip("there is a GPU here")
+    assert gpu.main(["--quick", "--save"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "No GPU was at hand" in told and "sine_1step" in told
+    record = saved(results, "gpu")
+    assert record["sine_1step"]["program"]["launches"] > 20
+    with pytest.raises(SystemExit):
+        gpu.main(["no_such"])
+
+
+def test_goals_on_a_gpu_are_judged():
+    found = {
+        "ours-jit": {"error": 1e-6, "median_s": 1e-4},
+        "torch-loop": {"median_s": 1e-2},
+        "jax-jit": {"median_s": 1.5e-4},
+    }
+    lines = gpu.judged("sine_1step", found)
+    assert "1.0e-06 PASS" in lines[0] and "0.5× jax-jit: 0.67× FAIL" in lines[1]

@@ -8,6 +8,7 @@ call to call, so that one captured graph serves them all.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -23,7 +24,8 @@ from autograd_core.errors import DeviceError, DeviceMemoryError
 from autograd_core.tensor import Tensor, box
 from kernels.devices import CPU, device_of, has_failed, on_gpu
 from kernels.gpu.launch import Place
-from kernels.gpu.program import source_of, steps_of
+from kernels.gpu.program import Step, source_of, steps_of
+from kernels.native.program import Routine
 
 
 class Device(Protocol):
@@ -42,6 +44,8 @@ class Device(Protocol):
     def module(self, source: str, names: Sequence[str]) -> Any: ...
 
     def captured(self, run: Callable[[], None]) -> Callable[[], None]: ...
+
+    def synchronize(self) -> None: ...
 
     def __enter__(self) -> Any: ...
 
@@ -158,10 +162,7 @@ class CudaProgram:
         )
 
     def _run(self, given: list[Any]) -> None:
-        addresses = list(map(self.device.address, given))
-        if self._addresses[: len(given)].tolist() != addresses:
-            self._addresses[: len(given)] = addresses
-            self.device.write(self._table, self._addresses)
+        self._point_to(given)
         # The first call loads kernels, which cannot be done while launches are captured.
         if self._replay is None and self._calls and self.plan.is_native:
             self._replay = self.device.captured(lambda: self._launch_all(given))
@@ -171,6 +172,13 @@ class CudaProgram:
         else:
             self._launch_all(given)
 
+    def _point_to(self, given: list[Any]) -> None:
+        """Have kernels work on these arguments and results."""
+        addresses = list(map(self.device.address, given))
+        if self._addresses[: len(given)].tolist() != addresses:
+            self._addresses[: len(given)] = addresses
+            self.device.write(self._table, self._addresses)
+
     def _launch_all(self, given: list[Any]) -> None:
         for stage in self.plan.stages:
             for item in stage:
@@ -179,6 +187,40 @@ class CudaProgram:
                         self._module.run(name, grid, block, *places)
                 else:
                     item([*given, *self._own])
+
+    def timed(self, args: Sequence[Any], repeats: int = 20) -> list[float]:
+        """Seconds that each step takes: of several in a row, replayed at once, the mean."""
+        alone = [item for part in self.plan.parts.values() for item in part.alone()]
+        steps = steps_of([item for item in alone if isinstance(item, Routine)])
+        with self._lock, self.device:
+            module = self.device.module(*source_of(steps))
+            given = [self._given(x, n) for n, x in enumerate(args)]
+            given += [self.device.empty(*output) for output in self._outputs]
+            self._point_to(given)
+            waiting = iter(steps)
+            return [
+                self._seconds(module, next(waiting), repeats) if isinstance(item, Routine) else 0.0
+                for item in alone
+            ]
+
+    def _seconds(self, module: Any, steps: Sequence[Step], repeats: int) -> float:
+        first = self.device.address(self._table)
+
+        def run() -> None:
+            for launch, places in list(steps) * repeats:
+                there = [Place(first + 8 * slot, far) for slot, far in places]
+                module.run(launch.name, launch.grid, (launch.threads,), *there)
+
+        run()
+        replay = self.device.captured(run)
+        best = float("inf")
+        for _ in range(3):
+            self.device.synchronize()
+            start = time.perf_counter()
+            replay()
+            self.device.synchronize()
+            best = min(best, time.perf_counter() - start)
+        return best / repeats
 
     def _too_large(self, error: Exception) -> DeviceMemoryError:
         return DeviceMemoryError(
