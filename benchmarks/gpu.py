@@ -110,7 +110,7 @@ def counts(workload: Workload) -> dict[str, Any]:
     flat = lambda *xs: ac.tree_leaves(step(*ac.tree_unflatten(structure, xs)))
     graph = capture(flat, [Variable(aval_of(x)) for x in leaves], "step").graph
     plan = planned(improve(graph), graph.constants.values(), CudaLowering)
-    steps = [step for some in steps_of(plan.routines) for step in some]
+    steps = [s for calls in steps_of(plan.routines) for call in calls for s in call]
     lowered = [s for part in plan.parts.values() for s in part.lowered.steps]
     costs = [(s, *work(s.kernel)) for s in lowered if hasattr(s, "kernel")]
     products = [flops for s, flops, _ in costs if "Loop" not in type(s.kernel).__name__]

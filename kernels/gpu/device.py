@@ -10,6 +10,7 @@ import cupy as cp
 import numpy as np
 
 from kernels.gpu.eager import OPTIONS, argument
+from kernels.gpu.schedule import Turn
 from kernels.gpu.source import assembled
 
 
@@ -47,16 +48,38 @@ class CudaDevice:
         """Kernels, compiled; what was compiled before comes from CuPy's cache on disk."""
         return Kernels(source, names)
 
-    def captured(self, run: Callable[[], None]) -> Callable[[], None]:
-        """What does all launches of a function at once: a CUDA graph."""
-        stream = cp.cuda.Stream(non_blocking=True)
-        with stream:
-            stream.begin_capture()
-            try:
-                run()
-            finally:
-                graph = stream.end_capture()
+    def captured(self, turns: Sequence[Turn]) -> Callable[[], None]:
+        """What does all launches at once: a CUDA graph, in which steps of different streams depend
+        on each other only where they say so."""
+        count = 1 + max((turn.stream for turn in turns), default=0)
+        streams = [cp.cuda.Stream(non_blocking=True) for _ in range(count)]
+        awaited = {n for turn in turns for n in turn.after}
+        done: dict[int, Any] = {}
+        streams[0].begin_capture()
+        try:
+            start = self._event(streams[0])
+            for stream in streams[1:]:
+                stream.wait_event(start)
+            for number, turn in enumerate(turns):
+                stream = streams[turn.stream]
+                for n in turn.after:
+                    stream.wait_event(done[n])
+                with stream:
+                    turn.run()
+                if number in awaited:
+                    done[number] = self._event(stream)
+            for stream in streams[1:]:
+                streams[0].wait_event(self._event(stream))
+        finally:
+            graph = streams[0].end_capture()
         return lambda: graph.launch(cp.cuda.get_current_stream())
+
+    @staticmethod
+    def _event(stream: Any) -> Any:
+        """What happens when all that a stream was given so far is done."""
+        event = cp.cuda.Event(disable_timing=True)
+        event.record(stream)
+        return event
 
     def synchronize(self) -> None:
         """Wait until all that was launched is done."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kernels.gpu.launch import Place
+from kernels.gpu.schedule import Turn
 from kernels.gpu.source import FOLDER, assembled
 
 FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-ffp-contract=off")
@@ -96,9 +97,25 @@ class HostDevice:
         """Kernels, compiled."""
         return HostKernels(source, names)
 
-    def captured(self, run: Callable[[], None]) -> Callable[[], None]:
-        """What does all launches of a function at once."""
+    def captured(self, turns: Sequence[Turn]) -> Callable[[], None]:
+        """What does all launches: each stream as far as it gets, the last one first, so that a step
+        that does not wait for what it needs shows."""
+
+        def run() -> None:
+            waiting = dict(enumerate(turns))
+            while waiting:
+                stream = max(t.stream for n, t in waiting.items() if self._is_next(n, waiting))
+                number = min(n for n, t in waiting.items() if t.stream == stream)
+                waiting.pop(number).run()
+
         return run
+
+    @staticmethod
+    def _is_next(number: int, waiting: dict[int, Turn]) -> bool:
+        """Whether a step is the first of its stream, and what it waits for is done."""
+        turn = waiting[number]
+        first = all(t.stream != turn.stream for n, t in waiting.items() if n < number)
+        return first and not any(n in waiting for n in turn.after)
 
     def synchronize(self) -> None:
         """Nothing is left to wait for."""

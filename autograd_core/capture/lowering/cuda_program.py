@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +27,7 @@ from autograd_core.tensor import Tensor, box
 from kernels.devices import CPU, device_of, has_failed, on_gpu
 from kernels.gpu.launch import Place
 from kernels.gpu.program import Step, source_of, steps_of
+from kernels.gpu.schedule import Turn, needs, shared_out
 from kernels.native.program import Routine
 
 
@@ -43,7 +46,7 @@ class Device(Protocol):
 
     def module(self, source: str, names: Sequence[str]) -> Any: ...
 
-    def captured(self, run: Callable[[], None]) -> Callable[[], None]: ...
+    def captured(self, turns: Sequence[Turn]) -> Callable[[], None]: ...
 
     def synchronize(self) -> None: ...
 
@@ -103,22 +106,20 @@ class CudaProgram:
         self._table = self.device.upload(self._addresses)
         first = self.device.address(self._table)
         self._launches = [
-            [
-                (
-                    launch.name,
-                    launch.grid,
-                    (launch.threads,),
-                    [Place(first + 8 * slot, far) for slot, far in places],
-                )
-                for launch, places in steps
-            ]
-            for steps in self.steps
+            [[self._launch(step, first) for step in call] for call in calls] for calls in self.steps
         ]
+
+    @staticmethod
+    def _launch(step: Step, table: int) -> tuple:
+        """What is launched, and on which places."""
+        launch, places = step
+        there = [Place(table + 8 * slot, far) for slot, far in places]
+        return launch.name, launch.grid, (launch.threads,), *there
 
     @property
     def launches(self) -> int:
         """Kernels launched in a call."""
-        return sum(map(len, self.steps))
+        return sum(len(call) for calls in self.steps for call in calls)
 
     @property
     def bytes(self) -> int:
@@ -164,8 +165,8 @@ class CudaProgram:
     def _run(self, given: list[Any]) -> None:
         self._point_to(given)
         # The first call loads kernels, which cannot be done while launches are captured.
-        if self._replay is None and self._calls and self.plan.is_native:
-            self._replay = self.device.captured(lambda: self._launch_all(given))
+        if self._replay is None and self._calls == 1 and self.plan.is_native:
+            self._replay = self._captured()
         self._calls += 1
         if self._replay is not None:
             self._replay()
@@ -183,10 +184,36 @@ class CudaProgram:
         for stage in self.plan.stages:
             for item in stage:
                 if isinstance(item, int):
-                    for name, grid, block, places in self._launches[item]:
-                        self._module.run(name, grid, block, *places)
+                    for call in self._launches[item]:
+                        self._launch_call(call)
                 else:
                     item([*given, *self._own])
+
+    def _launch_call(self, call: Sequence[tuple]) -> None:
+        for launch in call:
+            self._module.run(*launch)
+
+    def _captured(self) -> Callable[[], None] | None:
+        """All launches as one, independent ones beside each other; None where CUDA refuses."""
+        (part,) = self.plan.parts.values()
+        calls = [call for some in self._launches for call in some]
+        placed = shared_out(needs(part.accesses()))
+        turns = [
+            Turn(stream, after, partial(self._launch_call, call))
+            for (stream, after), call in zip(placed, calls, strict=True)
+        ]
+        try:
+            return self.device.captured(turns)
+        except RuntimeError as error:
+            if not has_failed(error):
+                raise
+            warnings.warn(
+                f"{self.name}: {self.device.name} could not capture the program ({error}); its "
+                "kernels are launched one by one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
 
     def timed(self, args: Sequence[Any], repeats: int = 20) -> list[float]:
         """Seconds that each step takes: of several in a row, replayed at once, the mean."""
@@ -199,20 +226,20 @@ class CudaProgram:
             self._point_to(given)
             waiting = iter(steps)
             return [
-                self._seconds(module, next(waiting), repeats) if isinstance(item, Routine) else 0.0
-                for item in alone
+                self._seconds(module, repeats, *next(waiting)) if isinstance(x, Routine) else 0.0
+                for x in alone
             ]
 
-    def _seconds(self, module: Any, steps: Sequence[Step], repeats: int) -> float:
-        first = self.device.address(self._table)
+    def _seconds(self, module: Any, repeats: int, call: Sequence[Step]) -> float:
+        table = self.device.address(self._table)
+        launches = [self._launch(step, table) for step in call]
 
         def run() -> None:
-            for launch, places in list(steps) * repeats:
-                there = [Place(first + 8 * slot, far) for slot, far in places]
-                module.run(launch.name, launch.grid, (launch.threads,), *there)
+            for launch in launches * repeats:
+                module.run(*launch)
 
         run()
-        replay = self.device.captured(run)
+        replay = self.device.captured([Turn(0, (), run)])
         best = float("inf")
         for _ in range(3):
             self.device.synchronize()

@@ -27,7 +27,7 @@ from autograd_core.capture.lowering.mapping import (
     cut_batch,
 )
 from autograd_core.capture.lowering.memory import ALIGNMENT, plan
-from autograd_core.capture.lowering.places import Place, dense
+from autograd_core.capture.lowering.places import Buffer, Place, dense
 from autograd_core.capture.lowering.plan import (
     Arena,
     Array,
@@ -45,6 +45,7 @@ from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor
 from kernels.cpu.threads import thread_count
 from kernels.devices import namespace, to_host, view
+from kernels.gpu.schedule import Access, Span
 from kernels.native.program import Call, Routine, work
 from kernels.native.text import BYTES
 
@@ -140,6 +141,18 @@ class Part:
                 far += self.offsets.get(buffer, 0)  # an empty one has no place
             places.append((self._slots[buffer.role][buffer.number], far))
         return Call(step.kernel, tuple(places))
+
+    def accesses(self) -> list[Access]:
+        """What each step reads and writes, as places of slots."""
+        return [
+            Access(list(map(self._span, step.reads)), list(map(self._span, step.writes)))
+            for step in self.lowered.steps
+        ]
+
+    def _span(self, buffer: Buffer) -> Span:
+        slot = self._slots[buffer.role][buffer.number]
+        start = self.offsets.get(buffer, 0) if buffer.local else 0
+        return slot, start, start + buffer.size * BYTES[buffer.dtype]
 
     @property
     def seconds(self) -> float:
