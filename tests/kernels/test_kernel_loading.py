@@ -186,6 +186,7 @@ place = (2, 2), ((1, 0), (0, 2)), (1, 2)
 y = kernels.conv(x, w, *place)
 cols = kernels.im2col(x[0], (3, 3), *place)
 points, index = rng.uniform(-4, 4, 50), rng.integers(-7, 7, 3)
+keys = np.arange(6, dtype=np.uint64).reshape(3, 2)
 results = dict(
     conv=y,
     conv_input=kernels.conv_input(y, w, (7, 7), *place),
@@ -204,10 +205,11 @@ results = dict(
     erfinv=kernels.erfinv(points / 4),
     softmax=kernels.softmax(x, 2),
     log_softmax=kernels.log_softmax(x, 2),
-    random_bits=kernels.random_bits(np.arange(4, dtype=np.uint64).reshape(2, 2), 5),
-    random_children=kernels.random_children(np.arange(6, dtype=np.uint64).reshape(3, 2),
-                                            np.arange(3, dtype=np.uint64)),
-    gather_images=kernels.gather_images(x[0].transpose(0, 3, 1, 2), np.array([2, 0]), np.array([0, 3])),
+    random_bits=kernels.random_bits(keys, 5),
+    random_children=kernels.random_children(keys, keys[:, 0]),
+    gather_images=kernels.gather_images(
+        x[0].transpose(0, 3, 1, 2), np.array([2, 0]), np.array([0, 3])
+    ),
 )
 assert set(results) == set(kernels.dispatch.KERNELS)
 """
