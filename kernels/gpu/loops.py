@@ -91,6 +91,23 @@ def wanted_parts(loop: Loop) -> int:
     return min(BUSY // -(-kernel.rows // per_block), kernel.terms // PART)
 
 
+GIVEN = -1
+"""The buffer of entries that are not loaded: they are `x` where a loop is part of a product."""
+
+
+def entry_lines(loop: Loop) -> tuple[list[str], dict[int, str]]:
+    """What a loop does with entry `e` of what it is given, whose value is `x`; and the dtypes of
+    its other buffers. It runs through what it is given once."""
+    kernel = _Kernel(loop, "")
+    kernel.depth = 0
+    (given,) = (a for a in loop.loads if a.buffer == GIVEN)
+    for a, (length, stride) in enumerate(zip(loop.shape, given.strides, strict=True)):
+        if length > 1:
+            kernel.line(f"const {kernel.index} i{a} = e / {stride} % {length};")
+    kernel.point()
+    return kernel.lines, kernel.dtypes
+
+
 class _Kernel:
     """Writes one kernel."""
 
@@ -107,7 +124,8 @@ class _Kernel:
         self.index = "int" if loop.size < 2**31 else "int64"
         dtypes: dict[int, str] = {}
         for x in loop.accesses:
-            dtypes[x.buffer] = x.dtype
+            if x.buffer != GIVEN:
+                dtypes[x.buffer] = x.dtype
         self.dtypes = dict(sorted(dtypes.items()))
 
     # Text -------------------------------------------------------------------------------------
@@ -227,6 +245,8 @@ class _Kernel:
             self.line(f"{dtype} t{n} = {op}::identity<{dtype}>();")
 
     def place(self, x: Access) -> str:
+        if x.buffer == GIVEN:
+            return "x"
         terms = [
             f"i{a}" if s == 1 else f"i{a} * {s}"
             for a, s in enumerate(x.strides)

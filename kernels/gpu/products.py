@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from kernels.gpu import loops
 from kernels.gpu.launch import TYPES, Launch, parameters
+from kernels.loops import Loop, Op
 from kernels.native.products import Product
+from kernels.native.program import work
+from kernels.native.text import BYTES
 from kernels.native.windows import Gather, GatherWeights, Geometry
 
 TILES = ((64, 64, 16, 4, 4), (64, 16, 16, 4, 1), (16, 64, 16, 1, 4), (16, 16, 16, 1, 1))
@@ -24,12 +29,63 @@ def product_launch(product: Product, name: str) -> Launch:
     """C = A·B, or C += A·B, for a stack of matrices. Operands: A, B, C."""
     p, t = product, TYPES[product.dtype]
     matrices = [
-        f"const Left<{t}, {p.a[-2]}, {p.a[-1]}> a = {{b0{_stacked(p.stack, p.a)}}};",
-        f"const Right<{t}, {p.b[-2]}, {p.b[-1]}> b = {{b1{_stacked(p.stack, p.b)}}};",
+        *_factors(p),
         f"const Result<{t}, {p.c[-1]}, {str(p.accumulate).lower()}> c = "
         f"{{b2{_stacked(p.stack, p.c)}}};",
     ]
-    return _launch(name, p.dtype, (p.m, p.n, p.k), math.prod(p.stack), matrices)
+    types = dict.fromkeys(range(3), t)
+    return _launch(name, p.dtype, (p.m, p.n, p.k), math.prod(p.stack), matrices, types)
+
+
+def _factors(p: Product) -> list[str]:
+    t = TYPES[p.dtype]
+    return [
+        f"const Left<{t}, {p.a[-2]}, {p.a[-1]}> a = {{b0{_stacked(p.stack, p.a)}}};",
+        f"const Right<{t}, {p.b[-2]}, {p.b[-1]}> b = {{b1{_stacked(p.stack, p.b)}}};",
+    ]
+
+
+@dataclass(frozen=True)
+class ProductThen:
+    """A product whose entries go through a loop, point by point, instead of to memory.
+
+    Attributes:
+        loop: without reductions. What it loads of buffer `GIVEN` are the entries, which it runs
+            through once; its other buffers are operands from 2 on, behind the product's A and B.
+    """
+
+    product: Product
+    loop: Loop
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """Floating-point operations, and bytes read and written."""
+        p, loop = self.product, self.loop
+        flops, moved = work(p)
+        others = loop._replace(body=tuple(x for x in loop.body if x.__class__ is not Op))
+        between = 2 * p.flops // (2 * p.k) * BYTES[p.dtype]  # neither written nor read
+        return flops + work(loop)[0], moved + work(others)[1] - between
+
+
+def product_then_launch(kernel: ProductThen, name: str) -> Launch:
+    """A product and a loop on its result. Operands: A, B, and those of the loop."""
+    p, t = kernel.product, TYPES[kernel.product.dtype]
+    lines, dtypes = loops.entry_lines(kernel.loop)
+    types = {0: t, 1: t, **{n: TYPES[dtype] for n, dtype in dtypes.items()}}
+    members = "".join(f"    {TYPES[dtype]}* b{n};\n" for n, dtype in dtypes.items())
+    body = "\n".join(f"        {line}" for line in lines)
+    before = f"""struct {name}_result {{
+{members}    int64 first;
+    INLINE void put(int r, int n, {t} x) const {{
+        const int64 e = first + r * {p.c[-1]}LL + n;
+{body}
+    }}
+}};
+"""
+    given = ", ".join([*(f"b{n}" for n in dtypes), f"0{_stacked(p.stack, p.c)}"])
+    matrices = [*_factors(p), f"const {name}_result c = {{{given}}};"]
+    size = p.m, p.n, p.k
+    return _launch(name, p.dtype, size, math.prod(p.stack), matrices, types, before)
 
 
 def gather_launch(gather: Gather, name: str) -> Launch:
@@ -43,7 +99,8 @@ def gather_launch(gather: Gather, name: str) -> Launch:
         f"{{b2 + {c}LL * blockIdx.z, b3}};",
     ]
     size = g.images * g.rows, gather.n, len(g.taps) * g.channels
-    return _launch(name, gather.dtype, size, gather.stack, matrices, g)
+    types = {**dict.fromkeys(range(3), t), 3: "const int"}
+    return _launch(name, gather.dtype, size, gather.stack, matrices, types, _geometry_text(g, kind))
 
 
 def weights_launch(gather: GatherWeights, name: str) -> Launch:
@@ -58,7 +115,8 @@ def weights_launch(gather: GatherWeights, name: str) -> Launch:
         f"const Result<{t}, {gather.n}, true> c = {{b2 + {c}LL * blockIdx.z}};",
     ]
     size = len(g.taps) * g.channels, gather.n, g.images * g.rows
-    return _launch(name, gather.dtype, size, gather.stack, matrices, g)
+    types = {**dict.fromkeys(range(3), t), 3: "const int"}
+    return _launch(name, gather.dtype, size, gather.stack, matrices, types, _geometry_text(g, kind))
 
 
 def _launch(
@@ -67,16 +125,18 @@ def _launch(
     size: tuple[int, int, int],
     stack: int,
     matrices: Sequence[str],
-    geometry: Geometry | None = None,
+    types: dict[int, str],
+    before: str = "",
 ) -> Launch:
+    """A kernel that multiplies `matrices` a, b and c.
+
+    Args:
+        types: what its operands point to.
+        before: stands before the kernel.
+    """
     m, n, k = size
     tile = tile_for(m, n)
     t = TYPES[dtype]
-    types = dict.fromkeys(range(3), t)
-    before = ""
-    if geometry is not None:
-        types |= {3: "const int"}
-        before = _geometry_text(geometry, f"{name}_geometry")
     given, pointers = parameters(types)
     rows, columns = -(-m // tile[0]), -(-n // tile[1])
     threads = tile[0] // tile[3] * (tile[1] // tile[4])

@@ -51,6 +51,8 @@ def launch_of(kernel: Kernel, name: str) -> Launch:
             return loops.launch(kernel, name)
         case Product():
             return products.product_launch(kernel, name)
+        case products.ProductThen():
+            return products.product_then_launch(kernel, name)
         case Gather():
             return products.gather_launch(kernel, name)
         case GatherWeights():

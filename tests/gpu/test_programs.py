@@ -11,6 +11,7 @@ import autograd_core as ac
 from autograd_core import nn
 from autograd_core.capture.graph import Variable
 from autograd_core.capture.lowering.cuda_program import CudaProgram
+from autograd_core.capture.lowering.epilogues import _may_wait
 from autograd_core.capture.passes import improve
 from autograd_core.capture.trace import capture
 from autograd_core.tensor import aval_of
@@ -182,3 +183,38 @@ def test_independent_steps_are_in_streams_of_their_own():
     (part,) = program.plan.parts.values()
     assert len({stream for stream, _ in shared_out(needs(part.accesses()))}) >= 3
     agree(program, arrays, expected)
+
+
+# Products and the loops behind them -----------------------------------------------------------
+
+EPILOGUES = {
+    "bias and relu": (lambda x, w, b, _v: nn.relu(x @ w + b), 1),
+    "turned": (lambda x, w, b, _v: ac.sin((x @ w + b).T), 1),
+    "two results": (lambda x, w, _b, _v: (ac.sin(x @ w), ac.cos(x @ w)), 1),
+    "beside others": (lambda x, w, b, _v: ac.sin(x @ w) * b + x[:, :1], 1),
+    "chained": (lambda x, w, b, v: nn.relu(nn.relu(x @ w + b) @ v), 2),
+    "read twice": (lambda x, w, _b, v: (lambda y: (ac.sin(y), y @ v))(x @ w), 3),
+    "a result itself": (lambda x, w, _b, _v: (lambda y: (y, ac.sin(y)))(x @ w), 2),
+    "gathered": (lambda x, w, _b, _v: ac.sum(ac.sin(x @ w), 0), 2),
+    "part of it": (lambda x, w, _b, _v: ac.sin((x @ w)[:, 1:]), 2),
+    "a stack": (
+        lambda x, w, b, _v: ac.vmap(lambda r: nn.relu(w.T @ r + b[:, None]))(x[:, :, None]),
+        1,
+    ),
+}
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_loops_are_done_where_products_are(name):
+    f, launches = EPILOGUES[name]
+    given = [RNG.standard_normal(shape) for shape in ((13, 7), (7, 5), (5,), (5, 4))]
+    program, arrays, expected = program_of(f, *given)
+    agree(program, arrays, expected)
+    assert program.launches == launches
+
+
+def test_a_product_does_not_wait_for_what_overwrites_its_factors():
+    assert _may_wait([Access([], []), Access(["a"], []), Access([], ["a"])], 0, 2)
+    assert not _may_wait([Access(["a"], []), Access([], ["a"]), Access([], [])], 0, 2)
+    assert not _may_wait([Access(["a"], []), Access([], ["a"])], 0, 1)

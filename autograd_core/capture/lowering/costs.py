@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from autograd_core.capture.lowering.lower import NativeStep, PythonStep
 from kernels.loops import Loop
@@ -39,7 +40,10 @@ def describe(step: NativeStep | PythonStep) -> str:
     if isinstance(step, PythonStep):
         shapes = [list(x[1]) if isinstance(x, tuple) else x for x in step.inputs]
         return f"{step.equation.primitive.name} (NumPy) of {', '.join(map(str, shapes))}"
-    kernel = step.kernel
+    kernel: Any = step.kernel
+    if hasattr(kernel, "product"):  # and a loop on its result
+        product, loop = (describe(replace(step, kernel=k)) for k in (kernel.product, kernel.loop))
+        return f"{product}, then {loop}"
     if isinstance(kernel, Loop):
         names = [op.name for op in kernel.ops]
         kinds = [store.reduce for store in kernel.stores if store.reduce]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autograd_core.capture.lowering.lower import Lowering
+from autograd_core.capture.lowering.epilogues import with_epilogues
+from autograd_core.capture.lowering.lower import Lowered, Lowering
 from autograd_core.capture.lowering.places import Buffer
 from autograd_core.capture.lowering.sums import in_parts
 from kernels.gpu.loops import alike, wanted_parts
@@ -13,9 +14,14 @@ from kernels.loops import Loop, merged
 
 class CudaLowering(Lowering):
     """Loops are not tiled, and their sums are cut only where they would leave most of a GPU idle.
-    Products copy nothing to scratch: blocks have memory of their own."""
+    Products copy nothing to scratch: blocks have memory of their own. Loops that alone read a
+    product are done with it."""
 
     uses_scratch = False
+
+    def lowered(self) -> Lowered:
+        found = super().lowered()
+        return Lowered(with_epilogues(found.steps), found.tables)
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
         for each in alike(merged(loop)):
