@@ -242,8 +242,9 @@ def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
         )
     ways = len(task.classes)
     arrays = Task(task.support, (task.query, np.zeros(len(task.query), np.int64)))
+    placed = ac.tree_map(lambda x: ac.asarray(x, device=trained.device), arrays)
     (logits,) = outputs_at_steps(
-        trained.algorithm, trained.learner, with_outputs(trained.params, ways), arrays, [steps]
+        trained.algorithm, trained.learner, with_outputs(trained.params, ways), placed, [steps]
     )
     probabilities = np.asarray(nn.softmax(logits))
     labels: Sequence[int | None] = (

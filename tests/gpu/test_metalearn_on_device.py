@@ -7,8 +7,9 @@ import autograd_core as ac
 from metalearn import checkpoints, cli, training
 from metalearn.errors import DeviceFailure, DivergedError
 from metalearn.problems import open_problem
+from metalearn.tasks import NewTask
 from metalearn.tasks.placing import OnDevice
-from metalearn.trained import evaluate, load_trained
+from metalearn.trained import adapt, evaluate, load_trained
 from metalearn.training import Trainer
 from tests.gpu.harness import needs_host_compiler
 from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, RawKernel
@@ -128,6 +129,19 @@ def test_checkpoints_know_of_no_device(cuda, tmp_path):
         for x in (learned, learned.on(cuda))
     ]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-4)
+
+
+def test_adapting_to_images_of_ones_own(cuda, tmp_path):
+    run, problem = new_run(tmp_path / "run", config_of("glyphs", iterations=1))
+    assert Trainer(run, problem).train()
+    learned = load_trained(run, "last")
+    rng = np.random.default_rng(0)
+    support = rng.random((4, 1, 10, 10), np.float32), np.array([0, 0, 1, 1])
+    query = rng.random((3, 1, 10, 10), np.float32)
+    task = NewTask(("a", "b"), support, query, None, tuple("stuv"), tuple("xyz"))
+    here, there = adapt(learned, task, 2), adapt(learned.on(cuda), task, 2)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
 
 
 def test_divergence_names_the_iteration(cuda, tmp_path, monkeypatch):
