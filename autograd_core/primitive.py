@@ -269,7 +269,9 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
         out = primitive.kernel(*[x.value if x.__class__ is Tensor else x for x in args], **params)
     except Exception as error:
         out = again(primitive, args, params, error)
-    mark = FREE if _all_free(args) else None
+    first, mark = args[0], None
+    if first.__class__ is Tensor and first.mark is FREE and _all_free(args):
+        mark = FREE
     if primitive.multiple:
         return tuple(box(y, None, mark) for y in out)
     return box(out, None, mark)
@@ -277,10 +279,7 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
 
 def _all_free(args: Sequence[Any]) -> bool:
     """Whether nobody placed any of the arrays."""
-    first = args[0]
-    if first.__class__ is not Tensor or first.mark is not FREE:
-        return False
-    return all(x.mark is FREE for x in args[1:] if x.__class__ is Tensor)
+    return all(x.mark is FREE for x in args if x.__class__ is Tensor)
 
 
 def again(primitive: Primitive, args: Sequence[Any], params: dict, error: Exception) -> Any:

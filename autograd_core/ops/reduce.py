@@ -135,7 +135,9 @@ def _safe_sqrt(x: Tensor) -> Tensor:
 
 def _reduced(ufunc: Any, name: str, x: Any, axes: tuple[int, ...]) -> Any:
     """`ufunc.reduce` over axes; CuPy has that of sums and products only, and methods."""
-    return getattr(x, name)(axis=axes) if on_gpu(x) else ufunc.reduce(x, axis=axes)
+    if x.__class__ is np.ndarray or not on_gpu(x):
+        return ufunc.reduce(x, axis=axes)
+    return getattr(x, name)(axis=axes)
 
 
 def _extreme(name: str, ufunc: Any) -> Primitive:
