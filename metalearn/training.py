@@ -298,6 +298,8 @@ class Trainer:
         tasks = self.sampler.sample(self.iteration, range(self.config.meta_batch))
         try:
             self.watcher.compiled(self.step.explain(self.state, tasks, self.rate))
+        except ac.DeviceError:
+            raise
         except ac.AutogradError:
             return  # there is no program without Numba: the step runs operation by operation
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.gpu import standin
+from tests.gpu.harness import needs_host_compiler
 from tests.gpu.standin import FUNCTIONS, MAKERS, METHODS, REAL, CUDARuntimeError, RawModule, cupy
 
 X = cupy.array(np.arange(6.0).reshape(2, 3))
@@ -60,6 +61,7 @@ def test_all_that_it_has_is_in_cupy():
         assert hasattr(REAL.cuda, name)
 
 
+@needs_host_compiler
 def test_captured_launches_run_when_the_graph_does():
     source = standin.assembled(
         'extern "C" __global__ void twice(float* x) { x[threadIdx.x] *= 2; }'
