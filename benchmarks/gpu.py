@@ -10,6 +10,7 @@ is timed: what the programs would launch is counted, and the report says that no
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,13 @@ from kernels.gpu.program import steps_of
 from kernels.native.program import work
 
 OURS = "ours-jit"
-PEERS = ("torch-loop", "torch-func", "torch-compile", "jax-jit")
+PEERS = ("jax-jit", "torch-loop", "torch-func", "torch-compile")
 GOALS = {"sine_1step": 0.5, "sine_5step": 0.5, "omni_5w1s": 0.5, "omni_mlp": 0.7, "mini_5w1s": 0.7}
 """Our time as a share of the fastest peer's."""
 AGREEMENT = 1e-4
 """The most that a meta-gradient may differ from that of the CPU in float64, relative."""
+LIMIT, LONGEST = 540.0, 120.0
+"""Seconds of all runs, and of one."""
 TASKS = (1, 4, 16, 64, 256, 1024, 4096)
 STEPS = (1, 2, 5, 10, 20, 50)
 
@@ -71,9 +74,17 @@ def measure(names: Sequence[str], seconds: float, quick: bool) -> Report:
         reason = absent(str(ENGINES[engine].package))
         if reason:
             report.skip({engine: reason})
-    for name in names:
-        _timed(report, name, seconds, quick, rates)
-    _grown(report, quick)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = _Runs(report, Path(folder), seconds, quick)
+        for name in names:
+            runs.ours(name)
+        _grown(report, runs)
+        for engine in PEERS:
+            for name in names:
+                runs.peer(name, engine)
+        for name in names:
+            if OURS in runs.found[name]:
+                _told(report, name, runs.found[name], rates, quick)
     return report
 
 
@@ -127,25 +138,53 @@ def counts(workload: Workload) -> dict[str, Any]:
 # With one -------------------------------------------------------------------------------------
 
 
-def _timed(report: Report, name: str, seconds: float, quick: bool, rates: dict) -> None:
-    workload = tiny(WORKLOADS[name]) if quick else WORKLOADS[name]
-    found: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        _run(name, "ours", -1.0, out / "float64.npz", quick, "--float64")
-        for engine in (OURS, *(p for p in PEERS if not absent(str(ENGINES[p].package)))):
-            try:
-                path = out / f"{engine}.npz"
-                found[engine] = _run(name, engine, seconds, path, quick, "--device", "cuda")
-            except ChildError as error:
-                report.note(f"{name}: {engine}: {error}")
-                continue
-            errors = gradient_errors(load(path), load(out / "float64.npz"))
-            found[engine]["error"] = errors["gradient_error"]
-    if OURS not in found:
-        return
+class _Runs:
+    """Runs of engines, each in a process of its own, until ten minutes are over."""
+
+    def __init__(self, report: Report, folder: Path, seconds: float, quick: bool):
+        self.report, self.folder, self.seconds, self.quick = report, folder, seconds, quick
+        self.found: dict[str, dict[str, dict[str, Any]]] = {}
+        self.end = time.monotonic() + LIMIT
+
+    def ours(self, name: str) -> None:
+        """Ours on the GPU, and before it the CPU's gradient in float64 to compare with."""
+        self.found[name] = {}
+        self.run(name, "ours", -1.0, "float64", "--float64")
+        self._compared(name, OURS)
+
+    def peer(self, name: str, engine: str) -> None:
+        """Another engine on the GPU, where it is installed and time is left."""
+        if not absent(str(ENGINES[engine].package)):
+            self._compared(name, engine)
+
+    def _compared(self, name: str, engine: str) -> None:
+        try:
+            result = self.run(name, engine, self.seconds, engine, "--device", "cuda")
+        except ChildError as error:
+            self.report.note(f"{name}: {engine}: {error}")
+            return
+        gradients = (load(self._file(name, which)) for which in (engine, "float64"))
+        result["error"] = gradient_errors(*gradients)["gradient_error"]
+        self.found[name][engine] = result
+
+    def run(self, name: str, engine: str, seconds: float, file: str, *more: str) -> dict[str, Any]:
+        """What the worker found. Raises `ChildError` where it fails, or time is over."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise ChildError("left out: ten minutes are over")
+        tiny_ones = ["--tiny"] if self.quick else []
+        given = [engine, name, str(seconds), str(self._file(name, file)), *tiny_ones, *more]
+        return run_child("benchmarks.meta_worker", *given, timeout=min(left, LONGEST))
+
+    def _file(self, name: str, which: str) -> Path:
+        return self.folder / f"{name}-{which}.npz"
+
+
+def _told(
+    report: Report, name: str, found: dict[str, dict[str, Any]], rates: dict, quick: bool
+) -> None:
     ours = found[OURS]
-    flops = meta_step_flops(workload)
+    flops = meta_step_flops(tiny(WORKLOADS[name]) if quick else WORKLOADS[name])
     floor = max(flops / rates["flops"], ours["bytes"] / rates["bytes"])
     report.data[name] |= {"engines": found, "floor_s": floor, "flops": flops}
     report.add(_engines_table(name, found, floor))
@@ -153,14 +192,6 @@ def _timed(report: Report, name: str, seconds: float, quick: bool, rates: dict) 
     report.note(f"{name}: {100 * share:.0f} % of the steps' time in products")
     for line in judged(name, found):
         report.note(f"{name}: {line}")
-
-
-def _run(
-    name: str, engine: str, seconds: float, out: Path, quick: bool, *more: str
-) -> dict[str, Any]:
-    tiny_ones = ["--tiny"] if quick else []
-    arguments = [engine, name, str(seconds), str(out), *tiny_ones, *more]
-    return run_child("benchmarks.meta_worker", *arguments, timeout=240.0)
 
 
 def _engines_table(name: str, found: dict[str, dict[str, Any]], floor: float) -> Table:
@@ -193,19 +224,20 @@ def judged(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _grown(report: Report, quick: bool) -> None:
+def _grown(report: Report, runs: _Runs) -> None:
     """How the time of a step of sine waves grows with tasks, and with inner steps."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "gradient.npz"
-        for option, numbers in (("tasks", TASKS), ("steps", STEPS)):
-            rows = []
-            for n in numbers[:2] if quick else numbers:
-                found = _run(
-                    "sine_1step", OURS, 0.5, out, False, "--device", "cuda", f"--{option}", str(n)
-                )
-                rows.append([str(n), f"{1e6 * found['median_s']:.0f} µs", str(found["launches"])])
-                report.data.setdefault(f"by_{option}", {})[str(n)] = found["median_s"]
-            report.add(Table(f"sine_1step by {option}", [option, "a step", "launches"], rows))
+    for option, numbers in (("tasks", TASKS), ("steps", STEPS)):
+        rows = []
+        for n in numbers[:2] if runs.quick else numbers:
+            size = f"--{option}", str(n)
+            try:
+                found = runs.run("sine_1step", OURS, 0.5, "grown", "--device", "cuda", *size)
+            except ChildError as error:
+                report.note(f"sine_1step with {n} {option}: {error}")
+                continue
+            rows.append([str(n), f"{1e6 * found['median_s']:.0f} µs", str(found["launches"])])
+            report.data.setdefault(f"by_{option}", {})[str(n)] = found["median_s"]
+        report.add(Table(f"sine_1step by {option}", [option, "a step", "launches"], rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

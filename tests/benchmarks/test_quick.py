@@ -212,3 +212,31 @@ def test_goals_on_a_gpu_are_judged():
     }
     lines = gpu.judged("sine_1step", found)
     assert "1.0e-06 PASS" in lines[0] and "0.5× jax-jit: 0.67× FAIL" in lines[1]
+
+
+def test_runs_on_a_gpu_are_compared_and_end_in_time(tmp_path, monkeypatch):
+    """What the processes would find is made up here; without a GPU they cannot run."""
+    asked = []
+
+    def child(module, *args, timeout=0.0):
+        if module == "benchmarks.gpu_rates":
+            return {"name": "none", "flops": 1e12, "bytes": 1e12}
+        asked.append(timeout)
+        if args[0] == "torch-loop":
+            raise common.ChildError("out of memory")
+        np.savez(args[3], np.ones(3) * (1 + 1e-6 * (args[0] != "ours")))
+        each = {"first_s": 1.0, "median_s": 1e-3 if args[0] == "ours-jit" else 4e-3}
+        return {**each, "launches": 7, "bytes": 1e6, "products_s": 1e-4, "steps_s": 4e-4}
+
+    monkeypatch.setattr(gpu, "run_child", child)
+    monkeypatch.setattr(gpu, "absent", lambda _: None)
+    monkeypatch.setattr(gpu.ac, "devices", lambda: ["cpu", "cuda:0"])
+    report = gpu.measure(["sine_1step"], 1.0, quick=True)
+    told = " ".join(report.notes)
+    assert "time ≤ 0.5× jax-jit: 0.25× PASS" in told and "torch-loop: out of memory" in told
+    assert "25 % of the steps' time in products" in told
+    assert all(0 < timeout <= gpu.LONGEST for timeout in asked)
+    monkeypatch.setattr(gpu, "LIMIT", -1.0)
+    runs = gpu._Runs(report, tmp_path, 1.0, True)
+    with pytest.raises(common.ChildError, match="ten minutes"):
+        runs.run("sine_1step", "ours", 1.0, "x")
