@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,9 @@ class HostDevice:
         """Give an array other entries, in the order of all that is launched."""
         array[...] = numbers
 
-    def module(self, source: str, names: Sequence[str]) -> HostKernels:
+    def module(self, sources: Mapping[str, str]) -> HostKernels:
         """Kernels, compiled."""
-        return HostKernels(source, names)
+        return HostKernels("\n".join(sources.values()), list(sources))
 
     def captured(self, turns: Sequence[Turn]) -> Callable[[], None]:
         """What does all launches: each stream as far as it gets, the last one first, so that a step

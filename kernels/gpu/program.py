@@ -60,8 +60,7 @@ def launch_of(kernel: Kernel, name: str) -> Launch:
     raise TypeError(f"no CUDA kernel for {kernel!r}")
 
 
-def source_of(steps: Sequence[Sequence[Sequence[Step]]]) -> tuple[str, list[str]]:
-    """The source of all kernels, and their names."""
+def sources_of(steps: Sequence[Sequence[Sequence[Step]]]) -> dict[str, str]:
+    """The source of each kernel, by its name."""
     every = (step.launch for calls in steps for call in calls for step in call)
-    launches = {launch.name: launch for launch in every}
-    return "\n".join(launch.source for launch in launches.values()), list(launches)
+    return {launch.name: launch.source for launch in every}

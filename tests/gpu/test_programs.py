@@ -18,7 +18,7 @@ from autograd_core.tensor import aval_of
 from benchmarks.engines.ours import training_step
 from benchmarks.workloads import WORKLOADS, draw_parameters, draw_tasks, tiny
 from kernels.gpu.host import HostDevice
-from kernels.gpu.program import source_of
+from kernels.gpu.program import sources_of
 from kernels.gpu.schedule import Access, Turn, needs, shared_out
 from tests.capture.test_networks import Network
 from tests.gpu.harness import compiles, needs_host_compiler
@@ -80,12 +80,12 @@ def test_nvrtc_takes_the_kernels_of_workloads(name):
     sources = []
 
     class Compiler(HostDevice):
-        def module(self, source, names):
-            sources.append(source)
+        def module(self, given):
+            sources.append(given)
 
     program = CudaProgram(graph, improve(graph), Compiler())
-    assert sources == [source_of(program.steps)[0]]
-    compiles(sources[0])
+    assert sources == [sources_of(program.steps)]
+    compiles("\n".join(sources[0].values()))
 
 
 @needs_host_compiler

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from autograd_core.errors import DeviceError, DeviceMemoryError
 from autograd_core.tensor import Tensor, box
 from kernels.devices import CPU, device_of, has_failed, on_gpu
 from kernels.gpu.launch import Place
-from kernels.gpu.program import Step, source_of, steps_of
+from kernels.gpu.program import Step, sources_of, steps_of
 from kernels.gpu.schedule import Turn, needs, shared_out
 from kernels.native.program import Routine
 
@@ -44,7 +44,7 @@ class Device(Protocol):
 
     def write(self, array: Any, numbers: np.ndarray) -> None: ...
 
-    def module(self, source: str, names: Sequence[str]) -> Any: ...
+    def module(self, sources: Mapping[str, str]) -> Any: ...
 
     def captured(self, turns: Sequence[Turn]) -> Callable[[], None]: ...
 
@@ -78,7 +78,7 @@ class CudaProgram:
         with device:
             try:
                 self._own = [self._array(own, constants) for own in self.plan.own]
-                self._module = device.module(*source_of(self.steps))
+                self._module = device.module(sources_of(self.steps))
             except MemoryError as error:
                 raise self._too_large(error) from error
             self._make_table()
@@ -220,7 +220,7 @@ class CudaProgram:
         alone = [item for part in self.plan.parts.values() for item in part.alone()]
         steps = steps_of([item for item in alone if isinstance(item, Routine)])
         with self._lock, self.device:
-            module = self.device.module(*source_of(steps))
+            module = self.device.module(sources_of(steps))
             given = [self._given(x, n) for n, x in enumerate(args)]
             given += [self.device.empty(*output) for output in self._outputs]
             self._point_to(given)
