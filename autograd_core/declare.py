@@ -24,7 +24,7 @@ from autograd_core.primitive import (
     no_rule,
 )
 from autograd_core.reverse import PYTHON_NUMBERS, pass_through
-from autograd_core.tensor import NUMBER, Array, Aval, Tensor, asarray, box
+from autograd_core.tensor import FREE, NUMBER, Array, Aval, Tensor, asarray, box
 
 SAME = object()
 """The partial derivative 1."""
@@ -206,7 +206,7 @@ def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
         if trace is not None:
             return trace.process1(primitive, x)
         try:
-            return box(primitive.kernel(x.value))
+            return box(primitive.kernel(x.value), None, FREE if x.mark is FREE else None)
         except Exception as error:
             return box(again(primitive, (x,), {}, error))
 
@@ -226,7 +226,11 @@ def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
         x_trace, y_trace = x.trace, y.trace
         if x_trace is None and y_trace is None:
             try:
-                return box(primitive.kernel(x.value, y.value))
+                out = box(primitive.kernel(x.value, y.value))
+                a, b = x.mark, y.mark
+                if (a is FREE and (b is FREE or b is NUMBER)) or (b is FREE and a is NUMBER):
+                    out.mark = FREE
+                return out
             except Exception as error:
                 return box(again(primitive, (x, y), {}, error))
         if y_trace is None or (x_trace is not None and x_trace.level >= y_trace.level):

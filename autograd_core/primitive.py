@@ -28,7 +28,7 @@ from autograd_core.errors import (
     ShapeError,
     operation,
 )
-from autograd_core.tensor import FREE, Array, Tensor, aval_of, box
+from autograd_core.tensor import FREE, NUMBER, Array, Tensor, aval_of, box
 from kernels.devices import has_failed, on_gpu
 
 Rule = Callable[..., Any]
@@ -279,7 +279,7 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
 
 def _all_free(args: Sequence[Any]) -> bool:
     """Whether nobody placed any of the arrays."""
-    return all(x.mark is FREE for x in args if x.__class__ is Tensor)
+    return all(x.mark is FREE or x.mark is NUMBER for x in args if x.__class__ is Tensor)
 
 
 def again(primitive: Primitive, args: Sequence[Any], params: dict, error: Exception) -> Any:

@@ -9,6 +9,7 @@ import pytest
 import autograd_core as ac
 from autograd_core import random
 from kernels import devices as places
+from kernels.dispatch import KERNELS
 from tests.gpu.harness import needs_host_compiler
 from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, cupy
 
@@ -209,3 +210,33 @@ def test_too_little_memory_names_the_operation(cuda, monkeypatch):
     with pytest.raises(ac.DeviceMemoryError, match=r"exp\(float64\[2,3\]\).*Out of memory") as e:
         ac.exp(x)
     assert "--task-slice" in str(e.value) and isinstance(e.value, MemoryError)
+
+
+@needs_host_compiler
+def test_every_kernel_has_one_for_the_gpu(cuda):
+    x = ac.asarray(X, device=cuda)
+    ac.exp(x @ x.T).numpy()  # loads them
+    array_type = type(x.data)
+    assert [n for n, k in KERNELS.items() if array_type not in k._implementations] == []
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (33, 65), (257, 31), (3, 1000)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4"])
+def test_gather_and_scatter_around_the_sizes_of_blocks(shape, dtype, cuda):
+    rng = np.random.default_rng(0)
+    rows = shape[0]
+    x = rng.integers(-9, 9, shape).astype(dtype)
+    index = rng.integers(-max(rows, 1), max(rows, 1), 70 if rows else 0)
+    each = rng.integers(0, max(rows, 1), (5 if rows else 0, shape[1]))
+    for f in (
+        lambda x: ac.take(x, index, 0),
+        lambda x: ac.take_along_axis(x, each, 0),
+        lambda x: ac.zeros_like(x).at[index].add(ac.take(x, index, 0)),
+        lambda x: x.at[index].set(ac.take(x, index, 0) * 0 + 2),
+        lambda x: ac.sum(x, 0),
+        lambda x: ac.sort(x, -1),
+    ):
+        got, expected = f(ac.asarray(x, device=cuda)), f(ac.asarray(x))
+        assert got.device == cuda and got.dtype == expected.dtype
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
