@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ConcreteValueError, DeviceError
+from autograd_core.fetching import device_errors, fetched
 from autograd_core.tensor import FREE, NUMBER, Array, Tensor, box, entries
 from kernels import devices as places
 from kernels.devices import CPU, device_of, namespace, on_gpu
@@ -51,11 +52,24 @@ def device(x: Tensor) -> str:
     return device_of(array)
 
 
+def moved(array: Array, device: str) -> Array:
+    """An array in the memory of a device, by its full name: itself where it lies there.
+
+    Raises:
+        DeviceError: one of the devices failed.
+        DeviceMemoryError: it does not fit.
+    """
+    if device == CPU:
+        return fetched(array)
+    with device_errors(device):
+        return places.to_device(array, device)
+
+
 def placed(array: np.ndarray, device: str | None) -> Tensor:
     """A new array as a tensor on a device, by default the CPU."""
     if device is None or device == CPU:
         return box(array)
-    return box(places.to_device(array, device_named(device)))
+    return box(moved(array, device_named(device)))
 
 
 def filled(value: float, shape: tuple[int, ...], dtype: Any, like: Any = None) -> Tensor:
@@ -63,7 +77,7 @@ def filled(value: float, shape: tuple[int, ...], dtype: Any, like: Any = None) -
     that is not known."""
     beside = entries(like) if like.__class__ is Tensor else None
     if beside is not None and on_gpu(beside):
-        with beside.device:
+        with device_errors(device_of(beside)), beside.device:
             return box(namespace(beside).full(shape, value, dtype))
     array = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return box(array, None, FREE)
@@ -74,7 +88,7 @@ def beside(x: Tensor, like: Tensor) -> Tensor:
     there = entries(like)
     if there is None or not on_gpu(there) or x.trace is not None or is_placed(x):
         return x
-    return box(places.to_device(np.asarray(x.value), device_of(there)))
+    return box(moved(np.asarray(x.value), device_of(there)))
 
 
 def gathered(args: Sequence[Any]) -> list[Any] | None:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from autograd_core.errors import ConcreteValueError, DeviceError, DtypeError, operation
-from kernels.devices import CPU, device_of, has_failed, namespace, on_gpu, to_host
+from autograd_core.errors import ConcreteValueError, DtypeError, operation
+from autograd_core.fetching import Array, check_within, fetched
+from kernels.devices import CPU, device_of, namespace, on_gpu
 
 if TYPE_CHECKING:
     from autograd_core.primitive import Interpreter
-
-Array = Any  # numpy.ndarray, a NumPy scalar, or a device's array type
 
 NUMBER = "number"
 """The mark of a tensor that stands for a Python number: it has no axes and is not promoted to."""
@@ -115,7 +114,7 @@ class Tensor:
                 "numpy() on a traced tensor would silently drop its gradient; "
                 "write x.detach().numpy() if that is meant, or use this package's functions"
             )
-        view = _fetched(self.value).view()
+        view = np.asarray(fetched(self.value)).view()
         view.flags.writeable = False
         return view
 
@@ -147,11 +146,11 @@ class Tensor:
 
     def item(self) -> Any:
         """The single element as a Python number; a gradient does not flow through it."""
-        return concrete(self, "`.item()`").item()
+        return fetched(concrete(self, "`.item()`")).item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""
-        return concrete(self, "`.tolist()`").tolist()
+        return fetched(concrete(self, "`.tolist()`")).tolist()
 
     def __float__(self) -> float:
         """The number, where no transform would lose a derivative by it (NumPy asks for it too).
@@ -166,16 +165,16 @@ class Tensor:
                 "a NumPy array or given to `math`, would drop its derivative; use this package's "
                 "functions, or x.item() to look at the number"
             )
-        return float(value)
+        return float(fetched(value))
 
     def __int__(self) -> int:
-        return int(concrete(self, "int()"))
+        return int(fetched(concrete(self, "int()")))
 
     def __index__(self) -> int:
-        return concrete(self, "an index").__index__()
+        return fetched(concrete(self, "an index")).__index__()
 
     def __bool__(self) -> bool:
-        return bool(concrete(self, "bool()"))
+        return bool(fetched(concrete(self, "bool()")))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -197,12 +196,14 @@ class Tensor:
                 "a tensor that is being traced cannot be copied: its history would be lost; copy "
                 "x.detach() if that is meant"
             )
-        return Tensor, (np.array(to_host(plain.value)), None, plain is not self)
+        return Tensor, (np.array(fetched(plain.value)), None, plain is not self)
 
     def __repr__(self) -> str:
         plain = self.value if self.trace is not None and self._is_leaf else self
         if plain.trace is None:
-            body = np.array2string(to_host(plain.value), separator=", ", prefix="Tensor(")
+            body = np.array2string(
+                np.asarray(fetched(plain.value)), separator=", ", prefix="Tensor("
+            )
             ending = "" if plain is self else ", requires_grad=True"
             ending += "" if device_of(plain.value) == CPU else f", device={device_of(plain.value)}"
             return f"Tensor({body}, dtype={self.dtype}{ending})"
@@ -282,9 +283,8 @@ def require_within(x: Tensor, low: int, high: int, otherwise: str) -> Array | No
         assert x.trace is not None  # or there were values
         x.trace.require_within(x, low, high, otherwise)
     elif values.size:
-        least, most = int(values.min()), int(values.max())
-        if least < low or most >= high:
-            raise IndexError(otherwise.format(least if least < low else most))
+        least, most = int(fetched(values.min())), int(fetched(values.max()))
+        check_within(least, most, (low, high, otherwise))
     return values
 
 
@@ -295,20 +295,6 @@ def alias(x: Tensor) -> Tensor:
     hands out, is never an object that somebody else holds too.
     """
     return box(x.value, x.trace, x.mark)
-
-
-def _fetched(array: Array) -> np.ndarray:
-    """An array's values, from wherever it lies.
-
-    Raises:
-        DeviceError: the GPU that has them failed.
-    """
-    try:
-        return to_host(array)
-    except RuntimeError as error:
-        if not has_failed(error):
-            raise
-        raise DeviceError(f"{device_of(array)} failed ({error})") from error
 
 
 def own(data: Any) -> Any:

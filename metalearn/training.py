@@ -359,17 +359,19 @@ class Trainer:
         """
         unread, self._unread = self._unread, []
         first = iteration + 1 - len(unread)
-        for number, (loss, score) in enumerate(((float(a), float(b)) for a, b in unread), first):
+        fetched = np.asarray(ac.stack([ac.stack(pair) for pair in unread])).tolist()
+        for number, (loss, score) in enumerate(fetched, first):
             if not math.isfinite(loss):
-                raise self._diverged(number, f"the loss is {loss}")
+                raise self._diverged(f"iteration {number}", f"the loss is {loss}")
             self.sums = [self.sums[0] + loss, self.sums[1] + score, self.sums[2] + 1]
         if not all(np.isfinite(np.asarray(a)).all() for a in ac.tree_leaves(state.params)):
-            raise self._diverged(iteration, "a parameter is not finite")
+            when = f"iteration{'' if first == iteration else f's {first} to'} {iteration}"
+            raise self._diverged(when, "a parameter is not finite")
         self._looked = time.monotonic()
 
-    def _diverged(self, iteration: int, what: str) -> DivergedError:
+    def _diverged(self, when: str, what: str) -> DivergedError:
         return DivergedError(
-            f"iteration {iteration}: {what}; training has diverged: lower --inner-lr "
+            f"{when}: {what}; training has diverged: lower --inner-lr "
             f"({self.config.inner_lr}) or --meta-lr ({self.config.meta_lr}) in a new run; "
             f"{self.run.path} is intact as of its last checkpoint"
         )

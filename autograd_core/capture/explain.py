@@ -61,7 +61,10 @@ class Explanation:
         where = f"{self.turns} turn{'s' * (self.turns != 1)} on {self.threads} "
         where += f"thread{'s' * (self.threads != 1)}"
         if self.launches is not None:
-            where = f"{self.launches} launches, replayed at once"
+            called = sum("(called)" in step.what for step in self.steps)
+            where = f"{self.launches} launches, " + (
+                f"one by one, beside {called} called" if called else "replayed at once"
+            )
         head = (
             f"{self.name}: {len(self.steps)} steps, {self.flops / 1e9:.3g} GFLOP "
             f"({self.product_flops / 1e9:.3g} in products), {self.bytes / 1e6:.4g} MB read and "

@@ -25,9 +25,10 @@ from autograd_core.capture.running import device_among, runner
 from autograd_core.capture.trace import Captured, capture
 from autograd_core.capture.watch import MOST, Watch, Written
 from autograd_core.errors import AutogradError
+from autograd_core.fetching import look_later
 from autograd_core.tensor import Tensor, asarray, aval_of, require_within
 from autograd_core.tree import tree_flatten, tree_unflatten
-from kernels.devices import CPU
+from kernels.devices import CPU, on_gpu
 
 LONG_COMPILATION = 2.0
 """Seconds after which a first call says what took so long."""
@@ -61,7 +62,8 @@ class jit:
         ConcreteValueError: `f` asks for the value of an argument (`if x > 0`, `x.item()`).
         AutogradError: `f` changes an argument in place, or draws from a random generator that it
             does not make itself.
-        IndexError: an index or a label is out of bounds.
+        IndexError: an index or a label is out of bounds; of a program on a GPU when values are next
+            fetched from there.
         DonatedError: an argument was donated to an earlier call.
     """
 
@@ -314,9 +316,13 @@ class _Entry:
         return [*reads.parts(), *(Part(x) for x in named if id(owner(x)) not in inputs)]
 
     def within_bounds(self, results: list[Tensor]) -> list[Tensor]:
-        """The function's own results, after a look at those behind them."""
+        """The function's own results, after a look at those behind them; what lies on a GPU is
+        looked at when values are next fetched, so that nothing waits."""
         bounds = self.captured.bounds
         first = len(results) - 2 * len(bounds)
+        if bounds and all(x.trace is None and on_gpu(x.value) for x in results[first:]):
+            look_later([x.value for x in results[first:]], bounds)
+            return results[:first]
         for n, given in enumerate(bounds):
             for y in results[first + 2 * n : first + 2 * n + 2]:
                 require_within(asarray(y), *given)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from autograd_core.declare import linear
-from autograd_core.device import device, device_named
+from autograd_core.device import device, device_named, moved
 from autograd_core.primitive import Primitive, bind
 from autograd_core.tensor import FREE, Aval, Tensor, aval_of, box, entries
 from autograd_core.tensor import asarray as as_tensor
 from kernels.devices import CPU
-from kernels.devices import to_device as to_memory
 
 __all__ = ["asarray", "to_device"]
 
@@ -21,7 +20,7 @@ def _transpose(g: Tensor, x_like: Aval, device: str, origin: str) -> Tensor:
 
 to_device_p: Primitive = linear(
     "to_device",
-    lambda x, device, origin: to_memory(x, device),  # noqa: ARG005
+    lambda x, device, origin: moved(x, device),  # noqa: ARG005
     transpose=_transpose,
     shape=lambda x, device, origin: aval_of(x),  # noqa: ARG005
     batch=lambda _size, args, _batched, **params: bind(to_device_p, args, params),
@@ -61,7 +60,7 @@ def to_device(x: Tensor, device: str) -> Tensor:
     if target == origin and x.trace is not None:
         return x
     if x.trace is None:
-        return box(to_memory(entries(x), target))
+        return box(moved(entries(x), target))
     return bind(to_device_p, (x,), {"device": target, "origin": origin})
 
 

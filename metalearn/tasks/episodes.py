@@ -110,11 +110,10 @@ class EpisodeSampler:
 
     def placed(self, episodes: Episodes, device: str) -> Task:
         """The same as `sample` gives, made on a device: there the dataset lies, and what goes
-        there each time are its rows and turns."""
+        there each time are its rows and turns, checked here, so that nothing waits for it."""
         n, m = self.ways, self.shots + self.queries
         turns = np.repeat(episodes.turns[..., None], m, axis=2)
-        rows = ac.asarray(episodes.rows, device=device)
-        x = nn.gather_images(self.dataset.on(device), rows, ac.asarray(turns, device=device))
+        x = nn.gather_images(self.dataset.on(device), episodes.rows, turns)
         labels = ac.reshape(ac.arange(n, device=device), (1, n, 1))
 
         def part(first: int, last: int) -> tuple[Any, Any]:

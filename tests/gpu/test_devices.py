@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import autograd_core as ac
-from autograd_core import random
+from autograd_core import fetching, nn, random
 from kernels import devices as places
 from kernels.dispatch import KERNELS
 from tests.gpu.harness import needs_host_compiler
-from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, cupy
+from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, cupy, ndarray
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -197,6 +197,83 @@ def test_ordinary_errors_stay_what_they_are(cuda):
         ac.take_along_axis(x, np.array([[0, 9, 0]]), 0)
     with pytest.raises(ac.AutogradError):
         ac.jit(lambda x: x.to_device("cpu"))(x)
+
+
+@no_gpu
+@pytest.mark.parametrize(
+    "fetch",
+    [np.asarray, repr, pickle.dumps, copy.copy, ac.Tensor.tolist, lambda x: x.to_device("cpu"),
+     lambda x: x[0, 0].item(), lambda x: float(x[0, 0]), lambda x: int(x[0, 0]),
+     lambda x: bool(x[0, 0]), lambda x: [1, 2][ac.argmax(x[0]) - 1]],
+)  # fmt: skip
+def test_a_gpu_that_failed_is_named_where_values_are_asked_for(fetch, cuda, monkeypatch):
+    x = ac.asarray(X, device=cuda)
+
+    def gone(*_):
+        raise CUDARuntimeError(700, "cudaErrorIllegalAddress")
+
+    monkeypatch.setattr(ndarray, "get", gone)
+    with pytest.raises(ac.DeviceError, match=r"cuda:0 failed \(cudaErrorIllegalAddress"):
+        fetch(x)
+
+
+@no_gpu
+@pytest.mark.parametrize(
+    "error,expected,said",
+    [
+        (CUDARuntimeError(700, "cudaErrorIllegalAddress"), ac.DeviceError, "failed (cudaErrorIl"),
+        (OutOfMemoryError("Out of memory allocating 8 bytes"), ac.DeviceMemoryError, "Out of mem"),
+    ],
+)
+def test_a_gpu_that_fails_to_take_values_is_named(error, expected, said, cuda, monkeypatch):
+    x = ac.asarray(X, device=cuda)
+
+    def fail(*_, **__):
+        raise error
+
+    for name in ("array", "asarray", "full", "zeros"):
+        monkeypatch.setattr(cupy, name, fail)
+    for ask in (
+        lambda: ac.asarray(X, device=cuda),
+        lambda: ac.asarray(X).to_device(cuda),
+        lambda: ac.zeros((3,), device=cuda),
+        lambda: random.key(0, device=cuda),
+        lambda: ac.zeros_like(x),
+        lambda: x + X,
+    ):
+        with pytest.raises(expected) as raised:
+            ask()
+        assert said in str(raised.value)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("fetch", [np.asarray, lambda x: x.to_device("cpu"), repr])
+def test_programs_tell_of_integers_out_of_bounds_when_values_are_fetched(fetch, cuda):
+    losses = ac.jit(lambda x, a, b: (x + 1, nn.cross_entropy(x, a), nn.cross_entropy(-x, b)))
+    x = ac.asarray(X, device=cuda)
+    given = [ac.asarray(np.array(a), device=cuda) for a in ([0, 1], [-1, 1], [0, 3])]
+    right, low, high = given
+    fetch(losses(x, right, right)[0])
+    for wrong, said in [((low, right), "-1"), ((right, high), "3"), ((right, low), "-1")]:
+        losses(x, *wrong)
+        found, *_ = losses(x, right, right)
+        with pytest.raises(IndexError, match=f"cross_entropy: .*{said}"):
+            fetch(found)
+        assert np.array_equal(found.numpy(), X + 1)  # it is told once
+
+
+@needs_host_compiler
+def test_integers_of_many_calls_are_looked_at_before_values_are_fetched(cuda, monkeypatch):
+    monkeypatch.setattr(fetching, "MOST_UNSEEN", 5)
+    loss = ac.jit(nn.cross_entropy)
+    x = ac.asarray(X, device=cuda)
+    right, wrong = (ac.asarray(np.array(a), device=cuda) for a in ([0, 1], [-3, 0]))
+    loss(x, wrong)
+    for _ in range(3):
+        loss(x, right)
+    with pytest.raises(IndexError, match="-3"):
+        loss(x, right)
+    assert np.isfinite(loss(x, right).numpy())
 
 
 @no_gpu

@@ -19,6 +19,12 @@ def test_explanations_count_launches_and_measure_steps(cuda):
     assert timed.seconds > 0 and all(step.seconds > 0 for step in timed.steps)
 
 
+def test_explanations_say_what_cannot_be_captured(cuda):
+    x = ac.asarray(np.eye(3), device=cuda)
+    assert "replayed at once" in str(ac.jit(ac.sin).explain(x))
+    assert "one by one, beside 1 called" in str(ac.jit(lambda x: ac.inv(x) + 1).explain(x))
+
+
 def test_a_program_is_captured_once_and_follows_its_arguments(cuda):
     f = ac.jit(lambda x, y: ac.sin(x) @ y + 0.5)
     for seed in range(5):

@@ -12,7 +12,7 @@ from metalearn.tasks.placing import OnDevice
 from metalearn.trained import adapt, evaluate, load_trained
 from metalearn.training import Trainer
 from tests.gpu.harness import needs_host_compiler
-from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, RawKernel
+from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, RawKernel, ndarray
 from tests.metalearn.helpers import new_run, small_config
 
 pytestmark = needs_host_compiler
@@ -142,6 +142,58 @@ def test_adapting_to_images_of_ones_own(cuda, tmp_path):
     here, there = adapt(learned, task, 2), adapt(learned.on(cuda), task, 2)
     for one, other in zip(here, there, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+
+
+def waits(monkeypatch):
+    """A list that grows with whatever the host waits for from now on."""
+    seen = []
+
+    def noted(name):
+        method = getattr(ndarray, name)
+
+        def call(self, *args):
+            seen.append(name)
+            return method(self, *args)
+
+        monkeypatch.setattr(ndarray, name, call)
+
+    for name in ("get", "item", "tolist", "__bool__", "__int__", "__float__", "__index__"):
+        noted(name)
+    return seen
+
+
+def late_reader(tmp_path, name):
+    """A trainer that does not read its losses by itself."""
+    budget = {"iterations": 10**6, "validate_every": 10**6}
+    trainer = Trainer(*new_run(tmp_path / "run", config_of(name, device="cuda", **budget)))
+    trainer._looked = np.inf
+    return trainer
+
+
+@no_gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("name", ["sinusoid", "glyphs"])
+def test_a_meta_update_waits_for_nothing(name, tmp_path, monkeypatch):
+    trainer = late_reader(tmp_path, name)
+    trainer._advance()  # which compiles
+    with monkeypatch.context() as patch:
+        seen = waits(patch)
+        for _ in range(3):
+            trainer._advance()
+        assert seen == [] and trainer.iteration == 4
+        trainer.save()
+        assert seen  # or nothing was noted at all
+
+
+@pytest.mark.usefixtures("cuda")
+def test_parameters_that_are_not_finite_name_the_iterations(tmp_path):
+    trainer = late_reader(tmp_path, "sinusoid")
+    trainer._advance()
+    trainer._advance()
+    poisoned = ac.tree_map(lambda x: x * np.nan, trainer.state.params)
+    trainer.state = trainer.state._replace(params=poisoned)
+    with pytest.raises(DivergedError, match="iterations 1 to 2: a parameter is not finite"):
+        trainer.save()
 
 
 def test_divergence_names_the_iteration(cuda, tmp_path, monkeypatch):

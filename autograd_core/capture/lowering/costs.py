@@ -36,10 +36,10 @@ def cost(step: NativeStep | PythonStep, part: str, turns: int) -> StepCost:
 
 
 def describe(step: NativeStep | PythonStep) -> str:
-    """A step in words."""
+    """A step in words; "called" is what its primitive's own kernel does, on arrays."""
     if isinstance(step, PythonStep):
         shapes = [list(x[1]) if isinstance(x, tuple) else x for x in step.inputs]
-        return f"{step.equation.primitive.name} (NumPy) of {', '.join(map(str, shapes))}"
+        return f"{step.equation.primitive.name} (called) of {', '.join(map(str, shapes))}"
     kernel: Any = step.kernel
     if hasattr(kernel, "product"):  # and a loop on its result
         product, loop = (describe(replace(step, kernel=k)) for k in (kernel.product, kernel.loop))
