@@ -1,20 +1,31 @@
-"""Checks of primitives against the laws of differentiation and batching.
+"""Checks of gradients: of any function, and of primitives against all laws.
 
-from autograd_core.testing import check_primitive
+from autograd_core.testing import check_grads, check_primitive
+check_grads((f, vjp), x)  # in NumPy; f alone for this package's, PyTorch's and JAX's functions
 check_primitive(my_primitive)
 """
 
 from autograd_core.testing.case import Case, draw_case
 from autograd_core.testing.check import check_case, check_primitive
 from autograd_core.testing.draw import Draw, RandomDraw
+from autograd_core.testing.gradients import (
+    GradientError,
+    Report,
+    UndecidedWarning,
+    check_grads,
+)
 from autograd_core.testing.numeric import LawViolation
 
 __all__ = [
     "Case",
     "Draw",
+    "GradientError",
     "LawViolation",
     "RandomDraw",
+    "Report",
+    "UndecidedWarning",
     "check_case",
+    "check_grads",
     "check_primitive",
     "draw_case",
 ]
