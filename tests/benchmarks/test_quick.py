@@ -9,7 +9,18 @@ import pytest
 
 import autograd_core as ac
 from benchmarks import __main__ as everything
-from benchmarks import accuracy, common, compiled, eager, gpu, hvp, memory, meta_step, summary
+from benchmarks import (
+    accuracy,
+    checkers,
+    common,
+    compiled,
+    eager,
+    gpu,
+    hvp,
+    memory,
+    meta_step,
+    summary,
+)
 from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
 
 pytestmark = pytest.mark.usefixtures("no_peers")
@@ -240,3 +251,17 @@ def test_runs_on_a_gpu_are_compared_and_end_in_time(tmp_path, monkeypatch):
     runs = gpu._Runs(report, tmp_path, 1.0, True)
     with pytest.raises(common.ChildError, match="ten minutes"):
         runs.run("sine_1step", "ours", 1.0, "x")
+
+
+def test_checkers_are_compared(capsys, results):
+    assert checkers.main(["--quick", "--save", "--only", "ours"]) == 0
+    assert "check_grads, this package" in capsys.readouterr().out
+    record = saved(results, "checkers")
+    assert record["ours"]["missed"] == [] and record["ours"]["accused"] == []
+
+
+def test_the_best_checker_misses_and_accuses_fewest():
+    found = lambda missed, accused: {"missed": [""] * missed, "accused": [""] * accused}
+    assert checkers.is_best({"ours": found(1, 1), "torch": found(2, 1)})
+    assert not checkers.is_best({"ours": found(1, 1), "torch": found(0, 9)})
+    assert not checkers.is_best({"ours": found(1, 1), "torch": found(9, 0)})
