@@ -10,6 +10,8 @@ import numpy as np
 
 MOST_SHOWN = 6
 CLOSE = 1e-3
+EXACT = 1e-5
+"""How near a ratio is to a fraction that is called by its name."""
 
 
 def likely_cause(got: np.ndarray, expected: np.ndarray) -> str:
@@ -71,10 +73,10 @@ def _explanations(got: np.ndarray, expected: np.ndarray) -> Iterator[tuple[str, 
 
 def _ratio(x: float) -> str:
     for bottom in range(1, 13):
-        if abs(x * bottom - round(x * bottom)) < CLOSE * abs(x):
+        if abs(x * bottom - round(x * bottom)) < EXACT * abs(x * bottom):
             top = round(x * bottom)
             return str(top) if bottom == 1 else f"{top}/{bottom}"
-    return f"{x:.4g}"
+    return f"{x:.6g}"
 
 
 def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray) -> str:
