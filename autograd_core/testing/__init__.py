@@ -8,13 +8,9 @@ check_primitive(my_primitive)
 from autograd_core.testing.case import Case, draw_case
 from autograd_core.testing.check import check_case, check_primitive
 from autograd_core.testing.draw import Draw, RandomDraw
-from autograd_core.testing.gradients import (
-    GradientError,
-    Report,
-    UndecidedWarning,
-    check_grads,
-)
+from autograd_core.testing.gradients import check_grads
 from autograd_core.testing.numeric import LawViolation
+from autograd_core.testing.reports import GradientError, Report, UndecidedWarning
 
 __all__ = [
     "Case",

@@ -121,7 +121,7 @@ def table(got: np.ndarray, expected: np.ndarray, tolerance: np.ndarray | float) 
     for n in wrong[:MOST_SHOWN]:
         index = ", ".join(map(str, np.unravel_index(n, got.shape))) if got.ndim else "()"
         a, b = float(expected.flat[n]), float(got.flat[n])
-        ratio = f"{b / a:13.6g}" if a else f"{'-':>13}"
+        ratio = f"{b / a + 0.0:13.6g}" if a else f"{'-':>13}"
         lines.append(f"    {index:>12} {a:14.7g} {b:14.7g} {ratio}")
     if len(wrong) > MOST_SHOWN:
         lines.append(f"    … and {len(wrong) - MOST_SHOWN} more")

@@ -1,0 +1,97 @@
+"""Where else a function is looked at: near its arguments, at zero, in other layouts and dtypes.
+
+Nobody asked for these places: what a function refuses there, or where it has a kink, is no fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from autograd_core.testing.subjects import Subject
+
+Place = tuple[str, list[np.ndarray]]
+"""Where, in words; and all leaves."""
+
+
+def places(subject: Subject, rng: np.random.Generator) -> Iterator[Place]:
+    """Other values in arrays of the same shapes."""
+
+    def like(make: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+        return subject.filled([np.asarray(make(x), x.dtype) for x in subject.floats])
+
+    yield "nearby", like(lambda x: x * (1 + 0.1 * rng.uniform(-1, 1, x.shape)))
+    yield "elsewhere", like(lambda x: np.abs(x) * rng.uniform(0.3, 1.5, x.shape) + 0.1)
+    yield "negative", like(lambda x: -np.abs(x) * rng.uniform(0.3, 1.5, x.shape) - 0.1)
+    yield "near zero", like(lambda x: 1e-3 * rng.uniform(-1, 1, x.shape))
+    yield "nearer to zero", like(lambda x: 1e-7 * rng.uniform(-1, 1, x.shape))
+    yield "with zeros", like(lambda x: np.where(rng.random(x.shape) < 0.4, 0, x))
+    yield "at zero", like(np.zeros_like)
+    yield "large", like(lambda x: 10 * (x + rng.uniform(-1, 1, x.shape)))
+
+
+def places_of_derivative(
+    subject: Subject, arguments: int, rng: np.random.Generator
+) -> Iterator[Place]:
+    """Other values for the last leaves of a derivative, which are the function's own arguments."""
+    first = len(subject.leaves) - arguments
+    for where, make in (
+        ("nearby", lambda x: x * (1 + 0.1 * rng.uniform(-1, 1, x.shape))),
+        ("near zero", lambda x: 1e-3 * rng.uniform(-1, 1, x.shape)),
+    ):
+        leaves = list(subject.leaves)
+        for i in subject.places:
+            if i >= first:
+                leaves[i] = np.asarray(make(leaves[i]), leaves[i].dtype)
+        yield where, leaves
+
+
+def layouts(subject: Subject) -> Iterator[Place]:
+    """The same values, laid out otherwise in memory."""
+    turned = lambda x: np.asfortranarray(x) if x.ndim > 1 else strided(x)
+    if subject.has_layouts and any(x.size > 1 for x in subject.floats):
+        for what, change in (
+            ("columns first", turned),
+            ("with gaps", strided),
+            ("backwards in memory", backwards),
+        ):
+            yield f"arguments {what}", subject.filled([change(x) for x in subject.floats])
+
+
+def precisions(subject: Subject) -> Iterator[Place]:
+    """The same values, as far as other dtypes hold them."""
+    dtypes = {x.dtype for x in subject.floats}
+    for dtype in (np.float32, np.float64):
+        if dtypes != {np.dtype(dtype)}:
+            yield np.dtype(dtype).name, subject.filled([x.astype(dtype) for x in subject.floats])
+
+
+def shapes(subject: Subject) -> Iterator[Place]:
+    """Arguments without axes, and without entries."""
+    floats = subject.floats
+    if not any(x.ndim for x in floats):
+        return
+    if all(x.size for x in floats):
+        yield "arguments without axes", subject.filled([np.asarray(x.flat[0]) for x in floats])
+    if all(x.ndim for x in floats):
+        yield "arguments without entries", subject.filled([x[:0] for x in floats])
+
+
+# Layouts --------------------------------------------------------------------------------------
+
+
+def strided(x: np.ndarray) -> np.ndarray:
+    """The same array, with gaps between its entries."""
+    if x.ndim == 0:
+        return x.copy()
+    wide = np.empty((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    wide[..., ::2] = x
+    wide[..., 1::2] = 1e3
+    return wide[..., ::2]
+
+
+def backwards(x: np.ndarray) -> np.ndarray:
+    """The same array, its entries in descending order of addresses."""
+    back = (slice(None, None, -1),) * x.ndim
+    return x[back].copy()[back] if x.ndim else x.copy()

@@ -1,0 +1,64 @@
+"""`Fault`: something wrong with a derivative, before and after it is put in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_core.testing.diagnosis import likely_cause, table
+
+if TYPE_CHECKING:
+    from autograd_core.testing.point import Point
+
+KINDS = {"rev": "the gradient (reverse mode)", "fwd": "the tangent (forward mode)"}
+
+
+class Fault(Exception):
+    """Something is wrong.
+
+    Args:
+        point: where.
+        mode: "rev" or "fwd".
+        what: in words, if known.
+        pair: what the derivative is, and what it should be, of one argument.
+        place: which of the arguments that are differentiated.
+        off: how far entries may be off.
+    """
+
+    def __init__(
+        self,
+        point: Point,
+        mode: str,
+        what: str = "",
+        pair: Any = None,
+        place: int | None = None,
+        off: Any = None,
+    ):
+        self.point, self.mode, self.what = point, mode, what
+        self.pair, self.place, self.off = pair, place, off
+        super().__init__(what)
+
+    def headline(self) -> str:
+        """Which derivative is wrong."""
+        subject, where = self.point.subject, ""
+        if self.place is not None:
+            where = f" with respect to {subject.names[subject.places[self.place]]}"
+        return f"{KINDS[self.mode]}{where} is wrong"
+
+    def details(self) -> list[str]:
+        """What it looks like, and the entries that differ."""
+        lines = [f"  what is wrong: {self.what}"] if self.what else []
+        if self.place is not None and self.pair is not None:
+            got, expected = (np.asarray(x) for x in self.pair)
+            cause = likely_cause(got, expected)
+            if cause and cause != self.what:
+                lines.append(f"  it looks as if {cause}")
+            lines.append(table(got, expected, 0.0 if self.off is None else self.off))
+        return lines
+
+
+def told(error: BaseException) -> str:
+    """An error in one line."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"

@@ -1,0 +1,69 @@
+"""What rounding does to a function: how far its values are off, measured rather than assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Arrays = Sequence[np.ndarray]
+Values = Callable[[Arrays], list[np.ndarray]]
+
+ROUNDS = 9
+"""Places on a line where the noise of a function is measured."""
+
+
+def eps_of(x: np.ndarray) -> float:
+    """The spacing of an array's numbers near 1; 0 where they are no floats."""
+    return float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0
+
+
+def nudged(
+    leaves: Arrays, places: Sequence[int], rng: np.random.Generator, ulps: float
+) -> list[np.ndarray]:
+    """Arguments, moved by some units in their last place."""
+    near = [np.array(x) for x in leaves]
+    for i in places:
+        x = near[i]
+        near[i] = np.asarray(x * (1 + ulps * eps_of(x) * rng.uniform(-1, 1, x.shape)), x.dtype)
+    return near
+
+
+def noise_of(
+    g: Values, leaves: Arrays, places: Sequence[int], rng: np.random.Generator
+) -> list[np.ndarray] | None:
+    """How far entries of g are off by rounding: third differences along a line, which leave of a
+    smooth function next to nothing (Hamming 1962; Moré and Wild 2011). None where g is undefined.
+
+    Args:
+        g: from all leaves to arrays.
+        leaves: where.
+        places: the leaves that are moved.
+    """
+    step = max((eps_of(leaves[i]) for i in places), default=0.0) ** 0.35
+    # Steps near a multiple of what values are rounded to would not show it.
+    found = [_thirds(g, leaves, places, rng, step * factor) for factor in (1.0, 0.377, 0.144)]
+    kept = [each for each in found if each is not None]
+    if len(kept) < len(found):
+        return None
+    return [np.max(np.stack(each), axis=0) for each in zip(*kept, strict=True)]
+
+
+def _thirds(
+    g: Values, leaves: Arrays, places: Sequence[int], rng: np.random.Generator, step: float
+) -> list[np.ndarray] | None:
+    turns = [rng.uniform(0.5, 1, leaves[i].shape) for i in places]
+    rows = []
+    for k in range(ROUNDS):
+        near = [np.array(x) for x in leaves]
+        for i, t in zip(places, turns, strict=True):
+            near[i] = np.asarray(near[i] * (1 + k * step * t), near[i].dtype)
+        try:
+            rows.append([x.astype(np.float64) for x in g(near)])
+        except Exception:
+            return None
+    found = []
+    for values in zip(*rows, strict=True):
+        thirds = np.abs(np.diff(np.stack(values), 3, axis=0))
+        found.append(np.nan_to_num(thirds.max(0), posinf=0) / np.sqrt(20))
+    return found

@@ -1,0 +1,487 @@
+"""`Point`: a function at some arguments, its derivatives held against numeric ones.
+
+Derivatives along directions are compared with differences (`differences.py`), which know their own
+error. The derivative's error is known likewise: a right one is the exact derivative at arguments
+that are off by some units in their last place, so what such a change does to it is what it may be
+off by. No constant is loose, and none has to be chosen for a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_core.testing.differences import Slope, confirmed, one_sided, slope
+from autograd_core.testing.fault import Fault, told
+from autograd_core.testing.noise import eps_of, noise_of, nudged
+from autograd_core.testing.reports import Entries, Report
+from autograd_core.testing.subjects import Arrays, Mismatch, Subject, Unavailable
+
+ULPS = 64.0
+"""What a sum of products may be off by, in units of its largest terms' last place."""
+NUDGES = 2
+"""How often arguments are moved by units in their last place, to see what that does."""
+NUDGED = 16.0
+"""How far a gradient may be from the exact one, in what is seen of its noise."""
+ALL_ENTRIES = 16
+"""Arguments of so few entries are always checked entry by entry."""
+MOST_ENTRIES = 256
+"""Of larger ones, so many entries are looked at once something is wrong."""
+FEW = 4096
+"""Up to so many entries are computed in extended precision, which is slow."""
+AROUND = 40
+"""Places around a kink where slopes are looked at."""
+KINK = 1e-2
+"""How far, relative to them, slopes around a point differ where there is a kink."""
+
+
+FIRST = "order 1"
+Side = Callable[[Arrays], tuple[float, float]]
+"""From a direction to a derivative along it, and what that may be off by."""
+
+
+class Point:
+    """A subject at some arguments: its values, its derivatives, and how exact both are.
+
+    Args:
+        subject: the function.
+        kind: says which derivative this is, as "order 2".
+        leaves: the arguments.
+        rng: draws directions.
+        report: is told what was compared.
+        where: the arguments are, if nobody asked for them: then what the function refuses there, or
+            where it has a kink, says nothing.
+        brief: compare along one direction only, and never entry by entry.
+    """
+
+    lenient = False
+    """Whether gradients of another shape are let through, where there are no axes."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        kind: str,
+        leaves: Arrays,
+        rng: np.random.Generator,
+        report: Report,
+        where: str = "",
+        brief: bool = False,
+    ):
+        self.subject, self.kind, self.where, self.brief = subject, kind, where, brief
+        self.rng, self.report = rng, report
+        self.leaves = [np.array(x) for x in leaves]
+        self.effort = 0
+        self.refused = ""
+        self.cached: Any = None
+        self.pulled: list[np.ndarray] | None = None
+        self.noise: list[Any] = []
+        self.cts: list[np.ndarray] | None = None
+        self.is_usable = False
+        try:
+            self.values = [np.array(y) for y in subject.values(self.copies())]
+        except Exception as error:
+            if self.given and kind == FIRST:
+                raise
+            self.refused = told(error)
+            return
+        if not self.values:
+            return
+        self.cts = [
+            np.asarray(
+                self.rng.uniform(0.5, 1.5, y.shape) * self.rng.choice([-1, 1], y.shape)
+            ).astype(y.dtype)
+            for y in self.values
+        ]
+        self.is_usable = all(np.isfinite(y).all() for y in self.values)
+
+    def copies(self) -> list[np.ndarray]:
+        """The arguments, for a function that may write to them."""
+        return [np.array(x) for x in self.leaves]
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody asked for these arguments."""
+        return not self.where
+
+    @property
+    def what(self) -> str:
+        """Which derivative this is, and where."""
+        return f"{self.kind}, {self.where}" if self.where else self.kind
+
+    @property
+    def floats(self) -> list[np.ndarray]:
+        return [self.leaves[i] for i in self.subject.places]
+
+    # The numeric side ------------------------------------------------------------------------
+
+    def numeric(self, floats: Arrays) -> list[np.ndarray]:
+        """Values, for floats of any precision; NaN where the function takes no such argument."""
+        leaves = list(self.leaves)
+        for i, x in zip(self.subject.places, floats, strict=True):
+            leaves[i] = x
+        try:
+            found = self.subject.values(leaves)
+        except Exception:
+            found = []
+        if [y.shape for y in found] != [y.shape for y in self.values]:
+            return [np.full(y.shape, np.nan) for y in self.values]
+        return [np.array(y) for y in found]
+
+    @property
+    def precise(self) -> list[np.ndarray]:
+        """The arguments in the most precision that the function keeps."""
+        if self.cached is None:
+            self.cached = self.floats
+            few = sum(x.size for x in self.floats) <= FEW
+            widest = np.longdouble if few and self.subject.library == "numpy" else np.float64
+            for dtype in dict.fromkeys((np.dtype(widest), np.dtype(np.float64))):
+                floats = [x.astype(dtype) for x in self.floats]
+                found = self.numeric(floats)
+                if all(y.dtype == dtype for y in found) and alike(found, self.values, 1e-2):
+                    self.cached = floats
+                    break
+        return self.cached
+
+    def slope(self, ts: Arrays) -> Slope:
+        assert self.cts is not None
+        return slope(self.numeric, self.precise, ts, self.cts)
+
+    # The side that is checked ----------------------------------------------------------------
+
+    def compare(self, mode: str, entries: bool = False) -> None:
+        """Raise Fault where slopes do not agree, along directions, or for all entries."""
+        if self.cts is None or not self.is_usable:
+            return
+        what = f"{self.what}, {mode}"
+        try:
+            side = self._reverse() if mode == "rev" else self._forward()
+        except Unavailable as why:
+            self.report.note(
+                f"{mode}: {why}" if self.kind == FIRST else f"{self.kind}, {mode}: {why}"
+            )
+            return
+        count = sum(x.size for x in self.floats)
+        if not count:
+            self.report.add(what, 0.0)
+            return
+        for ts in self._directions():
+            if not self._agrees(what, ts, side(ts)):
+                self._judge(mode, self._careful(mode))
+                break
+        few = count <= ALL_ENTRIES and (self.given or mode == "rev")
+        if entries or (few and not self.brief):
+            self._judge(mode, side, certain=False)
+
+    def _careful(self, mode: str) -> Side:
+        """A side whose own error was looked at harder: before anything is called wrong."""
+        self.effort = 1
+        if mode == "rev":
+            self._measure_noise()
+        return self._reverse() if mode == "rev" else self._forward()
+
+    def _directions(self) -> Iterator[list[np.ndarray]]:
+        rng, floats = self.rng, self.floats
+
+        def signs(x: np.ndarray) -> np.ndarray:
+            return rng.uniform(0.25, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape)
+
+        yield [signs(x) for x in floats]
+        if self.brief:
+            return
+        sizes = [np.max(np.abs(x), initial=0.0) or 1.0 for x in floats]
+        yield [
+            signs(x) * np.where(x == 0, size, np.abs(x)).astype(np.float64)
+            for x, size in zip(floats, sizes, strict=True)
+        ]
+        for k in range(len(floats) if len(floats) > 1 else 0):
+            yield [signs(x) if i == k else np.zeros(x.shape) for i, x in enumerate(floats)]
+
+    def _reverse(self) -> Side:
+        """From a direction to the gradient's slope, and its own error."""
+        if self.pulled is None:
+            self._pull()
+        assert self.pulled is not None
+        gradient, noise = self.pulled, self.noise
+
+        def side(ts: Arrays) -> tuple[float, float]:
+            value, error = 0.0, 0.0
+            for g, e, t in zip(gradient, noise, ts, strict=True):
+                terms = np.where(t == 0, 0.0, g.astype(np.float64) * t)
+                value += float(np.sum(terms))
+                error += float(np.sum(np.abs(t) * e))
+                error += ULPS * eps_of(g) * float(np.sum(np.abs(terms)))
+            return value, error
+
+        return side
+
+    def _pull(self) -> None:
+        assert self.cts is not None
+        try:
+            found = self.pulled_at(self.copies())
+        except Unavailable:
+            raise
+        except Mismatch as error:
+            raise Fault(self, "rev", str(error)) from error
+        except Exception as error:
+            if self.lenient or not self.given:
+                raise Unavailable(told(error)) from error
+            raise Fault(self, "rev", f"it raises {told(error)}") from error
+        self.pulled = self.as_floats(found)
+        for n, (g, x) in enumerate(zip(self.pulled, self.floats, strict=True)):
+            if g.shape != x.shape:
+                self._wrong_shape(n, g, x)
+        self.noise = [
+            np.full(
+                g.shape, ULPS * eps_of(g) * np.max(np.abs(g), initial=0.0, where=np.isfinite(g))
+            )
+            for g in self.pulled
+        ]
+        self._measure_noise()
+
+    def _of_values(self, n: int) -> float:
+        """What an argument's gradient may be off by, where it is that of values that round."""
+        assert self.cts is not None
+        x = float(np.max(np.abs(self.floats[n]), initial=0.0))
+        pairs = zip(self.values, self.cts, strict=True)
+        size = max(float(np.max(np.abs(y * g), initial=0.0)) for y, g in pairs)
+        return ULPS * self._eps * size / x if x else 0.0
+
+    def pulled_at(self, leaves: Arrays) -> list[Any]:
+        assert self.cts is not None
+        return self.subject.pull(leaves, [np.array(g) for g in self.cts])
+
+    def _measure_noise(self) -> None:
+        """How far the gradient's entries are off by rounding: what nudges of its arguments do."""
+        assert self.pulled is not None and self.cts is not None
+        if self.effort:
+            found = self.noise_along(lambda leaves: self.as_floats(self.pulled_at(leaves)))
+            for n, e in enumerate(found or ()):
+                self.noise[n] = np.maximum(self.noise[n], NUDGED * e + self._of_values(n))
+        for _ in range(NUDGES):
+            leaves = nudged(self.leaves, self.subject.places, self.rng, 2)
+            try:
+                near = self.as_floats(self.pulled_at(leaves))
+            except Exception:
+                continue
+            for n, (a, b) in enumerate(zip(near, self.pulled, strict=True)):
+                change = NUDGED * np.abs(a.astype(np.float64) - b)
+                self.noise[n] = np.maximum(self.noise[n], np.nan_to_num(change, posinf=0))
+
+    def as_floats(self, found: Sequence[Any]) -> list[np.ndarray]:
+        """Cotangents as arrays; None is zero."""
+        floats = self.floats
+        if len(found) != len(floats):
+            raise Mismatch(f"{len(found)} cotangents for {len(floats)} floating-point arguments")
+        arrays = [
+            np.zeros(x.shape, x.dtype) if g is None else np.array(g)
+            for g, x in zip(found, floats, strict=True)
+        ]
+        return [g if g.dtype.kind == "f" else g.astype(np.float64) for g in arrays]
+
+    def noise_along(self, g: Callable[[Arrays], list[np.ndarray]]) -> list[np.ndarray] | None:
+        """How far entries of a function of the arguments are off by rounding."""
+        return noise_of(g, self.leaves, self.subject.places, self.rng)
+
+    def _wrong_shape(self, n: int, g: np.ndarray, x: np.ndarray) -> None:
+        if self.lenient and not x.ndim:
+            raise Unavailable(f"for no axes it has the shape {g.shape}")
+        raise Fault(self, "rev", "its shape is wrong", place=n, pair=(g, np.full(x.shape, np.nan)))
+
+    def _forward(self) -> Side:
+        assert self.cts is not None
+        cts = self.cts
+
+        def pushed(leaves: Arrays, ts: Arrays) -> float:
+            given = [
+                np.asarray(t, leaves[i].dtype) for i, t in zip(self.subject.places, ts, strict=True)
+            ]
+            try:
+                found = self.subject.push([np.array(x) for x in leaves], given)
+            except Unavailable:
+                raise
+            except Exception as error:
+                if not self.given:
+                    raise Unavailable(told(error)) from error
+                raise Fault(self, "fwd", f"it raises {told(error)}") from error
+            if [np.shape(y) for y in found] != [y.shape for y in self.values]:
+                shapes = [np.shape(y) for y in found], [y.shape for y in self.values]
+                raise Fault(self, "fwd", f"tangents of shapes {shapes[0]}; expected {shapes[1]}")
+            pairs = zip(found, cts, strict=True)
+            return float(sum(np.sum(np.asarray(y, np.float64) * g) for y, g in pairs))
+
+        def side(ts: Arrays) -> tuple[float, float]:
+            value = pushed(self.leaves, ts)
+            size = abs(value)
+            error = ULPS * self._eps * size
+            if self.effort:
+                found = self.noise_along(lambda leaves: [np.array(pushed(leaves, ts))])
+                error = max(error, NUDGED * float(found[0]) if found else 0.0)
+            for _ in range(NUDGES):
+                near = nudged(self.leaves, self.subject.places, self.rng, 2)
+                change = abs(pushed(near, ts) - value)
+                error = max(error, NUDGED * change if np.isfinite(change) else 0.0)
+            return value, error + ULPS * self._eps * size
+
+        side([np.zeros(x.shape) for x in self.floats])  # whether there is such a mode
+        return side
+
+    def _size(self, ts: Arrays) -> float:
+        """Slopes much below this are none."""
+        assert self.cts is not None
+        values = sum(
+            float(np.sum(np.abs(y * g))) for y, g in zip(self.values, self.cts, strict=True)
+        )
+        return max(values, sum(float(np.sum(np.abs(t))) for t in ts))
+
+    @property
+    def _eps(self) -> float:
+        return max(eps_of(x) for x in (*self.floats, *self.values))
+
+    def _agrees(self, what: str, ts: Arrays, found: tuple[float, float]) -> bool:
+        value, error = found
+        numeric = self.slope(ts)
+        if not self._is_decided(numeric, ts):
+            return True
+        tolerance = numeric.error + error
+        if not np.isfinite(value):
+            return not numeric.is_known
+        off = abs(value - numeric.value)
+        if off > tolerance:
+            return False
+        self.report.decided += 1
+        self.report.add(what, off / tolerance if tolerance else 0.0)
+        return True
+
+    def _is_decided(self, numeric: Slope, ts: Arrays) -> bool:
+        """Whether a numeric slope is worth a comparison."""
+        return numeric.is_known or numeric.error <= 1e-6 * self._size(ts)
+
+    def _judge(self, mode: str, side: Side, certain: bool = True) -> None:
+        """Entry by entry: what is wrong, and is no matter of choice at a kink."""
+        floats = self.floats
+        got, expected = ([np.full(x.shape, np.nan) for x in floats] for _ in range(2))
+        allowed = [np.zeros(x.shape) for x in floats]
+        wrong: set[int] = set()
+        kinks = 0
+        for place, entry in self._looked_at():
+            unit = self._step(floats[place].flat[entry])
+            ts = [np.zeros(x.shape) for x in floats]
+            ts[place].flat[entry] = unit
+            value, error = side(ts)
+            got[place].flat[entry] = value / unit
+            numeric = self.slope(ts)
+            verdict = self._verdict(ts, value, error, numeric)
+            if verdict == "wrong":
+                if not certain:
+                    return self._judge(mode, self._careful(mode))
+                numeric = confirmed(self.numeric, self.precise, ts, self.cts or [])
+                verdict = self._verdict(ts, value, error, numeric)
+                if verdict == "wrong" and self._is_choice(ts, value, error, numeric):
+                    verdict = "kink"
+            if verdict in ("right", "wrong"):
+                expected[place].flat[entry] = numeric.value / unit
+                allowed[place].flat[entry] = (numeric.error + error) / abs(unit)
+            kinks += verdict == "kink"
+            if verdict == "wrong":
+                wrong.add(place)
+        if self.given and self.kind == FIRST:
+            self._keep(mode, got, expected, allowed)
+        if wrong:
+            n = min(wrong)
+            raise Fault(self, mode, place=n, pair=(got[n], expected[n]), off=allowed[n])
+        if certain and not kinks:
+            self._only_together(mode)
+
+    def _looked_at(self) -> list[tuple[int, int]]:
+        """Some entries, as places and numbers of entries."""
+        sizes = [x.size for x in self.floats]
+        ends = np.cumsum(sizes)
+        found = []
+        for number in sorted(self.rng.permutation(sum(sizes))[:MOST_ENTRIES]):
+            place = int(np.searchsorted(ends, number, side="right"))
+            found.append((place, int(number - (ends[place] - sizes[place]))))
+        return found
+
+    def _verdict(self, ts: Arrays, value: float, error: float, numeric: Slope) -> str:
+        """Of one slope: "right", "wrong", or "open" where nothing is known of it."""
+        if not self._is_decided(numeric, ts):
+            return "open"
+        if not np.isfinite(value):
+            return "wrong" if numeric.is_known and self.given else "open"
+        return "right" if abs(value - numeric.value) <= numeric.error + error else "wrong"
+
+    def _keep(self, mode: str, got: Arrays, expected: Arrays, allowed: Arrays) -> None:
+        """Keep entries for those who want to see them."""
+        names = [self.subject.names[i] for i in self.subject.places]
+        old = [each for each in self.report.entries if not each.of.startswith(mode)]
+        new = [
+            Entries(f"{mode}, {name}", *each)
+            for name, *each in zip(names, got, expected, allowed, strict=True)
+        ]
+        self.report.entries = old + new
+
+    def _only_together(self, mode: str) -> None:
+        """Each entry may be right alone, and all of them together not: by rounding, or because the
+        wrong ones were not among those that were looked at."""
+        if sum(x.size for x in self.floats) <= MOST_ENTRIES:
+            self.report.note(f"{self.what}, {mode}: directions differ, entries do not")
+        else:
+            what = "along random directions; none of the entries looked at shows it"
+            raise Fault(self, mode, what)
+
+    @staticmethod
+    def _step(x: Any) -> float:
+        size = abs(float(x))
+        return size if 1e-12 < size < 1e12 else 1.0
+
+    def _is_choice(self, ts: Arrays, value: float, error: float, numeric: Slope) -> bool:
+        """Whether a slope lies between those of both sides of a kink."""
+        assert self.cts is not None
+        behind, ahead = one_sided(self.numeric, self.precise, ts, self.cts)
+        known = np.isfinite(behind.value) and np.isfinite(ahead.value)
+        if not known:
+            return not numeric.is_known
+        near = [behind.value, ahead.value, *self._slopes_around(ts)]
+        slack = behind.error + ahead.error
+        if max(near) - min(near) <= max(slack, KINK * max(map(abs, near))):
+            return False
+        if not self.given:
+            return True  # what is asked of a gradient there, nobody has said
+        return min(near) - slack - error <= value <= max(near) + slack + error
+
+    def _slopes_around(self, ts: Arrays) -> list[float]:
+        """Slopes beside a kink: a gradient on it may be any of them, or between."""
+        found = []
+        for _ in range(AROUND):
+            near = [x + 1e-5 * np.maximum(1, np.abs(x)) * self.rng.uniform(-1, 1, x.shape)
+                    for x in self.precise]  # fmt: skip
+            small = [1e-7 * t for t in ts]
+            beside = slope(self.numeric, near, small, self.cts or [])
+            if np.isfinite(beside.value):
+                found.append(1e7 * beside.value)
+        return found
+
+
+def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    with np.errstate(all="ignore"):
+        near = np.abs(a.astype(np.float64) - b) <= tolerance
+    return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
+
+
+def same(found: Sequence[Any], before: Arrays) -> bool:
+    pairs = zip(found, before, strict=True)
+    return all(np.array_equal(np.asarray(a), b, equal_nan=True) for a, b in pairs)
+
+
+def alike(found: Arrays, expected: Arrays, within: float = 1e-9) -> bool:
+    """Whether arrays agree, relative to their largest entries."""
+    if [np.shape(x) for x in found] != [np.shape(x) for x in expected]:
+        return False
+    for a, b in zip(found, expected, strict=True):
+        finite = np.abs(b[np.isfinite(b)]).astype(np.float64)
+        size = float(np.max(finite, initial=0.0))
+        if not close(np.asarray(a), np.asarray(b), within * size):
+            return False
+    return True

@@ -1,0 +1,120 @@
+"""`Subject`: a function of any library, as a function of NumPy arrays."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Arrays = Sequence[np.ndarray]
+
+
+class Unavailable(Exception):
+    """A mode or an order that the function does not have; the message says why."""
+
+
+class Subject:
+    """A function of arrays, `leaves`, of which those at `places` are floating point.
+
+    Attributes:
+        leaves: the arguments' arrays.
+        names: of the leaves, for messages.
+        places: which leaves are differentiated.
+        name: of the function.
+        library: whose it is.
+    """
+
+    library = "numpy"
+    has_layouts = True
+    """Whether its arrays can be laid out in several ways in memory."""
+    is_nested = False
+    """Whether its arguments are more than the leaves, one by one."""
+
+    def __init__(self, name: str, leaves: Arrays, names: Sequence[str]):
+        self.name, self.leaves, self.names = name, list(leaves), list(names)
+        self.places = [i for i, x in enumerate(self.leaves) if x.dtype.kind == "f"]
+
+    def values(self, leaves: Arrays) -> list[np.ndarray]:
+        """The floating-point outputs."""
+        raise NotImplementedError
+
+    def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
+        """For each place, the cotangent; raises Unavailable."""
+        raise NotImplementedError
+
+    def push(self, leaves: Arrays, tangents: Arrays) -> list[np.ndarray]:
+        """For each output, the tangent; raises Unavailable."""
+        raise NotImplementedError
+
+    def pulled(self, cts: Arrays) -> Subject:
+        """What pulls back, as a function of cotangents and leaves; raises Unavailable."""
+        raise NotImplementedError
+
+    def pushed(self, tangents: Arrays) -> Subject:
+        """What pushes forward, as a function of tangents and leaves; raises Unavailable."""
+        raise NotImplementedError
+
+    def only(self, places: Sequence[int]) -> Subject:
+        """The same function, differentiated with respect to some of its leaves alone."""
+        other = copy.copy(self)
+        other.places = list(places)
+        return other
+
+    def at(self, leaves: Arrays) -> Subject:
+        """The same function at other arguments."""
+        other = copy.copy(self)
+        other.leaves = list(leaves)
+        return other
+
+    def typed(self, x: np.ndarray) -> str:
+        """A leaf as the library's argument can be typed."""
+        return typed(x)
+
+    @property
+    def floats(self) -> list[np.ndarray]:
+        """The leaves that are differentiated."""
+        return [self.leaves[i] for i in self.places]
+
+    def filled(self, floats: Arrays) -> list[np.ndarray]:
+        """All leaves, with others at the places."""
+        leaves = list(self.leaves)
+        for i, x in zip(self.places, floats, strict=True):
+            leaves[i] = x
+        return leaves
+
+
+class Mismatch(Exception):
+    """A derivative of the wrong structure; the message says how."""
+
+
+def named(path: str) -> str:
+    """`[0]` is argument 0, `[1]['w']` is argument 1['w']."""
+    first, _, rest = path.removeprefix("[").partition("]")
+    return f"argument {first}{rest}"
+
+
+def name_of(f: Any) -> str:
+    """What a function is called."""
+    f = f[0] if isinstance(f, tuple | list) else f
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def typed(x: np.ndarray) -> str:
+    """An array as it can be typed, and is the same array again."""
+    if not x.size:
+        return f"np.zeros({x.shape}, np.{x.dtype})"
+    entries = str(x.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
+    is_default = x.dtype in (np.float64, np.int64, np.bool_)
+    return f"np.array({entries})" if is_default else f"np.array({entries}, np.{x.dtype})"
+
+
+def loaded(library: str) -> Any:
+    """A library, if somebody has imported it."""
+    return sys.modules.get(library)
+
+
+def is_of(x: Any, library: str) -> bool:
+    return type(x).__module__.partition(".")[0] == library

@@ -1,0 +1,120 @@
+"""NumPy functions beside derivatives written by hand."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from autograd_core.testing.subjects.base import Arrays, Mismatch, Subject, Unavailable, name_of
+from autograd_core.tree import tree_flatten, tree_unflatten
+
+
+class Pair(Subject):
+    """A NumPy function beside its derivative, both written by hand.
+
+    `(f, vjp)` or `(f, vjp, jvp)`, where `vjp(g, *args)` gives the cotangents of all arguments (of
+    a single one, itself), and `jvp(args, tangents)` the tangent of the output. Also taken are
+    `(f, grad)` with `grad(*args)`, for functions with one number as their result, and
+    `(f, f_vjp)` with `f_vjp(*args)` returning the output and the function that pulls back. A vjp
+    may be a pair itself, `(vjp, vjp_of_it)`, as a function of g and the arguments: then second
+    derivatives are checked too.
+    """
+
+    def __init__(self, pair: Any, leaves: Arrays, names: Any, structure: Any, kwargs: dict):
+        self.second = None
+        if len(pair) > 1 and isinstance(pair[1], tuple | list):
+            self.second = pair[1]
+            pair = (pair[0], pair[1][0], *pair[2:])
+        if not 2 <= len(pair) <= 3 or not all(callable(f) or f is None for f in pair):
+            raise TypeError(
+                f"check_grads: expected a function, or (f, vjp) or (f, vjp, jvp), got {pair!r}"
+            )
+        self.f, self.vjp, self.jvp = (*pair, None)[:3]
+        self.structure, self.kwargs = structure, kwargs
+        super().__init__(name_of(pair), [np.asarray(x) for x in leaves], names)
+
+    def values(self, leaves: Arrays) -> list[np.ndarray]:
+        return floating(self.f(*tree_unflatten(self.structure, leaves), **self.kwargs))
+
+    def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
+        if self.vjp is None:
+            raise Unavailable("the pair has no vjp")
+        args = tree_unflatten(self.structure, leaves)
+        ct = cts[0] if len(cts) == 1 else tuple(cts)
+        if self._takes_cotangent(len(args)):
+            found = self.vjp(ct, *args, **self.kwargs)
+        else:
+            found = self.vjp(*args, **self.kwargs)
+            if isinstance(found, tuple) and len(found) == 2 and callable(found[1]):
+                found = found[1](ct)
+            else:
+                found = scaled(found, cts)
+        return self._by_place(found, len(args))
+
+    def _takes_cotangent(self, arity: int) -> bool:
+        try:
+            inspect.signature(self.vjp).bind(*range(arity + 1), **self.kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # a built-in function that does not say
+            return True
+        return True
+
+    def _by_place(self, found: Any, arity: int) -> list[Any]:
+        given = found if isinstance(found, tuple | list) and arity > 1 else (found,)
+        if isinstance(found, tuple | list) and arity == 1 and len(found) == 1:
+            given = found
+        if len(given) == len(self.places) != arity:  # of the floating ones only
+            return list(given)
+        if len(given) != arity:
+            raise Mismatch(f"{len(given)} cotangents for {arity} arguments")
+        spread: list[Any] = []
+        for each, child in zip(given, self.structure.children(), strict=True):
+            parts = tree_flatten(each)[0] if child.num_leaves != 1 else [each]
+            spread += parts if len(parts) == child.num_leaves else [None] * child.num_leaves
+        return [spread[i] for i in self.places]
+
+    def push(self, leaves: Arrays, tangents: Arrays) -> list[np.ndarray]:
+        if self.jvp is None:
+            raise Unavailable("the pair has no jvp")
+        full = [np.zeros_like(x) for x in leaves]
+        for i, t in zip(self.places, tangents, strict=True):
+            full[i] = t
+        args, ts = (tuple(tree_unflatten(self.structure, x)) for x in (leaves, full))
+        found = self.jvp(args, ts, **self.kwargs)
+        return floating(found)
+
+    def pulled(self, cts: Arrays) -> Subject:
+        if self.second is None:
+            raise Unavailable("the vjp has no vjp of its own: give (f, (vjp, vjp_of_it))")
+        args = tree_unflatten(self.structure, self.leaves)
+        ct = cts[0] if len(cts) == 1 else tuple(cts)
+        leaves, structure = tree_flatten((ct, *args))
+        names = [f"cotangent {n}" for n in range(len(cts))] + self.names
+        found = Pair(self.second, leaves, names, structure, self.kwargs)
+        found.name = f"the gradient of {self.name}"
+        return found
+
+    def pushed(self, tangents: Arrays) -> Subject:
+        raise Unavailable("the jvp of a pair has no derivative of its own")
+
+
+def floating(found: Any) -> list[np.ndarray]:
+    """The floating-point leaves of a result."""
+    arrays = [np.asarray(x) for x in tree_flatten(found)[0]]
+    return [x for x in arrays if x.dtype.kind == "f"]
+
+
+def scaled(gradient: Any, cts: Arrays) -> Any:
+    """A gradient of one number, times its cotangent."""
+    if len(cts) != 1 or cts[0].size != 1:
+        raise TypeError(
+            "check_grads: (f, grad) with grad(*args) is for functions with one number as their "
+            "result; give vjp(g, *args)"
+        )
+    (number,) = cts[0].reshape(-1)
+    if isinstance(gradient, tuple | list):
+        return tuple(np.asarray(x) * number for x in gradient)
+    return np.asarray(gradient) * number

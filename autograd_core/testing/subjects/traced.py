@@ -1,0 +1,95 @@
+"""Functions that a library differentiates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_core.testing.subjects.base import Arrays, Subject, name_of
+from autograd_core.tree import tree_flatten, tree_unflatten
+
+
+class Traced(Subject):
+    """A function of a library's arrays, which differentiates it.
+
+    Args:
+        flat: from all leaves as the library's arrays to a tuple of floating-point ones.
+        leaves: as NumPy arrays.
+    """
+
+    def __init__(self, name: str, flat: Callable, leaves: Arrays, names: Sequence[str]):
+        super().__init__(name, leaves, names)
+        self.flat = flat
+
+    @classmethod
+    def takes(cls, f: Any, leaves: Sequence[Any]) -> bool:
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, f: Any, leaves: Any, names: Any, structure: Any, kwargs: dict) -> Traced:
+        def flat(*given: Any) -> tuple:
+            out = f(*tree_unflatten(structure, given), **kwargs)
+            return tuple(y for y in tree_flatten(out)[0] if cls.is_floating(y))
+
+        return cls(name_of(f), flat, [cls.host(x) for x in leaves], names)
+
+    @classmethod
+    def is_floating(cls, y: Any) -> bool:
+        return np.dtype(y.dtype).kind == "f" if hasattr(y, "dtype") else isinstance(y, float)
+
+    @classmethod
+    def host(cls, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def native(self, x: np.ndarray) -> Any:
+        """An array of the library."""
+        raise NotImplementedError
+
+    def values(self, leaves: Arrays) -> list[np.ndarray]:
+        return [self.host(y) for y in self.flat(*map(self.native, leaves))]
+
+    def at_places(self, leaves: Sequence[Any]) -> Callable:
+        """The function of the floating leaves alone."""
+
+        def f(*floats: Any) -> tuple:
+            full = list(leaves)
+            for i, x in zip(self.places, floats, strict=True):
+                full[i] = x
+            return self.flat(*full)
+
+        return f
+
+    def pulled(self, cts: Arrays) -> Subject:
+        return self._derived(f"the gradient of {self.name}", self.pull_native, cts, "cotangent")
+
+    def pushed(self, tangents: Arrays) -> Subject:
+        return self._derived(f"the tangent of {self.name}", self.push_native, tangents, "tangent")
+
+    def _derived(self, name: str, run: Callable, directions: Arrays, kind: str) -> Subject:
+        """A derivative, as a function of directions and leaves."""
+        count = len(directions)
+
+        def flat(*both: Any) -> tuple:
+            return tuple(run(both[count:], both[:count]))
+
+        names = [f"{kind} {n}" for n in range(count)] + self.names
+        found = type(self)(name, flat, [*directions, *self.leaves], names)
+        return found.only([*range(count), *(count + i for i in self.places)])
+
+    def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
+        """Cotangents of the places, from those of the outputs, all of the library."""
+        raise NotImplementedError
+
+    def push_native(self, leaves: Sequence[Any], tangents: Sequence[Any]) -> Sequence[Any]:
+        """Tangents of the outputs, from those of the places, all of the library."""
+        raise NotImplementedError
+
+    def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
+        found = self.pull_native(list(map(self.native, leaves)), list(map(self.native, cts)))
+        return [self.host(x) for x in found]
+
+    def push(self, leaves: Arrays, tangents: Arrays) -> list[np.ndarray]:
+        found = self.push_native(list(map(self.native, leaves)), list(map(self.native, tangents)))
+        return [self.host(y) for y in found]
