@@ -23,6 +23,7 @@ def places(subject: Subject, rng: np.random.Generator) -> Iterator[Place]:
 
     yield "nearby", like(lambda x: x * (1 + 0.1 * rng.uniform(-1, 1, x.shape)))
     yield "elsewhere", like(lambda x: np.abs(x) * rng.uniform(0.3, 1.5, x.shape) + 0.1)
+    yield "about one", like(lambda x: rng.uniform(0.3, 2, x.shape))
     yield "negative", like(lambda x: -np.abs(x) * rng.uniform(0.3, 1.5, x.shape) - 0.1)
     yield "near zero", like(lambda x: 1e-3 * rng.uniform(-1, 1, x.shape))
     yield "nearer to zero", like(lambda x: 1e-7 * rng.uniform(-1, 1, x.shape))
@@ -52,19 +53,14 @@ def layouts(subject: Subject) -> Iterator[Place]:
     turned = lambda x: np.asfortranarray(x) if x.ndim > 1 else strided(x)
     if subject.has_layouts and any(x.size > 1 for x in subject.floats):
         for what, change in (
+            ("rows first", lambda x: np.array(x, order="C")),
             ("columns first", turned),
             ("with gaps", strided),
             ("backwards in memory", backwards),
         ):
-            yield f"arguments {what}", subject.filled([change(x) for x in subject.floats])
-
-
-def precisions(subject: Subject) -> Iterator[Place]:
-    """The same values, as far as other dtypes hold them."""
-    dtypes = {x.dtype for x in subject.floats}
-    for dtype in (np.float32, np.float64):
-        if dtypes != {np.dtype(dtype)}:
-            yield np.dtype(dtype).name, subject.filled([x.astype(dtype) for x in subject.floats])
+            changed = subject.filled([change(np.array(x)) for x in subject.floats])
+            if any(x.strides != y.strides for x, y in zip(changed, subject.leaves, strict=True)):
+                yield f"arguments {what}", changed
 
 
 def shapes(subject: Subject) -> Iterator[Place]:

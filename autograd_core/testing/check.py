@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autograd_core.primitive import Primitive
-from autograd_core.testing.case import Case, draw_case
+from autograd_core.testing.case import PrimitiveCase, draw_case
 from autograd_core.testing.draw import RandomDraw
 from autograd_core.testing.laws import HIGHER_LAWS, LAWS, kept_unread
 from autograd_core.testing.numeric import LawViolation
@@ -33,7 +33,7 @@ def check_primitive(
     check_cases(draw_cases(primitive, draws, seed), orders)
 
 
-def draw_cases(primitive: Primitive, draws: int, seed: int = 0) -> list[Case]:
+def draw_cases(primitive: Primitive, draws: int, seed: int = 0) -> list[PrimitiveCase]:
     """Cases from the primitive's domain, some of them without entries."""
     return [
         draw_case(primitive, RandomDraw(seed + k, empty=k % EMPTY_EVERY == EMPTY_EVERY - 1))
@@ -41,7 +41,7 @@ def draw_cases(primitive: Primitive, draws: int, seed: int = 0) -> list[Case]:
     ]
 
 
-def check_cases(cases: Sequence[Case], orders: Sequence[int] = (1, 2, 3)) -> None:
+def check_cases(cases: Sequence[PrimitiveCase], orders: Sequence[int] = (1, 2, 3)) -> None:
     """Check all laws on some cases of one primitive, cheap laws first."""
     for k, case in enumerate(cases):
         check_case(case, [n for n in orders if n < 3 or k % THIRD_ORDER_EVERY == 0])
@@ -52,7 +52,7 @@ def check_cases(cases: Sequence[Case], orders: Sequence[int] = (1, 2, 3)) -> Non
         )
 
 
-def check_case(case: Case, orders: Sequence[int] = (1, 2, 3)) -> None:
+def check_case(case: PrimitiveCase, orders: Sequence[int] = (1, 2, 3)) -> None:
     """Check all laws on one case."""
     for law in LAWS if 1 in orders else ():
         law(case)

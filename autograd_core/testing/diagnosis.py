@@ -98,7 +98,9 @@ def _wrong_shape(got: np.ndarray, expected: np.ndarray) -> str:
         aligned = (1,) * more + expected.shape
         if all(b in (a, 1) for a, b in zip(got.shape, aligned, strict=True)):
             axes = tuple(
-                i for i, (a, b) in enumerate(zip(got.shape, aligned, strict=True)) if a != b
+                i
+                for i, (a, b) in enumerate(zip(got.shape, aligned, strict=True))
+                if i < more or a != b
             )
             return f"the sum over axes {axes}, along which the argument was broadcast, is missing"
     if got.shape == expected.shape[::-1]:

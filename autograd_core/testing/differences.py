@@ -25,9 +25,13 @@ DEPTH = 5
 SAFETY = 4.0
 LATER = 3
 """Rows beyond the best one, which show how noisy the function is."""
+WIDER = (1e2, 1e4, 1e6, 1e8)
+"""Longer ladders, for functions that do not change along the first."""
 RESOLVED, RESOLVED_MOVE = 1e-5, 1e-6
 """Steps, and moves of an entry, below which a function that does not change at all, and did for
 larger ones, may be one that rounds."""
+COARSE_MOVE = 1e-5
+"""Moves that single precision sees."""
 
 
 class Slope(NamedTuple):
@@ -36,10 +40,12 @@ class Slope(NamedTuple):
     Attributes:
         value: NaN where nothing settles.
         error: a bound on how far it is off.
+        is_flat: whether the function did not change at all.
     """
 
     value: float
     error: float
+    is_flat: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -62,11 +68,21 @@ def slope(f: Values, xs: Arrays, ts: Arrays, weights: Arrays, first: float = 1.0
     """
 
     def quotient(h: float) -> tuple[float, float]:
-        h = h * first
         ahead, behind = f(moved(xs, ts, h)), f(moved(xs, ts, -h))
         return difference(ahead, behind, weights, 2 * h)
 
-    return extrapolated(quotient, lambda k: RATIO ** (2 * k), farthest(ts))
+    def from_step(first: float) -> Slope:
+        return extrapolated(lambda h: quotient(h * first), lambda k: RATIO ** (2 * k), farthest(ts))
+
+    found = from_step(first)
+    if found.value == 0 and found.is_flat:
+        # Nothing changes along the whole ladder: is it flat, or are the steps too small to see?
+        for wider in WIDER:
+            with np.errstate(all="ignore"):
+                seen = farthest(ts) * wider <= 1 and quotient(FIRST_STEP * wider)[0] != 0
+            if seen:
+                return from_step(wider)
+    return found
 
 
 def confirmed(f: Values, xs: Arrays, ts: Arrays, weights: Arrays) -> Slope:
@@ -140,7 +156,7 @@ def extrapolated(
         factor: by how much the k-th term of the quotient's error shrinks from step to step.
         farthest: by how much an entry moves in a step of 1, at most.
     """
-    best, chosen, changed = UNKNOWN, 0, False
+    best, coarse, chosen, changed = UNKNOWN, UNKNOWN, 0, False
     rows: list[list[float]] = []  # of Richardson's table; empty where the function is not finite
     with np.errstate(all="ignore"):
         for k in range(ROWS):
@@ -159,10 +175,17 @@ def extrapolated(
                 error = abs(row[j] - row[j - 1]) + abs(row[j] - before[j - 1]) + rounding
                 if SAFETY * error < best.error:
                     best, chosen = Slope(row[j], SAFETY * error), k
+                if SAFETY * error < coarse.error and h * farthest >= COARSE_MOVE:
+                    coarse = Slope(row[j], SAFETY * error)
             rows.append(row)
             if k - chosen > LATER and best.error <= 1e-8 * abs(best.value):
                 break
-    return Slope(best.value, best.error + SAFETY * _noise(rows, chosen, best.value))
+    fine = FIRST_STEP / RATIO**chosen * farthest < RESOLVED_MOVE
+    if fine and coarse.error <= 1e-3 * abs(coarse.value):
+        if abs(coarse.value - best.value) > SAFETY * (coarse.error + best.error):
+            return UNKNOWN  # something inside rounds, so that small steps miss part of the slope
+    noise = SAFETY * _noise(rows, chosen, best.value)
+    return Slope(best.value, best.error + noise, not changed)
 
 
 def _noise(rows: list[list[float]], chosen: int, value: float) -> float:

@@ -23,7 +23,8 @@ LENGTHS = (1, 2, 3, 2, 3)
 """Lengths of axes, simple ones first, as Hypothesis shrinks towards the first."""
 
 Shape = tuple[int, ...]
-Domain = Callable[["Draw"], tuple[tuple, dict]]
+ArgumentsDomain = Callable[["Draw"], tuple[tuple, dict]]
+"""From a draw to arguments and parameters; `domains.Domain` is about one array's entries."""
 
 
 class Draw:
@@ -98,7 +99,7 @@ class Draw:
         ½, by a margin that shrinks with their number.
         """
         rng = np.random.default_rng(self.seed())
-        values = _apart(rng, math.prod(shape), low, high, self._taken)
+        values = apart(rng, math.prod(shape), low, high, self._taken)
         self._taken = np.sort(np.concatenate([self._taken, values]))
         return self.laid_out(values.reshape(shape))
 
@@ -118,20 +119,30 @@ class Draw:
         return out
 
 
-def _apart(
+def apart(
     rng: np.random.Generator, count: int, low: float, high: float, taken: np.ndarray
 ) -> np.ndarray:
     """`count` numbers from low to high, apart from each other, from `taken` and from halves."""
+    free, width = free_cells(count, low, high, taken)
+    return rng.choice(free, count, replace=False) + rng.uniform(-0.1, 0.1, count) * width
+
+
+def free_cells(count: int, low: float, high: float, taken: np.ndarray) -> tuple[np.ndarray, float]:
+    """The middles of at least `count` cells of one width that are clear of `taken` and of halves,
+    and that width."""
     cells = 2 * (count + taken.size) + 8
     while True:
         width = (high - low) / cells
         middles = low + width * (np.arange(cells) + 0.5)
+        if (
+            width > 1
+        ):  # cells need not become small to be clear of halves, if their middles may move
+            middles, width = np.floor(2 * middles) / 2 + 0.25, 0.5
         to_halves = np.abs(middles - np.rint(2 * middles) / 2)
         free = middles[np.minimum(to_halves, _distance(middles, taken)) >= 0.4 * width]
         if free.size >= count:
-            break
+            return free, width
         cells *= 2
-    return rng.choice(free, count, replace=False) + rng.uniform(-0.1, 0.1, count) * width
 
 
 def _distance(points: np.ndarray, sorted_values: np.ndarray) -> np.ndarray:
@@ -163,7 +174,13 @@ def _reversed(x: np.ndarray) -> np.ndarray:
     return np.array(x[backwards], order="F")[backwards]
 
 
-LAYOUTS = (_contiguous, _transposed, _strided, _reversed)
+LAYOUTS_BY_NAME = {
+    "C": _contiguous,
+    "F": _transposed,
+    "strided": _strided,
+    "reversed": _reversed,
+}
+LAYOUTS = tuple(LAYOUTS_BY_NAME.values())
 
 
 class RandomDraw(Draw):
@@ -178,7 +195,7 @@ class RandomDraw(Draw):
 
 
 def draw_siblings(
-    domain: Domain, draw: Draw, count: int
+    domain: ArgumentsDomain, draw: Draw, count: int
 ) -> tuple[list[tuple[np.ndarray, ...]], dict]:
     """`count` draws of arguments that differ in their values alone, and the parameters of all.
 

@@ -11,7 +11,11 @@ from autograd_core.testing.diagnosis import likely_cause, table
 if TYPE_CHECKING:
     from autograd_core.testing.point import Point
 
-KINDS = {"rev": "the gradient (reverse mode)", "fwd": "the tangent (forward mode)"}
+KINDS = {
+    "rev": "the gradient (reverse mode)",
+    "fwd": "the tangent (forward mode)",
+    "value": "the value",
+}
 
 
 class Fault(Exception):
@@ -19,7 +23,7 @@ class Fault(Exception):
 
     Args:
         point: where.
-        mode: "rev" or "fwd".
+        mode: "rev", "fwd", or "value".
         what: in words, if known.
         pair: what the derivative is, and what it should be, of one argument.
         place: which of the arguments that are differentiated.
@@ -49,9 +53,9 @@ class Fault(Exception):
     def details(self) -> list[str]:
         """What it looks like, and the entries that differ."""
         lines = [f"  what is wrong: {self.what}"] if self.what else []
-        if self.place is not None and self.pair is not None:
+        if self.pair is not None:
             got, expected = (np.asarray(x) for x in self.pair)
-            cause = likely_cause(got, expected)
+            cause = likely_cause(got, expected) if self.place is not None else ""
             if cause and cause != self.what:
                 lines.append(f"  it looks as if {cause}")
             lines.append(table(got, expected, 0.0 if self.off is None else self.off))

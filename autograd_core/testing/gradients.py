@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,18 @@ from autograd_core.testing import around
 from autograd_core.testing.fault import Fault
 from autograd_core.testing.laws.points import (
     harmless,
+    linear_in_cotangents,
     modes_agree,
     right_without_axes_and_entries,
     same_in_any_layout,
     similar_in_other_precision,
 )
 from autograd_core.testing.point import FIRST, Point, same
+from autograd_core.testing.profiles import profile_of
 from autograd_core.testing.reports import GradientError, Report, UndecidedWarning, publish
-from autograd_core.testing.subjects import Arrays, Subject, Unavailable, subject_of, typed
+from autograd_core.testing.subjects import Subject, Unavailable, subject_of, typed
 
+MODES = ("rev", "fwd")
 HIGHEST = 4
 """Orders beyond this one take minutes for the smallest functions."""
 SHOWN_IN_LINE = 24
@@ -31,11 +35,12 @@ SHOWN_IN_LINE = 24
 def check_grads(
     f: Any,
     *args: Any,
-    order: int = 2,
-    modes: Sequence[str] = ("rev", "fwd"),
+    order: int | None = None,
+    modes: Sequence[str] = MODES,
     search: bool = True,
-    entries: bool = False,
+    entries: bool | None = None,
     seed: int = 0,
+    profile: str | None = None,
     **kwargs: Any,
 ) -> Report:
     """Check the derivatives of a function, in whatever library it is written.
@@ -45,7 +50,7 @@ def check_grads(
             NumPy functions `(f, vjp)`, `(f, vjp, jvp)` or `(f, grad)` (see `subjects.Pair`).
         args, kwargs: of f. What is floating point among the leaves of args is differentiated.
         order: of the highest derivatives to check: those of the gradient, and of the tangent, are
-            of the second.
+            of the second. As the profile says, where not given.
         modes: "rev", "fwd"; one that the function does not have is noted in the report.
         search: also look near the arguments, near zero and at zero, at arrays with gaps and in
             other orders of memory, in the other precision, at no entries and no axes. What f does
@@ -53,6 +58,8 @@ def check_grads(
         entries: compare every entry of the gradient, instead of along random directions (as is
             done anyway for few entries, and when something is wrong).
         seed: directions are the same for the same seed.
+        profile: "quick" (the default: second order), "ci" (third order) or "thorough" (third order,
+            every entry, four seeds); see `profiles`.
 
     Returns:
         What was checked and how sharply.
@@ -63,78 +70,128 @@ def check_grads(
         TypeError, ValueError: there is nothing to differentiate, or an option is none.
     """
     __tracebackhide__ = True
-    if order not in range(1, HIGHEST + 1):
-        raise ValueError(f"check_grads: order={order!r}; expected 1 to {HIGHEST}")
-    if not modes or set(modes) - {"rev", "fwd"}:
-        raise ValueError(f'check_grads: modes={modes!r}; expected some of "rev" and "fwd"')
+    chosen = profile_of(profile)
+    options = Options(
+        chosen.order if order is None else order,
+        tuple(modes),
+        search,
+        chosen.entries if entries is None else entries,
+    )
     subject = subject_of(f, args, kwargs)
     if not subject.places:
         raise TypeError(
             f"check_grads: {subject.name} has no floating-point argument (complex ones are not "
             "checked): give its arguments as floats"
         )
-    check = _Check(subject, order, tuple(modes), search, entries, seed)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        check.run()
-    if not check.report.decided and any(x.size for x in subject.floats):
+    report = Report(subject.name)
+    try:
+        for each in range(seed, seed + chosen.seeds):
+            report.merge(Check(subject, options, each).run())
+    except GradientError as error:
+        assert error.report is not None
+        report.merge(error.report)
+        publish(report)
+        raise
+    if not report.decided and any(x.size for x in subject.floats):
         warnings.warn(
             f"check_grads: nothing could be decided about {subject.name} at these arguments: its "
             "values do not settle, or are not finite; choose others",
             UndecidedWarning,
             stacklevel=2,
         )
-    return publish(check.report)
+    return publish(report)
 
 
-class _Check:
-    """One call of `check_grads`."""
+@dataclass(frozen=True)
+class Options:
+    """Of a check; see `check_grads`.
 
-    def __init__(
-        self,
-        subject: Subject,
-        order: int,
-        modes: tuple[str, ...],
-        search: bool,
-        entries: bool,
-        seed: int,
-    ):
-        self.subject, self.order, self.modes = subject, order, modes
-        self.search, self.entries, self.seed = search, entries, seed
+    Attributes:
+        variants: also look at other layouts and dtypes of the arguments, as searching does.
+        brief: higher orders along one direction only.
+    """
+
+    order: int = 2
+    modes: tuple[str, ...] = MODES
+    search: bool = True
+    entries: bool = False
+    variants: bool = False
+    brief: bool = False
+
+    def __post_init__(self) -> None:
+        if self.order not in range(1, HIGHEST + 1):
+            raise ValueError(f"check_grads: order={self.order!r}; expected 1 to {HIGHEST}")
+        if not self.modes or set(self.modes) - set(MODES):
+            raise ValueError(f'check_grads: modes={self.modes!r}; expected some of "rev", "fwd"')
+
+    @property
+    def typed(self) -> list[str]:
+        """Those that are not the defaults, as arguments of `check_grads`."""
+        names = ("order", "modes", "search", "entries")
+        default = Options()
+        changed = [n for n in names if getattr(self, n) != getattr(default, n)]
+        return [f"{name}={getattr(self, name)!r}" for name in changed]
+
+
+class Check:
+    """One look at the derivatives of a function."""
+
+    def __init__(self, subject: Subject, options: Options, seed: int):
+        self.subject, self.options, self.seed = subject, options, seed
+        self.modes = options.modes
         self.rng = np.random.default_rng(seed)
         self.report = Report(subject.name)
 
-    def run(self) -> None:
+    def run(self) -> Report:
+        """Look; raises what `check_grads` does."""
         __tracebackhide__ = True
-        point = self._point(self.subject, FIRST, self.subject.leaves)
+        with self._told():
+            self._run()
+        return self.report
+
+    def law(self, law: Callable[[Point], None]) -> None:
+        """Look at another law of functions in any library."""
+        __tracebackhide__ = True
+        with self._told():
+            law(self._point(self.subject, FIRST))
+
+    def _run(self) -> None:
+        __tracebackhide__ = True
+        point = self._point(self.subject, FIRST)
         if point.cts is None:
             raise ValueError(
                 f"check_grads: {self.subject.name} gives no floating-point result at its arguments"
             )
-        with self._told():
-            if "rev" in self.modes:
-                harmless(point)
-            modes_agree(point, self.modes, self.entries)
-            if self.search:
-                self._variants(point)
-                self._elsewhere(point, around.places(self.subject, self.rng))
-            self._higher(point, (), self.order)
+        if "rev" in self.modes:
+            harmless(point)
+        modes_agree(point, self.modes, self.options.entries)
+        if self.options.search or self.options.variants:
+            self._variants(point)
+        if self.options.search:
+            self._elsewhere(point, around.places(self.subject, self.rng))
+        self._higher(point, (), self.options.order)
 
-    def _point(self, subject: Subject, kind: str, leaves: Arrays, where: str = "") -> Point:
-        return Point(subject, kind, leaves, self.rng, self.report, where)
+    def _point(self, subject: Subject, kind: str) -> Point:
+        brief = self.options.brief and kind != FIRST
+        return Point(subject, kind, subject.leaves, self.rng, self.report, brief=brief)
 
     def _variants(self, point: Point) -> None:
         """The same arguments in other layouts and the other precision; none, and without axes."""
         if "rev" in self.modes and point.pulled is not None:
+            linear_in_cotangents(point)
             same_in_any_layout(point)
             similar_in_other_precision(point)
             right_without_axes_and_entries(point)
 
     def _elsewhere(self, point: Point, places: Iterator[around.Place]) -> None:
+        floor = point.sizes
         for where, leaves in places:
-            other = self._point(point.subject, point.kind, leaves, where)
+            other = Point(
+                point.subject, point.kind, leaves, self.rng, self.report, where, floor=floor
+            )
             if other.is_usable:
                 modes_agree(other, self.modes)
+                floor = [max(pair) for pair in zip(floor, other.sizes, strict=False)] or floor
 
     def _higher(self, point: Point, path: tuple[str, ...], highest: int) -> None:
         """Derivatives of derivatives, in the modes that there are, as functions of their own."""
@@ -149,11 +206,11 @@ class _Check:
             except Unavailable as why:
                 self.report.note(f"{kind}: {why}")
                 continue
-            here = self._point(subject, kind, subject.leaves)
+            here = self._point(subject, kind)
             if here.refused:
                 self.report.note(f"{kind}: {here.refused}")
             modes_agree(here, self.modes)
-            if self.search and here.is_usable and (mode, *path) == ("rev",):
+            if self.options.search and here.is_usable and (mode, *path) == ("rev",):
                 places = around.places_of_derivative(subject, len(self.subject.leaves), self.rng)
                 self._elsewhere(here, places)
             self._higher(here, (mode, *path), highest)
@@ -164,19 +221,22 @@ class _Check:
     def _told(self) -> Iterator[None]:
         __tracebackhide__ = True
         try:
-            yield
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                yield
         except Fault as fault:
-            message = self._message(fault)
-            self.report.failure = message
-            publish(self.report)
-            raise GradientError(message, self.report) from None
+            self.report.failure = self._message(fault)
+            raise GradientError(self.report.failure, self.report) from None
 
     def _message(self, fault: Fault) -> str:
         point = fault.point
+        at = "  at " + ", ".join(shown(x) for x in point.floats)
+        if fault.mode == "value":
+            return "\n".join([f"{self.subject.name}: {fault.headline()}", *fault.details(), at])
         lines = [f"{self.subject.name}: {fault.headline()}, at {point.what}", *fault.details()]
         lines += self._right_elsewhere(fault)
         if not point.given and point.kind == FIRST and fault.place is not None:
-            lines.append("  at " + ", ".join(shown(x) for x in point.floats))
+            lines.append(at)
         return "\n".join([*lines, f"  see it again: {self._line()}"])
 
     def _line(self) -> str:
@@ -185,10 +245,8 @@ class _Check:
         arguments = "…the same arguments"
         if small and not subject.is_nested:
             arguments = ", ".join(map(subject.typed, subject.leaves))
-        defaults = {"order": 2, "modes": ("rev", "fwd"), "search": True, "entries": False}
-        options = {name: getattr(self, name) for name in defaults} | {"seed": self.seed}
-        told = [f"{k}={v!r}" for k, v in options.items() if k not in defaults or v != defaults[k]]
-        return f"check_grads({subject.name}, {', '.join([arguments, *told])})"
+        told = [arguments, *self.options.typed, f"seed={self.seed}"]
+        return f"check_grads({subject.name}, {', '.join(told)})"
 
     def _right_elsewhere(self, fault: Fault) -> list[str]:
         """What was found right before this was found wrong."""

@@ -21,11 +21,11 @@ def eps_of(x: np.ndarray) -> float:
 def nudged(
     leaves: Arrays, places: Sequence[int], rng: np.random.Generator, ulps: float
 ) -> list[np.ndarray]:
-    """Arguments, moved by some units in their last place."""
+    """Arguments, moved by some units in their last place, laid out in memory as they were."""
     near = [np.array(x) for x in leaves]
     for i in places:
         x = near[i]
-        near[i] = np.asarray(x * (1 + ulps * eps_of(x) * rng.uniform(-1, 1, x.shape)), x.dtype)
+        x[...] = x * (1 + ulps * eps_of(x) * rng.uniform(-1, 1, x.shape))
     return near
 
 
@@ -57,7 +57,7 @@ def _thirds(
     for k in range(ROUNDS):
         near = [np.array(x) for x in leaves]
         for i, t in zip(places, turns, strict=True):
-            near[i] = np.asarray(near[i] * (1 + k * step * t), near[i].dtype)
+            near[i][...] = near[i] * (1 + k * step * t)
         try:
             rows.append([x.astype(np.float64) for x in g(near)])
         except Exception:

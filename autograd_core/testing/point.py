@@ -9,6 +9,7 @@ off by. No constant is loose, and none has to be chosen for a function.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,14 @@ FEW = 4096
 """Up to so many entries are computed in extended precision, which is slow."""
 AROUND = 40
 """Places around a kink where slopes are looked at."""
+FEW_AROUND = 8
+"""As many tell whether there is one."""
+FAR, NEAR = 1e-5, 1e-7
+"""How far around, relative to arguments above 1."""
 KINK = 1e-2
 """How far, relative to them, slopes around a point differ where there is a kink."""
+SURE = 3
+"""So many wrong entries that are no matter of choice are enough: of others less is asked."""
 
 
 FIRST = "order 1"
@@ -54,6 +61,8 @@ class Point:
         where: the arguments are, if nobody asked for them: then what the function refuses there, or
             where it has a kink, says nothing.
         brief: compare along one direction only, and never entry by entry.
+        floor: for each argument, how large the derivative's terms may be that cancel here, as they
+            are elsewhere.
     """
 
     lenient = False
@@ -68,10 +77,12 @@ class Point:
         report: Report,
         where: str = "",
         brief: bool = False,
+        floor: Sequence[float] = (),
     ):
         self.subject, self.kind, self.where, self.brief = subject, kind, where, brief
         self.rng, self.report = rng, report
         self.leaves = [np.array(x) for x in leaves]
+        self.floor = floor or [0.0] * len(subject.places)
         self.effort = 0
         self.refused = ""
         self.cached: Any = None
@@ -99,6 +110,13 @@ class Point:
     def copies(self) -> list[np.ndarray]:
         """The arguments, for a function that may write to them."""
         return [np.array(x) for x in self.leaves]
+
+    @property
+    def sizes(self) -> list[float]:
+        """The largest finite entry of the gradient by each argument, if it is known."""
+        return [
+            float(np.max(np.abs(g), initial=0.0, where=np.isfinite(g))) for g in self.pulled or ()
+        ]
 
     @property
     def given(self) -> bool:
@@ -168,11 +186,23 @@ class Point:
             return
         for ts in self._directions():
             if not self._agrees(what, ts, side(ts)):
-                self._judge(mode, self._careful(mode))
-                break
+                if self._look_closer(mode, ts):
+                    break
+                return
         few = count <= ALL_ENTRIES and (self.given or mode == "rev")
         if entries or (few and not self.brief):
             self._judge(mode, side, certain=False)
+
+    def _look_closer(self, mode: str, ts: Arrays) -> bool:
+        """Something looks wrong along a direction; whether to look at entries too, if it is not."""
+        side = self._careful(mode)
+        numeric = confirmed(self.numeric, self.precise, ts, self.cts or [])
+        if self._verdict(ts, *side(ts), numeric) != "wrong":
+            return True
+        if not self.given and not self.brief and self._has_kink(ts):
+            return False  # what is asked of a gradient there, nobody has said
+        self._judge(mode, side, sure=SURE if self.brief else 0)
+        return True
 
     def _careful(self, mode: str) -> Side:
         """A side whose own error was looked at harder: before anything is called wrong."""
@@ -182,11 +212,7 @@ class Point:
         return self._reverse() if mode == "rev" else self._forward()
 
     def _directions(self) -> Iterator[list[np.ndarray]]:
-        rng, floats = self.rng, self.floats
-
-        def signs(x: np.ndarray) -> np.ndarray:
-            return rng.uniform(0.25, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape)
-
+        floats, signs = self.floats, self._signs
         yield [signs(x) for x in floats]
         if self.brief:
             return
@@ -212,7 +238,7 @@ class Point:
                 value += float(np.sum(terms))
                 error += float(np.sum(np.abs(t) * e))
                 error += ULPS * eps_of(g) * float(np.sum(np.abs(terms)))
-            return value, error
+            return value, error + self._cancelled(ts)
 
         return side
 
@@ -228,7 +254,10 @@ class Point:
             if self.lenient or not self.given:
                 raise Unavailable(told(error)) from error
             raise Fault(self, "rev", f"it raises {told(error)}") from error
-        self.pulled = self.as_floats(found)
+        try:
+            self.pulled = self.as_floats(found)
+        except Mismatch as error:
+            raise Fault(self, "rev", str(error)) from error
         for n, (g, x) in enumerate(zip(self.pulled, self.floats, strict=True)):
             if g.shape != x.shape:
                 self._wrong_shape(n, g, x)
@@ -278,6 +307,8 @@ class Point:
             np.zeros(x.shape, x.dtype) if g is None else np.array(g)
             for g, x in zip(found, floats, strict=True)
         ]
+        if any(g.dtype.kind == "c" for g in arrays):
+            raise Mismatch("it is complex, its arguments are not")
         return [g if g.dtype.kind == "f" else g.astype(np.float64) for g in arrays]
 
     def noise_along(self, g: Callable[[Arrays], list[np.ndarray]]) -> list[np.ndarray] | None:
@@ -318,14 +349,19 @@ class Point:
             if self.effort:
                 found = self.noise_along(lambda leaves: [np.array(pushed(leaves, ts))])
                 error = max(error, NUDGED * float(found[0]) if found else 0.0)
-            for _ in range(NUDGES):
+            for _ in range(0 if self.brief and not self.effort else NUDGES):
                 near = nudged(self.leaves, self.subject.places, self.rng, 2)
                 change = abs(pushed(near, ts) - value)
                 error = max(error, NUDGED * change if np.isfinite(change) else 0.0)
-            return value, error + ULPS * self._eps * size
+            return value, error + ULPS * self._eps * size + self._cancelled(ts)
 
-        side([np.zeros(x.shape) for x in self.floats])  # whether there is such a mode
+        pushed(self.leaves, [np.zeros(x.shape) for x in self.floats])  # is there such a mode?
         return side
+
+    def _cancelled(self, ts: Arrays) -> float:
+        """What rounding leaves of terms as large as the floor."""
+        terms = (a * float(np.sum(np.abs(t))) for a, t in zip(self.floor, ts, strict=True))
+        return ULPS * self._eps * sum(terms)
 
     def _size(self, ts: Arrays) -> float:
         """Slopes much below this are none."""
@@ -342,14 +378,10 @@ class Point:
     def _agrees(self, what: str, ts: Arrays, found: tuple[float, float]) -> bool:
         value, error = found
         numeric = self.slope(ts)
-        if not self._is_decided(numeric, ts):
-            return True
-        tolerance = numeric.error + error
-        if not np.isfinite(value):
-            return not numeric.is_known
-        off = abs(value - numeric.value)
-        if off > tolerance:
-            return False
+        verdict = self._verdict(ts, value, error, numeric)
+        if verdict != "right":
+            return verdict == "open"
+        tolerance, off = numeric.error + error, abs(value - numeric.value)
         self.report.decided += 1
         self.report.add(what, off / tolerance if tolerance else 0.0)
         return True
@@ -358,8 +390,13 @@ class Point:
         """Whether a numeric slope is worth a comparison."""
         return numeric.is_known or numeric.error <= 1e-6 * self._size(ts)
 
-    def _judge(self, mode: str, side: Side, certain: bool = True) -> None:
-        """Entry by entry: what is wrong, and is no matter of choice at a kink."""
+    def _judge(self, mode: str, side: Side, certain: bool = True, sure: int = 0) -> None:
+        """Entry by entry: what is wrong, and is no matter of choice at a kink.
+
+        Args:
+            certain: whether something is wrong, as a direction has shown.
+            sure: how many wrong entries are known to be no matter of choice.
+        """
         floats = self.floats
         got, expected = ([np.full(x.shape, np.nan) for x in floats] for _ in range(2))
         allowed = [np.zeros(x.shape) for x in floats]
@@ -373,13 +410,14 @@ class Point:
             got[place].flat[entry] = value / unit
             numeric = self.slope(ts)
             verdict = self._verdict(ts, value, error, numeric)
-            if verdict == "wrong":
+            if verdict == "wrong" and sure < SURE:
                 if not certain:
                     return self._judge(mode, self._careful(mode))
                 numeric = confirmed(self.numeric, self.precise, ts, self.cts or [])
                 verdict = self._verdict(ts, value, error, numeric)
                 if verdict == "wrong" and self._is_choice(ts, value, error, numeric):
                     verdict = "kink"
+                sure += verdict == "wrong"
             if verdict in ("right", "wrong"):
                 expected[place].flat[entry] = numeric.value / unit
                 allowed[place].flat[entry] = (numeric.error + error) / abs(unit)
@@ -399,7 +437,8 @@ class Point:
         sizes = [x.size for x in self.floats]
         ends = np.cumsum(sizes)
         found = []
-        for number in sorted(self.rng.permutation(sum(sizes))[:MOST_ENTRIES]):
+        most = ALL_ENTRIES if self.brief else MOST_ENTRIES
+        for number in sorted(self.rng.permutation(sum(sizes))[:most]):
             place = int(np.searchsorted(ends, number, side="right"))
             found.append((place, int(number - (ends[place] - sizes[place]))))
         return found
@@ -409,7 +448,8 @@ class Point:
         if not self._is_decided(numeric, ts):
             return "open"
         if not np.isfinite(value):
-            return "wrong" if numeric.is_known and self.given else "open"
+            asked = numeric.is_known if self.given else self._is_inside
+            return "wrong" if asked else "open"
         return "right" if abs(value - numeric.value) <= numeric.error + error else "wrong"
 
     def _keep(self, mode: str, got: Arrays, expected: Arrays, allowed: Arrays) -> None:
@@ -425,7 +465,7 @@ class Point:
     def _only_together(self, mode: str) -> None:
         """Each entry may be right alone, and all of them together not: by rounding, or because the
         wrong ones were not among those that were looked at."""
-        if sum(x.size for x in self.floats) <= MOST_ENTRIES:
+        if sum(x.size for x in self.floats) <= MOST_ENTRIES and not self.brief:
             self.report.note(f"{self.what}, {mode}: directions differ, entries do not")
         else:
             what = "along random directions; none of the entries looked at shows it"
@@ -436,35 +476,70 @@ class Point:
         size = abs(float(x))
         return size if 1e-12 < size < 1e12 else 1.0
 
+    @cached_property
+    def _is_inside(self) -> bool:
+        """Whether the function is defined here without a division by zero, and all around."""
+        try:
+            with np.errstate(divide="raise"):
+                self.subject.values(self.copies())
+        except FloatingPointError:
+            return False
+        for _ in range(FEW_AROUND):
+            near = [x + 1e-3 * np.maximum(FAR, np.abs(x)) * self._signs(x) for x in self.precise]
+            if not all(np.isfinite(y).all() for y in self.numeric(near)):
+                return False
+        return True
+
+    def _signs(self, x: np.ndarray) -> np.ndarray:
+        """A direction, none of whose entries is small."""
+        return self.rng.uniform(0.25, 1, x.shape) * self.rng.choice([-1.0, 1.0], x.shape)
+
     def _is_choice(self, ts: Arrays, value: float, error: float, numeric: Slope) -> bool:
         """Whether a slope lies between those of both sides of a kink."""
         assert self.cts is not None
         behind, ahead = one_sided(self.numeric, self.precise, ts, self.cts)
-        known = np.isfinite(behind.value) and np.isfinite(ahead.value)
-        if not known:
+        if not (np.isfinite(behind.value) and np.isfinite(ahead.value)):
             return not numeric.is_known
-        near = [behind.value, ahead.value, *self._slopes_around(ts)]
-        slack = behind.error + ahead.error
-        if max(near) - min(near) <= max(slack, KINK * max(map(abs, near))):
+        if not self._has_kink(ts):
             return False
         if not self.given:
-            return True  # what is asked of a gradient there, nobody has said
-        return min(near) - slack - error <= value <= max(near) + slack + error
+            return True
+        slack = behind.error + ahead.error + error
+        near = [behind.value, ahead.value, *self._slopes_around(ts, FAR, AROUND)]
+        return min(near) - slack <= value <= max(near) + slack
 
-    def _slopes_around(self, ts: Arrays) -> list[float]:
+    def _has_kink(self, ts: Arrays) -> bool:
+        """Whether slopes along a direction differ, on it or beside it."""
+        assert self.cts is not None
+        behind, ahead = one_sided(self.numeric, self.precise, ts, self.cts)
+        slack = max(behind.error + ahead.error, KINK * max(abs(behind.value), abs(ahead.value)))
+        return bool(abs(behind.value - ahead.value) > slack) or self._is_kink(ts)
+
+    def _is_kink(self, ts: Arrays) -> bool:
+        """Whether slopes beside the arguments differ, and do so however near they are."""
+        far = self._slopes_around(ts, FAR, FEW_AROUND)
+        if not far or _spread(far) <= KINK * max(map(abs, far)):
+            return False
+        return _spread(self._slopes_around(ts, NEAR, FEW_AROUND)) > 0.3 * _spread(far)
+
+    def _slopes_around(self, ts: Arrays, far: float, count: int) -> list[float]:
         """Slopes beside a kink: a gradient on it may be any of them, or between."""
-        found = []
-        for _ in range(AROUND):
-            near = [x + 1e-5 * np.maximum(1, np.abs(x)) * self.rng.uniform(-1, 1, x.shape)
+        found, scale = [], 1e-2 * far
+        for _ in range(count):
+            near = [x + far * np.maximum(1, np.abs(x)) * self.rng.uniform(-1, 1, x.shape)
                     for x in self.precise]  # fmt: skip
-            small = [1e-7 * t for t in ts]
+            small = [scale * t for t in ts]
             beside = slope(self.numeric, near, small, self.cts or [])
             if np.isfinite(beside.value):
-                found.append(1e7 * beside.value)
+                found.append(beside.value / scale)
         return found
 
 
-def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+def _spread(slopes: Sequence[float]) -> float:
+    return max(slopes, default=0.0) - min(slopes, default=0.0)
+
+
+def close(a: np.ndarray, b: np.ndarray, tolerance: float | np.ndarray) -> bool:
     with np.errstate(all="ignore"):
         near = np.abs(a.astype(np.float64) - b) <= tolerance
     return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())

@@ -79,6 +79,7 @@ class Report:
         for text in other.notes:
             self.note(text)
         self.decided += other.decided
+        self.entries = self.entries or other.entries
         self.failure = self.failure or other.failure
 
     @property

@@ -65,7 +65,7 @@ def test_random_programs_notice(name, monkeypatch):
     for attribute, value in changes.items():
         monkeypatch.setattr(target, attribute, value)
 
-    @settings(max_examples=2000, phases=[Phase.generate])
+    @settings(max_examples=5000, phases=[Phase.generate])
     @given(data=st.data())
     def agrees(data):
         x = data.draw(arguments())

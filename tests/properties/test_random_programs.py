@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import autograd_core as ac
 from tests.properties import oracle
-from tests.properties.programs import ENGINE, ORACLE, EngineOperations, programs, run
+from tests.properties.programs import ORACLE, programs, run
 
 SHAPES = [(), (2,), (3,), (2, 2), (1, 3), (2, 1), (2, 3)]
 DRIFT = 1e-9  # relative to the largest entry: what ten operations to the third order may round off
@@ -16,7 +16,7 @@ def check(program, x):
     """The engine's result of a program at x is the oracle's."""
     expected = oracle.floats(run(program, oracle.Operations, ORACLE, oracle.objects(x)))
     assume(np.all(np.abs(expected) < 1e6))
-    got = run(program, EngineOperations(), ENGINE, ac.asarray(x)).numpy()
+    got = program(ac.asarray(x)).numpy()
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, rtol=0, atol=DRIFT * max(1, np.abs(expected).max()))
 

@@ -1,8 +1,9 @@
-"""The laws of a primitive: what must hold between its kernel and its rules, whatever it computes.
+"""Laws: what must hold between a function and its derivatives, whatever it computes.
 
-Each law is a function of a `Case` (a primitive with drawn arguments) that raises `LawViolation`
-where it does not hold. The numbers a rule must reproduce come from the primitive's kernel: by
-differences for derivatives, by a loop of calls for batches.
+Each law is a function of a `Case` (a primitive or a user's function, with drawn arguments) that
+raises `LawViolation` where it does not hold. The numbers that a rule must reproduce come from the
+function's values: by differences for derivatives, by a loop of calls for batches. Those of
+functions in any library are in `points`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,16 @@ from autograd_core.testing.laws.kernels import pure, rules_pure, shape_rule
 from autograd_core.testing.laws.precision import mixed_precision, single_precision
 from autograd_core.testing.laws.tape import kept_unread, tape
 
-__all__ = ["HIGHER_LAWS", "LAWS", "kept_unread"]
+__all__ = [
+    "BATCHING_LAWS",
+    "CAPTURE_LAWS",
+    "FUNCTION_LAWS",
+    "HIGHER_LAWS",
+    "LAWS",
+    "kept_unread",
+]
 
-LAWS: tuple[Law, ...] = (
+LAWS: tuple[Law, ...] = (  # of primitives
     shape_rule,
     pure,
     forward_rules,
@@ -49,6 +57,20 @@ LAWS: tuple[Law, ...] = (
     captured,
 )
 """The laws of values and first derivatives, cheap ones first."""
+
+FUNCTION_LAWS: tuple[Law, ...] = (pure, rules_pure, adjointness, linearization)
+"""Those that hold for all functions of tensors, beside what `check_grads` looks at."""
+
+BATCHING_LAWS: tuple[Law, ...] = (
+    batching,
+    nested_batching,
+    batched_derivatives,
+    derivatives_of_batches,
+)
+"""Those of functions that `vmap` can map."""
+
+CAPTURE_LAWS: tuple[Law, ...] = (captured,)
+"""Those of functions that `jit` can capture."""
 
 HIGHER_LAWS: dict[int, Law] = {2: second_order, 3: third_order}
 """The laws of derivatives of each higher order."""

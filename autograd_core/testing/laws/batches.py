@@ -50,7 +50,7 @@ def batching(case: Case) -> None:
             ]
             got = transforms.vmap(lambda *xs: case.apply(xs), axes)(*given)
             slices = [case.apply(_mixed(case, mapped, b)) for b in range(len(case.calls))]
-            _require_stack(got, slices, case.args)
+            _require_stack(case, got, slices, case.args)
 
 
 def _axis_for(case: Case, i: int) -> int:
@@ -63,10 +63,10 @@ def _mixed(case: Case, mapped: Sequence[int], b: int) -> list[np.ndarray]:
     return [case.calls[b if i in mapped else 0][i] for i in range(case.arity)]
 
 
-def _require_stack(got: Sequence, slices: Sequence[Sequence], scale: Arrays) -> None:
+def _require_stack(case: Case, got: Sequence, slices: Sequence[Sequence], scale: Arrays) -> None:
     columns = zip(*map(numbers, slices), strict=True)
     expected = [np.stack(column) for column in columns]
-    require_all_close(numbers(got), expected, scale, "output")
+    require_all_close(numbers(got), expected, scale, "output", case.looseness)
 
 
 def nested_batching(case: Case) -> None:
@@ -98,7 +98,7 @@ def _check_nested(case: Case, outer: Sequence[int], inner: Sequence[int]) -> Non
         [case.apply([value(i, r, c) for i in range(case.arity)]) for c in columns] for r in rows
     ]
     stacks = [[np.stack(k) for k in zip(*map(numbers, row), strict=True)] for row in expected]
-    _require_stack(got, stacks, case.args)
+    _require_stack(case, got, stacks, case.args)
 
 
 def _axes(mapped: Sequence[int], count: int) -> tuple[int | None, ...]:
@@ -123,7 +123,7 @@ def batched_derivatives(case: Case) -> None:
                         f(*(points[b if i in mapped else 0][i] for i in range(total)))
                         for b in range(len(points))
                     ]
-                    _require_stack(got, slices, points[0])
+                    _require_stack(case, got, slices, points[0])
 
 
 def _with_directions(case: Case, kind: str, places: tuple[int, ...]) -> Function:
@@ -177,9 +177,9 @@ def _check_derivatives_of_batch(
         pulled.append(pullback(one, len(gs))(*(g[b] for g in gs), *at))
         t = [t[b] if i in mapped else t for i, t in zip(places, ts, strict=True)]
         pushed.append(pushforward(one, len(at))(*t, *at))
-    _require_stack(tangents, pushed, xs)
+    _require_stack(case, tangents, pushed, xs)
     columns = [np.stack(c) for c in zip(*map(numbers, pulled), strict=True)]
     expected = [
         c if i in mapped else c.sum(0, dtype=c.dtype) for i, c in zip(places, columns, strict=True)
     ]
-    require_all_close(numbers(pull(tuple(gs))), expected, xs, "cotangent")
+    require_all_close(numbers(pull(tuple(gs))), expected, xs, "cotangent", case.looseness)

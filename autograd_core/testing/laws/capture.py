@@ -14,7 +14,7 @@ def captured(case: Case) -> None:
         compiled = jit(lambda *args: case.apply(args))
         for _ in range(2):  # the call that captures, and one that does not
             got, expected = numbers(compiled(*case.args)), numbers(case.apply(case.args))
-            require_all_close(got, expected, expected, "output")
+            require_all_close(got, expected, expected, "output", case.looseness)
     for places in [case.pulled] if case.pulled else []:
         f = case.function(places)
         xs = case.at(places)
@@ -24,4 +24,5 @@ def captured(case: Case) -> None:
         expected = numbers(pulled(*cts, *xs))
         with checking(case, "jit(vjp(f)) = vjp(f) = vjp(jit(f))"):
             for name, way in (("jit(vjp)", jit(pulled)), ("vjp(jit)", pullback(jit(f), len(outs)))):
-                require_all_close(numbers(way(*cts, *xs)), expected, expected, name)
+                got = numbers(way(*cts, *xs))
+                require_all_close(got, expected, expected, name, case.looseness)

@@ -8,7 +8,7 @@ from autograd_core import transforms
 from autograd_core.primitive import bind
 from autograd_core.tensor import asarray, aval_of
 from autograd_core.testing.case import (
-    Case,
+    PrimitiveCase,
     checking,
     float_mixes,
     numbers,
@@ -28,7 +28,7 @@ SINGLE = 2.0**9 * EPS32
 """How far float32 may be from float64, relative to the scale of results and sensitivities."""
 
 
-def single_precision(case: Case) -> None:
+def single_precision(case: PrimitiveCase) -> None:
     """float32 in, float32 out: of values, tangents and cotangents, near those of float64."""
     if not case.floats or "dtype" in case.params:
         return
@@ -43,7 +43,7 @@ def single_precision(case: Case) -> None:
             _check_single_rules(case, single, double)
 
 
-def _sensitivity(case: Case, args: Arrays) -> float:
+def _sensitivity(case: PrimitiveCase, args: Arrays) -> float:
     """How much relative errors of the arguments are amplified: the largest of |f'(x) x|."""
     if not case.pushed:
         return largest(*args)
@@ -60,7 +60,7 @@ def _require_single(got: Arrays, expected: Arrays, sensitivity: float, what: str
         require_close(a, b, tolerance, f"{what} {i}")
 
 
-def _check_single_rules(case: Case, single: Arrays, double: Arrays) -> None:
+def _check_single_rules(case: PrimitiveCase, single: Arrays, double: Arrays) -> None:
     """Also calls each rule by itself: the transforms would hide a tangent of another dtype."""
     places = case.pulled
     found = []
@@ -84,7 +84,7 @@ def _check_single_rules(case: Case, single: Arrays, double: Arrays) -> None:
                 raise LawViolation(f"a rule of argument {i} gives {dtype} for float32")
 
 
-def _dtypes_of_rules(case: Case, args: Arrays, i: int) -> list[np.dtype]:
+def _dtypes_of_rules(case: PrimitiveCase, args: Arrays, i: int) -> list[np.dtype]:
     """The dtypes of what the rules of argument i return."""
     primitive = case.primitive
     tensors = [asarray(x) for x in args]
@@ -96,7 +96,7 @@ def _dtypes_of_rules(case: Case, args: Arrays, i: int) -> list[np.dtype]:
     return [y.dtype for y in flat if y is not None]
 
 
-def mixed_precision(case: Case) -> None:
+def mixed_precision(case: PrimitiveCase) -> None:
     """Each cotangent has its argument's dtype, and each tangent its output's, in every mix."""
     places = case.pulled
     if not places or places != case.pushed:

@@ -12,7 +12,7 @@ from autograd_core.primitive import KEEP, bind, new_level
 from autograd_core.reverse import Reverse, keep_plan
 from autograd_core.tensor import Tensor, asarray, aval_of
 from autograd_core.testing.case import (
-    Case,
+    PrimitiveCase,
     alone_and_together,
     checking,
     named,
@@ -23,14 +23,14 @@ from autograd_core.testing.numeric import (
 )
 
 
-def tape(case: Case) -> None:
+def tape(case: PrimitiveCase) -> None:
     """The tape keeps what the rules say they read, and nothing else stays alive."""
     for places in alone_and_together(case.pulled):
         with checking(case, f"what the tape keeps for {named(places)}"):
             _check_kept(case, places)
 
 
-def _check_kept(case: Case, places: tuple[int, ...]) -> None:
+def _check_kept(case: PrimitiveCase, places: tuple[int, ...]) -> None:
     traced = tuple(i in places for i in range(case.arity))
     codes = keep_plan(case.primitive.vjp_reads, traced)[1][: case.arity]
     # Copies, of which this function holds the only reference: does the node keep them alive?
@@ -46,7 +46,7 @@ def _check_kept(case: Case, places: tuple[int, ...]) -> None:
             raise LawViolation(f"argument {i} is read by a rule but was not kept")
 
 
-def _record(case: Case, arrays: list[np.ndarray], places: tuple[int, ...]) -> Any:
+def _record(case: PrimitiveCase, arrays: list[np.ndarray], places: tuple[int, ...]) -> Any:
     """The tape node of one application, arguments at `places` traced."""
     with new_level(Reverse) as trace:
         tensors = [asarray(x) for x in arrays]
@@ -62,7 +62,7 @@ def _held(node: Any) -> list[Any]:
     return [x.data for x in outs if x.__class__ is Tensor]
 
 
-def kept_unread(case: Case) -> set[str]:
+def kept_unread(case: PrimitiveCase) -> set[str]:
     """What the rules keep the value of, though here they read no more than its shape and dtype.
 
     A rule may need a value for some parameters alone. But what is in this set for every one of many
@@ -85,7 +85,7 @@ def kept_unread(case: Case) -> set[str]:
     }
 
 
-def _works_without(rule: Callable, g: Any, values: list, k: int, case: Case) -> bool:
+def _works_without(rule: Callable, g: Any, values: list, k: int, case: PrimitiveCase) -> bool:
     """Whether a rule gives a result with only the shape and dtype of one of its values."""
     blind: Any = tuple(map(aval_of, values[k])) if type(values[k]) is tuple else aval_of(values[k])
     try:

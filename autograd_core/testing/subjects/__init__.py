@@ -15,6 +15,7 @@ from autograd_core.testing.subjects.base import (
     Mismatch,
     Subject,
     Unavailable,
+    name_of,
     named,
     typed,
 )
@@ -25,7 +26,7 @@ from autograd_core.testing.subjects.tensors import Ours
 from autograd_core.testing.subjects.traced import Traced
 from autograd_core.tree import tree_flatten, tree_paths
 
-__all__ = ["Arrays", "Mismatch", "Ours", "Subject", "Unavailable", "subject_of", "typed"]
+__all__ = ["Arrays", "Mismatch", "Ours", "Subject", "Unavailable", "name_of", "subject_of", "typed"]
 
 
 def subject_of(f: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Subject:

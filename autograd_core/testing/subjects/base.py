@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.tree import tree_unflatten
+
 Arrays = Sequence[np.ndarray]
 
 
@@ -33,8 +35,12 @@ class Subject:
     is_nested = False
     """Whether its arguments are more than the leaves, one by one."""
 
+    structure: Any = None
+    """Of the arguments, as trees of the leaves."""
+
     def __init__(self, name: str, leaves: Arrays, names: Sequence[str]):
         self.name, self.leaves, self.names = name, list(leaves), list(names)
+        self.objects: dict[int, Any] = {}
         self.places = [i for i, x in enumerate(self.leaves) if x.dtype.kind == "f"]
 
     def values(self, leaves: Arrays) -> list[np.ndarray]:
@@ -63,6 +69,10 @@ class Subject:
         other.places = list(places)
         return other
 
+    def of_outputs(self, outputs: Sequence[int]) -> Subject:
+        """The function that has some of the outputs alone."""
+        raise NotImplementedError
+
     def at(self, leaves: Arrays) -> Subject:
         """The same function at other arguments."""
         other = copy.copy(self)
@@ -72,6 +82,19 @@ class Subject:
     def typed(self, x: np.ndarray) -> str:
         """A leaf as the library's argument can be typed."""
         return typed(x)
+
+    def keep_objects(self, leaves: Sequence[Any]) -> None:
+        """What is no array is given to the function as it is: counts, flags, names."""
+        self.objects = {
+            i: x
+            for i, x in enumerate(leaves)
+            if not isinstance(x, float) and not hasattr(x, "shape")
+        }
+
+    def rebuilt(self, leaves: Sequence[Any]) -> tuple:
+        """The arguments, of these leaves."""
+        full = [self.objects.get(i, x) for i, x in enumerate(leaves)]
+        return tuple(tree_unflatten(self.structure, full))
 
     @property
     def floats(self) -> list[np.ndarray]:

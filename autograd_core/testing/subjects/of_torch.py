@@ -40,7 +40,7 @@ class Torch(Traced):
         return loaded("torch").from_numpy(np.asarray(x) if x.flags.writeable else x.copy())
 
     def values(self, leaves: Arrays) -> list[np.ndarray]:
-        return [self.host(y).copy() for y in self.flat(*map(self.native, leaves))]
+        return [self.host(y) for y in self.flat(*map(self.native, leaves))]
 
     def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
         torch = loaded("torch")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.testing.subjects.base import Arrays, Mismatch, Subject, Unavailable, name_of
-from autograd_core.tree import tree_flatten, tree_unflatten
+from autograd_core.tree import tree_flatten
 
 
 class Pair(Subject):
@@ -32,16 +32,18 @@ class Pair(Subject):
                 f"check_grads: expected a function, or (f, vjp) or (f, vjp, jvp), got {pair!r}"
             )
         self.f, self.vjp, self.jvp = (*pair, None)[:3]
-        self.structure, self.kwargs = structure, kwargs
+        self.kwargs = kwargs
         super().__init__(name_of(pair), [np.asarray(x) for x in leaves], names)
+        self.structure = structure
+        self.keep_objects(leaves)
 
     def values(self, leaves: Arrays) -> list[np.ndarray]:
-        return floating(self.f(*tree_unflatten(self.structure, leaves), **self.kwargs))
+        return floating(self.f(*self.rebuilt(leaves), **self.kwargs))
 
     def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
         if self.vjp is None:
             raise Unavailable("the pair has no vjp")
-        args = tree_unflatten(self.structure, leaves)
+        args = self.rebuilt(leaves)
         ct = cts[0] if len(cts) == 1 else tuple(cts)
         if self._takes_cotangent(len(args)):
             found = self.vjp(ct, *args, **self.kwargs)
@@ -82,14 +84,14 @@ class Pair(Subject):
         full = [np.zeros_like(x) for x in leaves]
         for i, t in zip(self.places, tangents, strict=True):
             full[i] = t
-        args, ts = (tuple(tree_unflatten(self.structure, x)) for x in (leaves, full))
+        args, ts = self.rebuilt(leaves), self.rebuilt(full)
         found = self.jvp(args, ts, **self.kwargs)
         return floating(found)
 
     def pulled(self, cts: Arrays) -> Subject:
         if self.second is None:
             raise Unavailable("the vjp has no vjp of its own: give (f, (vjp, vjp_of_it))")
-        args = tree_unflatten(self.structure, self.leaves)
+        args = self.rebuilt(self.leaves)
         ct = cts[0] if len(cts) == 1 else tuple(cts)
         leaves, structure = tree_flatten((ct, *args))
         names = [f"cotangent {n}" for n in range(len(cts))] + self.names

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.testing.subjects.base import Arrays, Subject, name_of
-from autograd_core.tree import tree_flatten, tree_unflatten
+from autograd_core.tree import tree_flatten
 
 
 class Traced(Subject):
@@ -30,10 +30,13 @@ class Traced(Subject):
     @classmethod
     def of(cls, f: Any, leaves: Any, names: Any, structure: Any, kwargs: dict) -> Traced:
         def flat(*given: Any) -> tuple:
-            out = f(*tree_unflatten(structure, given), **kwargs)
+            out = f(*made.rebuilt(given), **kwargs)
             return tuple(y for y in tree_flatten(out)[0] if cls.is_floating(y))
 
-        return cls(name_of(f), flat, [cls.host(x) for x in leaves], names)
+        made = cls(name_of(f), flat, [cls.host(x) for x in leaves], names)
+        made.structure = structure
+        made.keep_objects(leaves)
+        return made
 
     @classmethod
     def is_floating(cls, y: Any) -> bool:
@@ -49,6 +52,12 @@ class Traced(Subject):
 
     def values(self, leaves: Arrays) -> list[np.ndarray]:
         return [self.host(y) for y in self.flat(*map(self.native, leaves))]
+
+    def of_outputs(self, outputs: Sequence[int]) -> Subject:
+        def flat(*leaves: Any) -> tuple:
+            return tuple(y for i, y in enumerate(self.flat(*leaves)) if i in outputs)
+
+        return type(self)(self.name, flat, self.leaves, self.names).only(self.places)
 
     def at_places(self, leaves: Sequence[Any]) -> Callable:
         """The function of the floating leaves alone."""

@@ -20,21 +20,24 @@ from autograd_core.ops import (
     roll,
     stop_gradient,
 )
-from autograd_core.tensor import Aval, Tensor
-from autograd_core.tree import tree_flatten, tree_map, tree_unflatten
+from autograd_core.tensor import Aval, Tensor, asarray
+from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+Rule = Callable[..., Any]
+Wrap = Callable[[Rule], Rule]
+"""Makes a broken rule of a rule."""
 
 # Changes of a result --------------------------------------------------------------------------
 
 
 def _each(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
-    """A change of a tensor, also of each tensor in a tuple."""
+    """A change of a tensor, also of each tensor in a tree; None stays."""
 
     def changed(x: Any) -> Any:
-        if isinstance(x, tuple):
-            return tuple(map(changed, x))
-        return x if x is None or x.dtype.kind != "f" else change(x)
+        x = asarray(x)
+        return change(x) if x.dtype.kind == "f" else x
 
-    return changed
+    return lambda tree: tree_map(changed, tree)
 
 
 def _transposed(x: Tensor) -> Tensor:
@@ -114,10 +117,8 @@ def then(function: Callable, change: Callable[[Any], Any]) -> Callable:
 # Changes of arguments -------------------------------------------------------------------------
 
 
-def _stopped(x: Any) -> Any:
-    if isinstance(x, tuple) and not isinstance(x, Aval):
-        return tuple(map(_stopped, x))
-    return stop_gradient(x) if x.__class__ is Tensor else x
+def _stopped(tree: Any) -> Any:
+    return tree_map(lambda x: stop_gradient(x) if x.__class__ is Tensor else x, tree)
 
 
 def _values_detached(rule: Callable) -> Callable:
@@ -175,11 +176,58 @@ def output_lost(k: int) -> Callable[[Callable], Callable]:
     return wrap
 
 
-RULE_ARGUMENTS: dict[str, Callable[[Callable], Callable]] = {
+RULE_ARGUMENTS: dict[str, Wrap] = {
     "values linearised": _values_linearised,
     "values detached": _values_detached,
     "direction detached": _direction_detached,
 }
+
+RULES: dict[str, Wrap] = {
+    **{kind: partial(then, change=change) for kind, change in RULE_RESULTS.items()},
+    **RULE_ARGUMENTS,
+}
+"""What breaks a rule `rule(direction, *values, **params)`."""
+
+
+# Sums that are missing ------------------------------------------------------------------------
+
+
+def one_row(rule: Callable) -> Callable:
+    """Pulls back the first row of a cotangent alone, where what the rule gives is a sum of rows."""
+
+    def pulled(g: Any, *values: Any, **params: Any) -> Any:
+        shapes = [x.shape for x in tree_leaves(g)]
+        found = rule(g, *values, **params)
+        alone = rule(tree_map(_first_row, g), *values, **params)
+        return tree_map(lambda x, y: y if _summed(x, shapes) else x, found, alone)
+
+    return pulled
+
+
+def _first_row(x: Tensor) -> Tensor:
+    return concatenate([x[:1], x[1:] * 0.0], 0) if x.ndim else x
+
+
+def _summed(x: Any, shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether a cotangent lost axes, or the length of some, on its way from those of outputs."""
+    own = np.shape(x) if x.__class__ is not Tensor else x.shape
+    return any(
+        len(own) < len(shape) or any(a == 1 < b for a, b in zip(own, shape, strict=False))
+        for shape in shapes
+    )
+
+
+def one_slice(rule: Callable, i: int) -> Callable:
+    """For elementwise rules, whose cotangents the tape sums over the axes along which argument i
+    was broadcast: gives it a slice along those axes, so that there is nothing left to sum."""
+
+    def sliced(g: Tensor, out: Any, *args: Any, **params: Any) -> Any:
+        ct = rule(g, out, *args, **params)
+        shape = args[i].shape
+        lead = ct.ndim - len(shape)
+        return ct[(*[0] * lead, *map(slice, shape))] if ct.shape != shape else ct
+
+    return sliced
 
 
 # Kernels that misbehave -----------------------------------------------------------------------
