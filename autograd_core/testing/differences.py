@@ -181,9 +181,9 @@ def extrapolated(
             if k - chosen > LATER and best.error <= 1e-8 * abs(best.value):
                 break
     fine = FIRST_STEP / RATIO**chosen * farthest < RESOLVED_MOVE
-    if fine and coarse.error <= 1e-3 * abs(coarse.value):
-        if abs(coarse.value - best.value) > SAFETY * (coarse.error + best.error):
-            return UNKNOWN  # something inside rounds, so that small steps miss part of the slope
+    settled = coarse.error <= 1e-3 * abs(coarse.value)
+    if fine and settled and abs(coarse.value - best.value) > SAFETY * (coarse.error + best.error):
+        return UNKNOWN  # something inside rounds, so that small steps miss part of the slope
     noise = SAFETY * _noise(rows, chosen, best.value)
     return Slope(best.value, best.error + noise, not changed)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from autograd_core.testing import around
+from autograd_core.testing.domains import Domain, domain
 from autograd_core.testing.fault import Fault
 from autograd_core.testing.laws.points import (
     harmless,
@@ -38,6 +38,7 @@ def check_grads(
     order: int | None = None,
     modes: Sequence[str] = MODES,
     search: bool = True,
+    within: Any = None,
     entries: bool | None = None,
     seed: int = 0,
     profile: str | None = None,
@@ -55,6 +56,8 @@ def check_grads(
         search: also look near the arguments, near zero and at zero, at arrays with gaps and in
             other orders of memory, in the other precision, at no entries and no axes. What f does
             not take there says nothing.
+        within: where to search: a condition such as "x>0" that all floating-point arguments meet,
+            or a sequence of them, one for each such argument, None for anywhere.
         entries: compare every entry of the gradient, instead of along random directions (as is
             done anyway for few entries, and when something is wrong).
         seed: directions are the same for the same seed.
@@ -76,12 +79,18 @@ def check_grads(
         tuple(modes),
         search,
         chosen.entries if entries is None else entries,
+        _domains(within),
     )
     subject = subject_of(f, args, kwargs)
     if not subject.places:
         raise TypeError(
             f"check_grads: {subject.name} has no floating-point argument (complex ones are not "
             "checked): give its arguments as floats"
+        )
+    if len(options.within) not in (0, 1, len(subject.places)):
+        raise ValueError(
+            f"check_grads: within has {len(options.within)} conditions for "
+            f"{len(subject.places)} floating-point arguments; expected one, or one for each"
         )
     report = Report(subject.name)
     try:
@@ -115,6 +124,7 @@ class Options:
     modes: tuple[str, ...] = MODES
     search: bool = True
     entries: bool = False
+    within: tuple[Domain | None, ...] = ()
     variants: bool = False
     brief: bool = False
 
@@ -124,6 +134,12 @@ class Options:
         if not self.modes or set(self.modes) - set(MODES):
             raise ValueError(f'check_grads: modes={self.modes!r}; expected some of "rev", "fwd"')
 
+    def contain(self, floats: Sequence[np.ndarray]) -> bool:
+        """Whether arguments are where to search."""
+        domains = self.within * len(floats) if len(self.within) == 1 else self.within
+        pairs = zip(domains, floats, strict=False)
+        return all(d is None or d.contains(x).all() for d, x in pairs)
+
     @property
     def typed(self) -> list[str]:
         """Those that are not the defaults, as arguments of `check_grads`."""
@@ -131,6 +147,14 @@ class Options:
         default = Options()
         changed = [n for n in names if getattr(self, n) != getattr(default, n)]
         return [f"{name}={getattr(self, name)!r}" for name in changed]
+
+
+def _domains(within: Any) -> tuple[Domain | None, ...]:
+    """Conditions as domains."""
+    if within is None:
+        return ()
+    each = within if isinstance(within, list | tuple) else [within]
+    return tuple(None if given is None else domain(given) for given in each)
 
 
 class Check:
@@ -145,15 +169,13 @@ class Check:
     def run(self) -> Report:
         """Look; raises what `check_grads` does."""
         __tracebackhide__ = True
-        with self._told():
-            self._run()
+        self._try(self._run)
         return self.report
 
     def law(self, law: Callable[[Point], None]) -> None:
         """Look at another law of functions in any library."""
         __tracebackhide__ = True
-        with self._told():
-            law(self._point(self.subject, FIRST))
+        self._try(lambda: law(self._point(self.subject, FIRST)))
 
     def _run(self) -> None:
         __tracebackhide__ = True
@@ -189,7 +211,7 @@ class Check:
             other = Point(
                 point.subject, point.kind, leaves, self.rng, self.report, where, floor=floor
             )
-            if other.is_usable:
+            if other.is_usable and self.options.contain(other.floats):
                 modes_agree(other, self.modes)
                 floor = [max(pair) for pair in zip(floor, other.sizes, strict=False)] or floor
 
@@ -217,13 +239,13 @@ class Check:
 
     # What is said ----------------------------------------------------------------------------
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _try(self, look: Callable[[], None]) -> None:
+        """Look, and put what is wrong in words."""
         __tracebackhide__ = True
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                yield
+                look()
         except Fault as fault:
             self.report.failure = self._message(fault)
             raise GradientError(self.report.failure, self.report) from None
@@ -246,7 +268,7 @@ class Check:
         if small and not subject.is_nested:
             arguments = ", ".join(map(subject.typed, subject.leaves))
         told = [arguments, *self.options.typed, f"seed={self.seed}"]
-        return f"check_grads({subject.name}, {', '.join(told)})"
+        return f"check_grads({subject.spelled}, {', '.join(told)})"
 
     def _right_elsewhere(self, fault: Fault) -> list[str]:
         """What was found right before this was found wrong."""

@@ -26,6 +26,9 @@ NUDGES = 2
 """How often arguments are moved by units in their last place, to see what that does."""
 NUDGED = 16.0
 """How far a gradient may be from the exact one, in what is seen of its noise."""
+HALF = 6e-8
+"""How far, relative to its terms, a derivative may be off: half of the digits of double precision.
+Libraries approximate special functions no better, and no slip in a formula is as small."""
 ALL_ENTRIES = 16
 """Arguments of so few entries are always checked entry by entry."""
 MOST_ENTRIES = 256
@@ -238,9 +241,15 @@ class Point:
                 value += float(np.sum(terms))
                 error += float(np.sum(np.abs(t) * e))
                 error += ULPS * eps_of(g) * float(np.sum(np.abs(terms)))
-            return value, error + self._cancelled(ts)
+            return value, error + HALF * self._terms(ts) + self._cancelled(ts)
 
         return side
+
+    def _terms(self, ts: Arrays) -> float:
+        """The sum of what each entry adds to a slope, whatever its sign; 0 if it is not known."""
+        pairs = zip(self.pulled or (), ts, strict=False)
+        terms = sum(float(np.sum(np.abs(np.where(t == 0, 0.0, g * t)))) for g, t in pairs)
+        return terms if np.isfinite(terms) else 0.0
 
     def _pull(self) -> None:
         assert self.cts is not None
@@ -353,7 +362,8 @@ class Point:
                 near = nudged(self.leaves, self.subject.places, self.rng, 2)
                 change = abs(pushed(near, ts) - value)
                 error = max(error, NUDGED * change if np.isfinite(change) else 0.0)
-            return value, error + ULPS * self._eps * size + self._cancelled(ts)
+            error += HALF * max(size, self._terms(ts)) + self._cancelled(ts)
+            return value, error + ULPS * self._eps * size
 
         pushed(self.leaves, [np.zeros(x.shape) for x in self.floats])  # is there such a mode?
         return side

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from autograd_core.errors import AutogradError
@@ -98,7 +98,8 @@ def check_property(
         test.__name__ = test.__qualname__ = name_of(f)
         test.__doc__ = getattr(first, "__doc__", None)
         test.__module__ = getattr(first, "__module__", __name__)
-        test.function = f  # type: ignore[attr-defined]
+        # Where pytest says that it is, and what its plugin knows it by.
+        test.place_as, test.is_gradcheck = first, True  # type: ignore[attr-defined]
         return test
 
     return decorate
@@ -132,6 +133,7 @@ class Laws:
         run = settings(
             max_examples=examples,
             deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
             print_blob=False,
             report_multiple_bugs=False,
             suppress_health_check=[HealthCheck.too_slow],
@@ -140,7 +142,7 @@ class Laws:
             run()
         except LawViolation as error:
             report.failure = str(error)
-            raise
+            raise error.with_traceback(None) from error.__cause__
         finally:
             publish(report)
         if not report.decided:

@@ -97,7 +97,7 @@ def linear_in_cotangents(point: Point) -> None:
         except Exception:
             return
         for n, (a, b) in enumerate(zip(found, point.pulled, strict=True)):
-            tolerance = point.noise[n] + ULPS * eps_of(b) * np.max(np.abs(b), initial=0.0)
+            tolerance = point.noise[n] + np.sqrt(eps_of(b)) * np.max(np.abs(b), initial=0.0)
             if not close(a / scale, b, tolerance):
                 what = f"it is not linear in the cotangent: for one {scale:g} times as large"
                 raise Fault(point, "rev", what, place=n, pair=(a / scale, b))

@@ -43,6 +43,11 @@ class Subject:
         self.objects: dict[int, Any] = {}
         self.places = [i for i, x in enumerate(self.leaves) if x.dtype.kind == "f"]
 
+    @property
+    def spelled(self) -> str:
+        """What `check_grads` was given."""
+        return self.name
+
     def values(self, leaves: Arrays) -> list[np.ndarray]:
         """The floating-point outputs."""
         raise NotImplementedError
@@ -120,9 +125,11 @@ def named(path: str) -> str:
 
 
 def name_of(f: Any) -> str:
-    """What a function is called."""
+    """What a function is called, a class's method with its class."""
     f = f[0] if isinstance(f, tuple | list) else f
-    return getattr(f, "__name__", None) or type(f).__name__
+    name = getattr(f, "__name__", None) or type(f).__name__
+    owner = getattr(f, "__self__", None)
+    return f"{owner.__name__}.{name}" if isinstance(owner, type) else name
 
 
 def typed(x: np.ndarray) -> str:

@@ -29,7 +29,7 @@ class Torch(Traced):
 
     @classmethod
     def host(cls, x: Any) -> np.ndarray:
-        return x.detach().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
+        return x.detach().cpu().numpy(force=True) if hasattr(x, "detach") else np.asarray(x)
 
     def typed(self, x: np.ndarray) -> str:
         return f"torch.from_numpy({super().typed(x)})"

@@ -37,6 +37,13 @@ class Pair(Subject):
         self.structure = structure
         self.keep_objects(leaves)
 
+    @property
+    def spelled(self) -> str:
+        """The functions, by name."""
+        vjp = (self.vjp, self.second[1]) if self.second else self.vjp
+        functions = (self.f, vjp, self.jvp) if self.jvp else (self.f, vjp)
+        return _spelled(functions)
+
     def values(self, leaves: Arrays) -> list[np.ndarray]:
         return floating(self.f(*self.rebuilt(leaves), **self.kwargs))
 
@@ -101,6 +108,12 @@ class Pair(Subject):
 
     def pushed(self, tangents: Arrays) -> Subject:
         raise Unavailable("the jvp of a pair has no derivative of its own")
+
+
+def _spelled(f: Any) -> str:
+    if isinstance(f, tuple | list):
+        return f"({', '.join(map(_spelled, f))})"
+    return "None" if f is None else name_of(f)
 
 
 def floating(found: Any) -> list[np.ndarray]:
