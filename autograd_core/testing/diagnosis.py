@@ -50,7 +50,9 @@ def _explanations(got: np.ndarray, expected: np.ndarray) -> Iterator[tuple[str, 
     yield "the sign is wrong", -got
     square = float(np.sum(got[known] ** 2))
     factor = float(np.sum(expected[known] * got[known])) / square
-    if factor:
+    if factor and abs(factor - 1) < EXACT:
+        yield f"it is nearly right: off by {abs(1 / factor - 1):.1g} of itself", got * factor
+    elif factor:
         yield f"a factor is wrong: it is {_ratio(1 / factor)} times what it should be", got * factor
     for axes in itertools.permutations(range(got.ndim)):
         if got.ndim > 1 and axes != tuple(range(got.ndim)):

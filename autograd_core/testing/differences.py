@@ -75,13 +75,14 @@ def slope(f: Values, xs: Arrays, ts: Arrays, weights: Arrays, first: float = 1.0
         return extrapolated(lambda h: quotient(h * first), lambda k: RATIO ** (2 * k), farthest(ts))
 
     found = from_step(first)
-    if found.value == 0 and found.is_flat:
+    if found.value == 0 and found.is_flat and FIRST_STEP * farthest(ts) < COARSE_MOVE:
         # Nothing changes along the whole ladder: is it flat, or are the steps too small to see?
         for wider in WIDER:
             with np.errstate(all="ignore"):
                 seen = farthest(ts) * wider <= 1 and quotient(FIRST_STEP * wider)[0] != 0
             if seen:
-                return from_step(wider)
+                wide = from_step(wider)
+                return wide if wide.error <= RESOLVED_MOVE * abs(wide.value) else UNKNOWN
     return found
 
 

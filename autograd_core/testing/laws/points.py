@@ -17,6 +17,8 @@ SINGLE = 1e-3
 """How far, relative to their largest entry, values in single precision may be from those in double,
 if gradients are to be compared."""
 EPS_SINGLE = float(np.finfo(np.float32).eps)
+UNDERFLOW = float(np.finfo(np.float32).tiny) / EPS_SINGLE
+"""What is smaller may be lost in single precision."""
 SCALES = (2.0**10, 2.0**-10)
 """Powers of two change nothing but exponents."""
 
@@ -154,7 +156,7 @@ def similar_in_other_precision(point: Point) -> None:
     for n, (a, b) in enumerate(zip(rough, exact, strict=True)):
         if a.shape != b.shape or not np.isfinite(a).all() or not np.isfinite(b).all():
             continue
-        tolerance = 4 * ULPS * EPS_SINGLE * float(np.max(np.abs(b), initial=0.0))
+        tolerance = 4 * ULPS * EPS_SINGLE * float(np.max(np.abs(b), initial=0.0)) + UNDERFLOW
         if close(a, b, tolerance):
             continue
         noise = _noise_at(point, single, cts)

@@ -52,6 +52,10 @@ class Subject:
         """The floating-point outputs."""
         raise NotImplementedError
 
+    def complex_values(self, leaves: Arrays) -> Sequence[Any]:
+        """The outputs for complex arguments, for functions of NumPy's arrays."""
+        raise NotImplementedError
+
     def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
         """For each place, the cotangent; raises Unavailable."""
         raise NotImplementedError

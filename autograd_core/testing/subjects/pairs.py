@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.testing.subjects.base import Arrays, Mismatch, Subject, Unavailable, name_of
-from autograd_core.tree import tree_flatten
+from autograd_core.tree import tree_flatten, tree_unflatten
 
 
 class Pair(Subject):
@@ -32,7 +32,7 @@ class Pair(Subject):
                 f"check_grads: expected a function, or (f, vjp) or (f, vjp, jvp), got {pair!r}"
             )
         self.f, self.vjp, self.jvp = (*pair, None)[:3]
-        self.kwargs = kwargs
+        self.kwargs, self.output = kwargs, None
         super().__init__(name_of(pair), [np.asarray(x) for x in leaves], names)
         self.structure = structure
         self.keep_objects(leaves)
@@ -45,13 +45,18 @@ class Pair(Subject):
         return _spelled(functions)
 
     def values(self, leaves: Arrays) -> list[np.ndarray]:
-        return floating(self.f(*self.rebuilt(leaves), **self.kwargs))
+        found = self.f(*self.rebuilt(leaves), **self.kwargs)
+        self.output = tree_flatten(found)[1] if isinstance(found, dict | list) else None
+        return floating(found)
+
+    def complex_values(self, leaves: Arrays) -> list[Any]:
+        """The outputs for complex arguments, as they are."""
+        return tree_flatten(self.f(*self.rebuilt(leaves), **self.kwargs))[0]
 
     def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
         if self.vjp is None:
             raise Unavailable("the pair has no vjp")
-        args = self.rebuilt(leaves)
-        ct = cts[0] if len(cts) == 1 else tuple(cts)
+        args, ct = self.rebuilt(leaves), self._cotangent(cts)
         if self._takes_cotangent(len(args)):
             found = self.vjp(ct, *args, **self.kwargs)
         else:
@@ -61,6 +66,13 @@ class Pair(Subject):
             else:
                 found = scaled(found, cts)
         return self._by_place(found, len(args))
+
+    def _cotangent(self, cts: Arrays) -> Any:
+        """A list or dictionary where the output is one, of floating-point arrays; else a tuple, or
+        the only array."""
+        if self.output is not None and self.output.num_leaves == len(cts):
+            return tree_unflatten(self.output, list(cts))
+        return cts[0] if len(cts) == 1 else tuple(cts)
 
     def _takes_cotangent(self, arity: int) -> bool:
         try:
@@ -98,8 +110,7 @@ class Pair(Subject):
     def pulled(self, cts: Arrays) -> Subject:
         if self.second is None:
             raise Unavailable("the vjp has no vjp of its own: give (f, (vjp, vjp_of_it))")
-        args = self.rebuilt(self.leaves)
-        ct = cts[0] if len(cts) == 1 else tuple(cts)
+        args, ct = self.rebuilt(self.leaves), self._cotangent(cts)
         leaves, structure = tree_flatten((ct, *args))
         names = [f"cotangent {n}" for n in range(len(cts))] + self.names
         found = Pair(self.second, leaves, names, structure, self.kwargs)
