@@ -63,15 +63,22 @@ def layouts(subject: Subject) -> Iterator[Place]:
                 yield f"arguments {what}", changed
 
 
-def shapes(subject: Subject) -> Iterator[Place]:
-    """Arguments without axes, and without entries."""
+def without_axes(subject: Subject) -> Iterator[Place]:
+    """Numbers."""
     floats = subject.floats
-    if not any(x.ndim for x in floats):
-        return
-    if all(x.size for x in floats):
+    if any(x.ndim for x in floats) and all(x.size for x in floats):
         yield "arguments without axes", subject.filled([np.asarray(x.flat[0]) for x in floats])
-    if all(x.ndim for x in floats):
+
+
+def without_entries(subject: Subject) -> Iterator[Place]:
+    """Arrays whose first axis has no entries, or all but those of length 1, as square matrices
+    need it."""
+    floats = subject.floats
+    if floats and all(x.ndim for x in floats):
         yield "arguments without entries", subject.filled([x[:0] for x in floats])
+        if any(x.ndim > 1 for x in floats):
+            none = [x[tuple(slice(0, n == 1) for n in x.shape)] for x in floats]
+            yield "arguments without entries", subject.filled(none)
 
 
 # Layouts --------------------------------------------------------------------------------------

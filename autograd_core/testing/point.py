@@ -74,6 +74,8 @@ class Point:
 
     lenient = False
     """Whether gradients of another shape are let through, where there are no axes."""
+    strict = False
+    """Whether gradients that raise are faults where nobody asked for them."""
 
     def __init__(
         self,
@@ -290,7 +292,7 @@ class Point:
         except Mismatch as error:
             raise Fault(self, "rev", str(error)) from error
         except Exception as error:
-            if self.lenient or not self.given:
+            if self.lenient or not (self.given or self.strict):
                 raise Unavailable(told(error)) from error
             raise Fault(self, "rev", f"it raises {told(error)}") from error
         try:

@@ -179,13 +179,30 @@ def _noise_at(point: Point, leaves: Arrays, cts: list[np.ndarray]) -> list[np.nd
     return noise
 
 
-def right_without_axes_and_entries(point: Point) -> None:
-    """Gradients are right for numbers and for arrays without entries, where f takes them."""
-    for where, leaves in around.shapes(point.subject):
+def right_without_axes(point: Point) -> None:
+    """Gradients are right for numbers, where f takes them."""
+    for where, leaves in around.without_axes(point.subject):
         other = Point(point.subject, FIRST, leaves, point.rng, point.report, where)
         if other.is_usable:
             other.lenient = not _is_elementwise(point, other)
             other.compare("rev")
+
+
+def right_without_entries(point: Point) -> None:
+    """Gradients have the right shape, and do not raise, for arrays without entries that f takes."""
+    faults: list[Fault] = []
+    for where, leaves in around.without_entries(point.subject):
+        other = Point(point.subject, FIRST, leaves, point.rng, point.report, where)
+        if other.is_usable:
+            other.strict = True
+            try:
+                other.compare("rev")
+            except Fault as fault:
+                faults.append(fault)
+            else:
+                return
+    if faults:
+        raise faults[0]
 
 
 def _is_elementwise(point: Point, without_axes: Point) -> bool:
