@@ -151,7 +151,7 @@ class Point:
         for i, x in zip(self.subject.places, floats, strict=True):
             leaves[i] = x
         try:
-            found = self.subject.values(leaves)
+            found = self.subject.numeric_values(leaves)
         except Exception:
             found = []
         if [y.shape for y in found] != [y.shape for y in self.values]:

@@ -17,6 +17,8 @@ class Jax(Traced):
 
     library = "jax"
     has_layouts = False
+    compiled: Any = None
+    """The function, compiled; False where it cannot be."""
 
     @classmethod
     def takes(cls, f: Any, leaves: Sequence[Any]) -> bool:
@@ -49,6 +51,18 @@ class Jax(Traced):
     def values(self, leaves: Arrays) -> list[np.ndarray]:
         with self.precise():
             return super().values(leaves)
+
+    def numeric_values(self, leaves: Arrays) -> list[np.ndarray]:
+        """Compiled once, where the function can be: loops would be compiled in every call."""
+        if self.compiled is None:
+            self.compiled = loaded("jax").jit(self.flat)
+        if self.compiled:
+            try:
+                with self.precise():
+                    return [self.host(y) for y in self.compiled(*map(self.native, leaves))]
+            except Exception:
+                self.compiled = False  # it looks at values
+        return self.values(leaves)
 
     def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
         floats = [leaves[i] for i in self.places]
