@@ -135,6 +135,12 @@ class Point:
         return not self.where
 
     @property
+    def has_to_be_there(self) -> bool:
+        """Whether a derivative that raises is a fault: not those of derivatives that a library was
+        to derive itself, and cannot."""
+        return self.given and (self.kind == FIRST or self.subject.library == "numpy")
+
+    @property
     def what(self) -> str:
         """Which derivative this is, and where."""
         return f"{self.kind}, {self.where}" if self.where else self.kind
@@ -292,7 +298,7 @@ class Point:
         except Mismatch as error:
             raise Fault(self, "rev", str(error)) from error
         except Exception as error:
-            if self.lenient or not (self.given or self.strict):
+            if self.lenient or not (self.has_to_be_there or self.strict):
                 raise Unavailable(told(error)) from error
             raise Fault(self, "rev", f"it raises {told(error)}") from error
         try:
@@ -374,7 +380,7 @@ class Point:
             except Unavailable:
                 raise
             except Exception as error:
-                if not self.given:
+                if not self.has_to_be_there:
                     raise Unavailable(told(error)) from error
                 raise Fault(self, "fwd", f"it raises {told(error)}") from error
             if [np.shape(y) for y in found] != [y.shape for y in self.values]:

@@ -288,7 +288,66 @@ second = [
            M),
 ]  # fmt: skip
 
+def _power_of_positive(x):
+    return np.where(x > 0, x * np.sqrt(x), 0)
+
+
+def _safe_norm(x):
+    s = np.sum(x * x)
+    return s / (1 + np.sqrt(1 + s))
+
+
+class Buffered:
+    """Writes its results into the same memory each time."""
+
+    def __init__(self):
+        self.memory = {}
+
+    def f(self, x, w):
+        key = x.shape, w.shape, x.dtype, w.dtype
+        shape, dtype = (len(x), w.shape[1]), np.result_type(x, w)
+        return np.matmul(x, w, out=self.memory.setdefault(key, np.empty(shape, dtype)))
+
+
+def _zeroing(g, x):
+    flat = x.ravel()  # a view where x is in C's order
+    flat[flat < 0] = 0
+    return g * (flat.reshape(x.shape) > 0)
+
+
+def _of_eps(g, x):
+    eps = 1e-3 if x.dtype == np.float32 else 1e-6
+    n = np.sqrt(np.sum(x * x) + eps)
+    return g / n - x * np.sum(g * x) / n**3
+
+
+# Of the kinds that corpora by others showed to be missed, or nearly: see decision 11.
+by_others = [
+    Sample("no number at zeros: division of a product", np.cumprod,
+           lambda g, x: np.cumsum((g * np.cumprod(x))[::-1])[::-1] / x, positive((6,))),
+    Sample("no number below zero: masked too late", _power_of_positive,
+           lambda g, x: g * (x > 0) * 1.5 * np.sqrt(x), positive((6,))),
+    Sample("no number at zero: divided by the norm", _safe_norm,
+           lambda g, x: g * x / np.linalg.norm(x) * np.linalg.norm(x) / np.sqrt(1 + np.sum(x * x)),
+           V),
+    Sample("an axis too many, of numbers", np.sin, lambda g, x: g * np.atleast_1d(np.cos(x)), V),
+    Sample("raises without entries", lambda x: np.log1p(np.exp(x).sum()),
+           lambda g, x: g * np.exp(x - x.max()) / (np.exp(-x.max()) + np.exp(x - x.max()).sum()),
+           V),
+    Sample("complex", lambda x: np.fft.ifft(np.fft.fft(x) * [1, 0, 0, 0, 0]).real,
+           lambda g, x: np.fft.ifft(np.fft.fft(g) * [1, 0, 0, 0, 0]), V),
+    Sample("large cotangents are clipped", np.sin, lambda g, x: np.clip(g, -10, 10) * np.cos(x), M),
+    Sample("another epsilon in single precision",
+           lambda x: x / np.sqrt(np.sum(x * x) + 1e-6), _of_eps, V),
+    Sample("results in memory used again", Buffered().f, lambda g, x, w: (g @ w.T, x.T @ g),
+           arrays((4, 3), (3, 2))),
+    Sample("damage where rows come first", lambda x: np.maximum(x, 0), _zeroing,
+           (np.asfortranarray(M[0]),)),
+    Sample("only about one", np.sin, only_entries(lambda x: np.abs(x - 1) < 1),
+           arrays((6,), low=25, high=50)),
+]  # fmt: skip
+
 WRONG = [
     *(*elementwise, *several, *reductions, *linear_algebra, *shapes),
-    *(*state, *conditions, *modes, *second),
+    *(*state, *conditions, *modes, *second, *by_others),
 ]
