@@ -21,7 +21,8 @@ from autograd_core.testing.laws.points import (
     same_in_any_layout,
     similar_in_other_precision,
 )
-from autograd_core.testing.point import FIRST, Point, same
+from autograd_core.testing.numeric_side import same
+from autograd_core.testing.point import FIRST, Point
 from autograd_core.testing.profiles import profile_of
 from autograd_core.testing.reports import GradientError, Report, UndecidedWarning, publish
 from autograd_core.testing.subjects import Subject, Unavailable, subject_of, typed

@@ -9,25 +9,17 @@ off by. No constant is loose, and none has to be chosen for a function.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from autograd_core.testing.analytic import complex_slope
-from autograd_core.testing.differences import UNKNOWN, Slope, confirmed, one_sided, slope
+from autograd_core.testing.differences import Slope
 from autograd_core.testing.fault import Fault, told
 from autograd_core.testing.noise import eps_of, noise_of, nudged
-from autograd_core.testing.numeric import EPS
+from autograd_core.testing.numeric_side import AROUND, FAR, NUDGED, NUDGES, ULPS, Numeric, signs
 from autograd_core.testing.reports import Entries, Report
 from autograd_core.testing.subjects import Arrays, Mismatch, Subject, Unavailable
 
-ULPS = 64.0
-"""What a sum of products may be off by, in units of its largest terms' last place."""
-NUDGES = 2
-"""How often arguments are moved by units in their last place, to see what that does."""
-NUDGED = 16.0
-"""How far a gradient may be from the exact one, in what is seen of its noise."""
 HALF = 2e-8
 """How far, relative to its terms, a derivative may be off: half of the digits of double precision.
 Libraries approximate special functions no better, and no slip in a formula is as small."""
@@ -37,16 +29,6 @@ FEW_ENTRIES = 4
 """Or of so few, elsewhere than at the arguments that were given."""
 MOST_ENTRIES = 256
 """Of larger ones, so many entries are looked at once something is wrong."""
-FEW = 4096
-"""Up to so many entries are computed in extended precision, which is slow."""
-AROUND = 40
-"""Places around a kink where slopes are looked at."""
-FEW_AROUND = 8
-"""As many tell whether there is one."""
-FAR, NEAR = 1e-5, 1e-7
-"""How far around, relative to arguments above 1."""
-KINK = 1e-2
-"""How far, relative to them, slopes around a point differ where there is a kink."""
 SURE = 3
 """So many wrong entries that are no matter of choice are enough: of others less is asked."""
 
@@ -96,7 +78,6 @@ class Point:
         self.refused = ""
         self._drawn: list[list[np.ndarray]] = []
         self._known: list[Slope] = []
-        self.cached: Any = None
         self.pulled: list[np.ndarray] | None = None
         self.noise: list[Any] = []
         self.cts: list[np.ndarray] | None = None
@@ -116,6 +97,7 @@ class Point:
             ).astype(y.dtype)
             for y in self.values
         ]
+        self.numeric = Numeric(subject, self.leaves, self.values, self.cts, self.rng)
         self.is_usable = all(np.isfinite(y).all() for y in self.values)
 
     def copies(self) -> list[np.ndarray]:
@@ -149,58 +131,6 @@ class Point:
     def floats(self) -> list[np.ndarray]:
         return [self.leaves[i] for i in self.subject.places]
 
-    # The numeric side ------------------------------------------------------------------------
-
-    def numeric(self, floats: Arrays) -> list[np.ndarray]:
-        """Values, for floats of any precision; NaN where the function takes no such argument."""
-        leaves = list(self.leaves)
-        for i, x in zip(self.subject.places, floats, strict=True):
-            leaves[i] = x
-        try:
-            found = self.subject.numeric_values(leaves)
-        except Exception:
-            found = []
-        if [y.shape for y in found] != [y.shape for y in self.values]:
-            return [np.full(y.shape, np.nan) for y in self.values]
-        return [np.array(y) for y in found]
-
-    @property
-    def precise(self) -> list[np.ndarray]:
-        """The arguments in the most precision that the function keeps."""
-        if self.cached is None:
-            self.cached = self.floats
-            few = sum(x.size for x in self.floats) <= FEW
-            widest = np.longdouble if few and self.subject.library == "numpy" else np.float64
-            for dtype in dict.fromkeys((np.dtype(widest), np.dtype(np.float64))):
-                floats = [x.astype(dtype) for x in self.floats]
-                found = self.numeric(floats)
-                if all(y.dtype == dtype for y in found) and alike(found, self.values, 1e-2):
-                    self.cached = floats
-                    break
-        return self.cached
-
-    def slope(self, ts: Arrays) -> Slope:
-        """The derivative of the function along a direction, by differences; by complex steps where
-        it keeps no extended precision, is analytic, and both agree."""
-        assert self.cts is not None
-        found = slope(self.numeric, self.precise, ts, self.cts)
-        if self.subject.library != "numpy" or self.precise[0].dtype == np.longdouble:
-            return found
-        exact = self._complex_slope(ts)
-        agree = found.is_known and abs(exact.value - found.value) <= exact.error + found.error
-        return exact if exact.is_known and exact.error < found.error and agree else found
-
-    def _complex_slope(self, ts: Arrays) -> Slope:
-        values = lambda floats: self.subject.complex_values(self.subject.filled(floats))
-        places = range(len(ts))
-        exact = complex_slope(values, self.precise, ts, self.cts or [])
-        if exact is None:
-            return UNKNOWN
-        moved = [nudged(self.precise, places, self.rng, 2) for _ in range(NUDGES)]
-        near = [complex_slope(values, xs, ts, self.cts or []) for xs in moved]
-        apart = max(abs(exact - x) if x is not None else np.inf for x in near)
-        return Slope(exact, ULPS * EPS * abs(exact) + NUDGED * apart)
-
     # The side that is checked ----------------------------------------------------------------
 
     def compare(self, mode: str, entries: bool = False) -> None:
@@ -231,10 +161,10 @@ class Point:
     def _look_closer(self, mode: str, ts: Arrays) -> bool:
         """Something looks wrong along a direction; whether to look at entries too, if it is not."""
         side = self._careful(mode)
-        numeric = confirmed(self.numeric, self.precise, ts, self.cts or [])
+        numeric = self.numeric.confirmed(ts)
         if self._verdict(ts, *side(ts), numeric) != "wrong":
             return True
-        if not self.given and not self.brief and self._has_kink(ts):
+        if not self.given and not self.brief and self.numeric.has_kink(ts):
             return False  # what is asked of a gradient there, nobody has said
         self._judge(mode, side, sure=SURE if self.brief else 0)
         return True
@@ -249,21 +179,18 @@ class Point:
     def _directions(self) -> Iterator[list[np.ndarray]]:
         floats = self.floats
         # What is no number stays where it is.
-        signs = [np.where(np.isfinite(x), self._signs(x), 0.0) for x in floats]
-        yield signs
+        moved = [np.where(np.isfinite(x), 1.0, 0.0) for x in floats]
+        yield [m * signs(m, self.rng) for m in moved]
         if self.brief:
             return
         known = [np.where(np.isfinite(x), np.abs(x), 0.0).astype(np.float64) for x in floats]
         sizes = [np.max(x, initial=0.0) or 1.0 for x in known]
         yield [
-            t * self._signs(x) * np.where(x == 0, size, x)
-            for t, x, size in zip(map(np.sign, signs), known, sizes, strict=True)
+            m * signs(m, self.rng) * np.where(x == 0, size, x)
+            for m, x, size in zip(moved, known, sizes, strict=True)
         ]
         for k in range(len(floats) if len(floats) > 1 and self.given else 0):
-            yield [
-                np.where(np.isfinite(x), self._signs(x), 0.0) if i == k else np.zeros(x.shape)
-                for i, x in enumerate(floats)
-            ]
+            yield [m * signs(m, self.rng) * (i == k) for i, m in enumerate(moved)]
 
     def _reverse(self) -> Side:
         """From a direction to the gradient's slope, and its own error."""
@@ -428,7 +355,7 @@ class Point:
         self._drawn = self._drawn or list(self._directions())
         for n, ts in enumerate(self._drawn):
             if n == len(self._known):
-                self._known.append(self.slope(ts))
+                self._known.append(self.numeric.slope(ts))
             yield ts, self._known[n]
 
     def _agrees(self, what: str, ts: Arrays, found: tuple[float, float], numeric: Slope) -> bool:
@@ -463,12 +390,12 @@ class Point:
             ts[place].flat[entry] = unit
             value, error = side(ts)
             got[place].flat[entry] = value / unit
-            numeric = self.slope(ts)
+            numeric = self.numeric.slope(ts)
             verdict = self._verdict(ts, value, error, numeric)
             if verdict == "wrong" and sure < SURE:
                 if not certain:
                     return self._judge(mode, self._careful(mode))
-                numeric = confirmed(self.numeric, self.precise, ts, self.cts or [])
+                numeric = self.numeric.confirmed(ts)
                 verdict = self._verdict(ts, value, error, numeric)
                 if verdict == "wrong" and self._is_choice(ts, value, error, numeric):
                     verdict = "kink"
@@ -503,7 +430,7 @@ class Point:
         if not self._is_decided(numeric, ts):
             return "open"
         if not np.isfinite(value):
-            asked = numeric.is_known if self.given else self._is_inside
+            asked = numeric.is_known if self.given else self.numeric.is_inside
             return "wrong" if asked else "open"
         return "right" if abs(value - numeric.value) <= numeric.error + error else "wrong"
 
@@ -531,87 +458,15 @@ class Point:
         size = abs(float(x))
         return size if 1e-12 < size < 1e12 else 1.0
 
-    @cached_property
-    def _is_inside(self) -> bool:
-        """Whether the function is defined here without a division by zero, and all around."""
-        try:
-            with np.errstate(divide="raise"):
-                self.subject.values(self.copies())
-        except FloatingPointError:
-            return False
-        for _ in range(FEW_AROUND):
-            near = [x + 1e-3 * np.maximum(FAR, np.abs(x)) * self._signs(x) for x in self.precise]
-            if not all(np.isfinite(y).all() for y in self.numeric(near)):
-                return False
-        return True
-
-    def _signs(self, x: np.ndarray) -> np.ndarray:
-        """A direction, none of whose entries is small."""
-        return self.rng.uniform(0.25, 1, x.shape) * self.rng.choice([-1.0, 1.0], x.shape)
-
     def _is_choice(self, ts: Arrays, value: float, error: float, numeric: Slope) -> bool:
         """Whether a slope lies between those of both sides of a kink."""
-        assert self.cts is not None
-        behind, ahead = one_sided(self.numeric, self.precise, ts, self.cts)
+        behind, ahead = self.numeric.sides(ts)
         if not (np.isfinite(behind.value) and np.isfinite(ahead.value)):
             return not numeric.is_known
-        if not self._has_kink(ts):
+        if not self.numeric.has_kink(ts):
             return False
         if not self.given:
             return True
         slack = behind.error + ahead.error + error
-        near = [behind.value, ahead.value, *self._slopes_around(ts, FAR, AROUND)]
+        near = [behind.value, ahead.value, *self.numeric.slopes_around(ts, FAR, AROUND)]
         return min(near) - slack <= value <= max(near) + slack
-
-    def _has_kink(self, ts: Arrays) -> bool:
-        """Whether slopes along a direction differ, on it or beside it."""
-        assert self.cts is not None
-        behind, ahead = one_sided(self.numeric, self.precise, ts, self.cts)
-        slack = max(behind.error + ahead.error, KINK * max(abs(behind.value), abs(ahead.value)))
-        return bool(abs(behind.value - ahead.value) > slack) or self._is_kink(ts)
-
-    def _is_kink(self, ts: Arrays) -> bool:
-        """Whether slopes beside the arguments differ, and do so however near they are."""
-        far = self._slopes_around(ts, FAR, FEW_AROUND)
-        if not far or _spread(far) <= KINK * max(map(abs, far)):
-            return False
-        return _spread(self._slopes_around(ts, NEAR, FEW_AROUND)) > 0.3 * _spread(far)
-
-    def _slopes_around(self, ts: Arrays, far: float, count: int) -> list[float]:
-        """Slopes beside a kink: a gradient on it may be any of them, or between."""
-        found, scale = [], 1e-2 * far
-        for _ in range(count):
-            near = [x + far * np.maximum(1, np.abs(x)) * self.rng.uniform(-1, 1, x.shape)
-                    for x in self.precise]  # fmt: skip
-            small = [scale * t for t in ts]
-            beside = slope(self.numeric, near, small, self.cts or [])
-            if np.isfinite(beside.value):
-                found.append(beside.value / scale)
-        return found
-
-
-def _spread(slopes: Sequence[float]) -> float:
-    return max(slopes, default=0.0) - min(slopes, default=0.0)
-
-
-def close(a: np.ndarray, b: np.ndarray, tolerance: float | np.ndarray) -> bool:
-    with np.errstate(all="ignore"):
-        near = np.abs(a.astype(np.float64) - b) <= tolerance
-    return bool((near | (a == b) | (np.isnan(a) & np.isnan(b))).all())
-
-
-def same(found: Sequence[Any], before: Arrays) -> bool:
-    pairs = zip(found, before, strict=True)
-    return all(np.array_equal(np.asarray(a), b, equal_nan=True) for a, b in pairs)
-
-
-def alike(found: Arrays, expected: Arrays, within: float = 1e-9) -> bool:
-    """Whether arrays agree, relative to their largest entries."""
-    if [np.shape(x) for x in found] != [np.shape(x) for x in expected]:
-        return False
-    for a, b in zip(found, expected, strict=True):
-        finite = np.abs(b[np.isfinite(b)]).astype(np.float64)
-        size = float(np.max(finite, initial=0.0))
-        if not close(np.asarray(a), np.asarray(b), within * size):
-            return False
-    return True

@@ -37,10 +37,13 @@ class Torch(Traced):
     def native(self, x: np.ndarray) -> Any:
         if any(stride < 0 for stride in x.strides):
             x = x.copy()
-        return loaded("torch").from_numpy(np.asarray(x) if x.flags.writeable else x.copy())
+        made = loaded("torch").from_numpy(np.asarray(x) if x.flags.writeable else x.copy())
+        return made if self.device is None else made.to(self.device)
 
-    def values(self, leaves: Arrays) -> list[np.ndarray]:
-        return [self.host(y) for y in self.flat(*map(self.native, leaves))]
+    @classmethod
+    def device_of(cls, x: Any) -> Any:
+        device = getattr(x, "device", None)
+        return None if getattr(device, "type", "cpu") == "cpu" else device
 
     def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
         torch = loaded("torch")

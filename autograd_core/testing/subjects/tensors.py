@@ -9,9 +9,11 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.errors import RuleError
+from autograd_core.ops.placement import to_device
 from autograd_core.tensor import Tensor, asarray
 from autograd_core.testing.subjects.base import Unavailable
 from autograd_core.testing.subjects.traced import Traced
+from kernels.devices import CPU, device_of
 
 
 class Ours(Traced):
@@ -32,7 +34,13 @@ class Ours(Traced):
         return x.detach().numpy() if x.__class__ is Tensor else np.asarray(x)
 
     def native(self, x: np.ndarray) -> Any:
-        return asarray(x)
+        return asarray(x) if self.device is None else to_device(asarray(x), self.device)
+
+    @classmethod
+    def device_of(cls, x: Any) -> Any:
+        """A GPU; on the CPU arrays go along with what they meet."""
+        where = device_of(x.value) if x.__class__ is Tensor else CPU
+        return None if where == CPU else where
 
     def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
         floats = [leaves[i] for i in self.places]

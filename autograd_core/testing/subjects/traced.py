@@ -19,6 +19,9 @@ class Traced(Subject):
         leaves: as NumPy arrays.
     """
 
+    device: Any = None
+    """Where its arrays lie; None where its library puts them."""
+
     def __init__(self, name: str, flat: Callable, leaves: Arrays, names: Sequence[str]):
         super().__init__(name, leaves, names)
         self.flat = flat
@@ -35,8 +38,20 @@ class Traced(Subject):
 
         made = cls(name_of(f), flat, [cls.host(x) for x in leaves], names)
         made.structure = structure
+        made.device = next(filter(None, map(cls.device_of, leaves)), None)
         made.keep_objects(leaves)
         return made
+
+    def like(self, name: str, flat: Callable, leaves: Arrays, names: Sequence[str]) -> Traced:
+        """Another function of arrays that lie where these do."""
+        made = type(self)(name, flat, leaves, names)
+        made.device = self.device
+        return made
+
+    @classmethod
+    def device_of(cls, x: Any) -> Any:
+        """Where an argument was put; None where nobody did."""
+        return None
 
     @classmethod
     def is_floating(cls, y: Any) -> bool:
@@ -57,7 +72,7 @@ class Traced(Subject):
         def flat(*leaves: Any) -> tuple:
             return tuple(y for i, y in enumerate(self.flat(*leaves)) if i in outputs)
 
-        return type(self)(self.name, flat, self.leaves, self.names).only(self.places)
+        return self.like(self.name, flat, self.leaves, self.names).only(self.places)
 
     def at_places(self, leaves: Sequence[Any]) -> Callable:
         """The function of the floating leaves alone."""
@@ -84,7 +99,7 @@ class Traced(Subject):
             return tuple(run(both[count:], both[:count]))
 
         names = [f"{kind} {n}" for n in range(count)] + self.names
-        found = type(self)(name, flat, [*directions, *self.leaves], names)
+        found = self.like(name, flat, [*directions, *self.leaves], names)
         return found.only([*range(count), *(count + i for i in self.places)])
 
     def pull_native(self, leaves: Sequence[Any], cts: Sequence[Any]) -> Sequence[Any]:
