@@ -9,8 +9,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from autograd_core.testing.draw import LAYOUTS_BY_NAME
 from autograd_core.testing.subjects import Subject
 
+LAYOUTS = {
+    "C": "rows first",
+    "F": "columns first",
+    "strided": "with gaps",
+    "reversed": "backwards in memory",
+}
 Place = tuple[str, list[np.ndarray]]
 """Where, in words; and all leaves."""
 
@@ -50,15 +57,10 @@ def places_of_derivative(
 
 def layouts(subject: Subject) -> Iterator[Place]:
     """The same values, laid out otherwise in memory."""
-    turned = lambda x: np.asfortranarray(x) if x.ndim > 1 else strided(x)
     if subject.has_layouts and any(x.size > 1 for x in subject.floats):
-        for what, change in (
-            ("rows first", lambda x: np.array(x, order="C")),
-            ("columns first", turned),
-            ("with gaps", strided),
-            ("backwards in memory", backwards),
-        ):
-            changed = subject.filled([change(np.array(x)) for x in subject.floats])
+        for name, what in LAYOUTS.items():
+            laid_out = LAYOUTS_BY_NAME[name]
+            changed = subject.filled([laid_out(np.array(x)) for x in subject.floats])
             if any(x.strides != y.strides for x, y in zip(changed, subject.leaves, strict=True)):
                 yield f"arguments {what}", changed
 
@@ -79,22 +81,3 @@ def without_entries(subject: Subject) -> Iterator[Place]:
         if any(x.ndim > 1 for x in floats):
             none = [x[tuple(slice(0, n == 1) for n in x.shape)] for x in floats]
             yield "arguments without entries", subject.filled(none)
-
-
-# Layouts --------------------------------------------------------------------------------------
-
-
-def strided(x: np.ndarray) -> np.ndarray:
-    """The same array, with gaps between its entries."""
-    if x.ndim == 0:
-        return x.copy()
-    wide = np.empty((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
-    wide[..., ::2] = x
-    wide[..., 1::2] = 1e3
-    return wide[..., ::2]
-
-
-def backwards(x: np.ndarray) -> np.ndarray:
-    """The same array, its entries in descending order of addresses."""
-    back = (slice(None, None, -1),) * x.ndim
-    return x[back].copy()[back] if x.ndim else x.copy()

@@ -197,3 +197,17 @@ def grad(f: Function, x: ObjectArray) -> ObjectArray:
 def vmap(f: Function, x: ObjectArray, in_axis: int, out_axis: int) -> ObjectArray:
     """f of each slice of x, stacked."""
     return objects(np.stack([f(objects(row)) for row in np.moveaxis(x, in_axis, 0)], out_axis))
+
+
+TRANSFORMS: dict[str, Callable] = {
+    "call": lambda f, x, _t, _axes, _closed: f(x),
+    "grad": lambda f, x, _t, _axes, _closed: grad(f, x),
+    "vjp": lambda f, x, _t, _axes, _closed: vjp(f, x, Operations.sin(f(x))),
+    "jvp": lambda f, x, t, _axes, _closed: jvp(f, x, t)[1],
+    "linearize": lambda f, x, t, _axes, _closed: jvp(f, x, t)[1],
+    "jacrev": lambda f, x, _t, _axes, _closed: jacobian(f, x),
+    "jacfwd": lambda f, x, _t, _axes, _closed: jacobian(f, x),
+    "vmap": lambda f, x, _t, axes, _closed: vmap(f, x, *axes),
+    "checkpoint": lambda f, x, _t, _axes, _closed: f(x),
+}
+"""What the transforms of `autograd_core.testing.programs` are here."""

@@ -11,8 +11,7 @@ from autograd_core.primitive import REGISTRY
 from autograd_core.reverse import Linearizing, Reverse, keep_plan
 from autograd_core.tensor import Tensor
 from autograd_core.testing import LawViolation, check_primitive
-from tests.properties.programs import programs
-from tests.properties.test_random_programs import arguments, check
+from tests.properties.test_random_programs import arguments, check, programs
 
 
 def confused(interpreter):
