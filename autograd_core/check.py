@@ -29,6 +29,7 @@ from autograd_core.testing.gradients import MODES, check_grads
 from autograd_core.testing.profiles import PROFILES
 from autograd_core.testing.reports import GradientError, Report, UndecidedWarning
 from autograd_core.testing.written import WRITERS, write
+from autograd_core.tree import tree_flatten
 
 RIGHT, WRONG, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 ARRAY = re.compile(r"\s*(?:(?P<name>\w+)\s*:)?\s*(?P<dtype>[a-z]+\d*)\s*\[(?P<shape>[\d,\s]*)\]\s*")
@@ -90,7 +91,7 @@ def main(
     Exits with 0 where nothing is wrong, 1 where something is, 2 where it could not be asked for,
     and 3 where nothing could be decided.
     """
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Console(emoji=False), Console(stderr=True, emoji=False)
     try:
         for path in report:
             _writable(path)
@@ -145,6 +146,8 @@ def subject(target: str, vjp: str | None, jvp: str | None, library: str | None) 
     if not isinstance(f, tuple | list) and not callable(f):
         raise Unusable(f"{target} is {type(f).__name__}; expected a function, or a pair (f, vjp)")
     if isinstance(f, tuple | list):
+        if len(f) < 2 or not callable(f[0]):
+            raise Unusable(f"{target} is no pair of functions (f, vjp): {f!r}")
         if library not in (None, "numpy"):
             raise Unusable(f"--library {library}: a pair is of NumPy functions")
         return f, "numpy"
@@ -168,7 +171,7 @@ def named(target: str) -> Any:
         found: Any = importlib.import_module(module)
     except ImportError as error:
         raise Unusable(f"{target}: cannot import {module}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Unusable(f"{target}: {module} raises {type(error).__name__}: {error}") from None
     for name in path.split("."):
         if not hasattr(found, name):
@@ -190,7 +193,10 @@ class Array:
 
     def __init__(self, spec: re.Match, name: str):
         self.name = spec["name"] or name
-        self.shape = tuple(int(n) for n in spec["shape"].replace(" ", "").split(",") if n)
+        lengths = [n.strip() for n in spec["shape"].split(",") if n.strip()]
+        if not all(n.isdecimal() for n in lengths):
+            raise Unusable(f'--arg "{spec[0]}": expected a shape such as [3,4]')
+        self.shape = tuple(map(int, lengths))
         self.domain: Domain | None = None
         try:
             self.dtype = np.dtype(spec["dtype"])
@@ -207,7 +213,10 @@ class Array:
         """Values from the domain, apart from each other."""
         if not self.is_float and self.domain is None:
             return rng.integers(*INTEGERS, self.shape).astype(self.dtype)
-        return (self.domain or domain(None)).fill(rng, self.shape, self.dtype)
+        try:
+            return (self.domain or domain(None)).fill(rng, self.shape, self.dtype)
+        except ValueError as error:
+            raise Unusable(f"argument {self.name}: {error}") from None
 
 
 def arguments(f: Any, specs: Sequence[str], domains: Sequence[str]) -> list[Any]:
@@ -222,7 +231,7 @@ def arguments(f: Any, specs: Sequence[str], domains: Sequence[str]) -> list[Any]
         match = ARRAY.fullmatch(spec)
         made.append(Array(match, names[n] if n < len(names) else "") if match else literal(spec))
     arrays = [x for x in made if isinstance(x, Array)]
-    if not arrays and not any(isinstance(x, float) for x in made):
+    if not arrays and not floats_of(made):
         wanted = f" ({', '.join(names)})" if names else ""
         raise Unusable(f'give its arguments{wanted}, as in --arg "float64[3,4]"')
     for text in domains:
@@ -264,6 +273,9 @@ def _restrict(arrays: Sequence[Array], text: str) -> None:
             f'--arg "{given.name}: float64[3]")'
         )
     for array in meant:
+        if array.domain is not None:
+            both = f'"{array.domain.text} and {given.text}"'
+            raise Unusable(f'--domain "{text}": {array.name} has one already; join them: {both}')
         array.domain = given
 
 
@@ -295,10 +307,15 @@ def checked(
     return found
 
 
+def floats_of(makers: Sequence[Any]) -> list[Any]:
+    """The arrays and numbers that are differentiated."""
+    leaves = tree_flatten(list(makers))[0]
+    return [x for x in leaves if isinstance(x, float) or getattr(x, "is_float", False)]
+
+
 def _within(makers: Sequence[Any]) -> list[Domain | None] | None:
     """Where to search: in the domains of the floating-point arguments, where they have one."""
-    floats = [x for x in makers if isinstance(x, float) or getattr(x, "is_float", False)]
-    found = [getattr(x, "domain", None) for x in floats]
+    found = [getattr(x, "domain", None) for x in floats_of(makers)]
     return found if any(found) else None
 
 
@@ -320,7 +337,12 @@ def native(x: np.ndarray, library: str) -> Any:
     """An array as the library has them."""
     if library == "numpy":
         return x
-    module = importlib.import_module("jax.numpy" if library == "jax" else library)
+    try:
+        module = importlib.import_module("jax.numpy" if library == "jax" else library)
+    except ImportError:
+        raise Unusable(f"--library {library}: it is not installed") from None
+    if library == "jax":  # which makes single precision of double unless it is told not to
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
     return module.asarray(x)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.tree import tree_flatten, tree_map
+
 Arrays = Sequence[np.ndarray]
 
 STEP = 2.0**-100
@@ -21,7 +23,7 @@ STEP = 2.0**-100
 UFUNCS = frozenset(
     """add subtract multiply divide true_divide negative positive power float_power square sqrt
     reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh
-    arcsinh arccosh arctanh matmul vecdot""".split()  # noqa: SIM905 — names are easier to read so
+    arcsinh arccosh arctanh matmul""".split()  # noqa: SIM905 — names are easier to read so
 )
 COMPARISONS = frozenset({"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"})
 """They branch on the real part, beside which an imaginary step is nothing."""
@@ -30,7 +32,7 @@ FUNCTIONS = frozenset(
     reshape ravel transpose swapaxes moveaxis squeeze expand_dims broadcast_to broadcast_arrays
     concatenate stack vstack hstack column_stack split array_split take take_along_axis roll flip
     fliplr flipud rot90 repeat tile pad where diff convolve kron cross tril triu zeros_like
-    ones_like full_like empty_like copy shape ndim size atleast_1d atleast_2d inv det solve
+    ones_like full_like empty_like copy copyto shape ndim size atleast_1d atleast_2d inv det solve
     matrix_power multi_dot""".split()  # noqa: SIM905
 )
 
@@ -66,7 +68,15 @@ class Watched(np.ndarray):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func.__name__ not in FUNCTIONS:
             raise NotAnalytic(func.__name__)
-        return super().__array_function__(func, (Watched,), args, kwargs)
+        _all_watched(tree_flatten((args, kwargs))[0])
+        found = super().__array_function__(func, (Watched,), args, kwargs)
+        return tree_map(watched, found) if isinstance(found, tuple | list) else watched(found)
+
+    def __getitem__(self, key: Any) -> Any:
+        return watched(super().__getitem__(key))
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
 
     def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
         kind = np.dtype(dtype).kind
@@ -80,11 +90,18 @@ class Watched(np.ndarray):
     real = imag = property(_refused)  # type: ignore[assignment]
     conj = conjugate = max = min = argmax = argmin = _refused  # type: ignore[assignment]
     sort = argsort = argpartition = round = clip = _refused  # type: ignore[assignment]
+    item = tolist = tobytes = __complex__ = _refused  # type: ignore[assignment]
 
 
 def bare(x: Any) -> Any:
     """An array without the watch."""
     return x.view(np.ndarray) if isinstance(x, Watched) else x
+
+
+def watched(x: Any) -> Any:
+    """Complex numbers, watched; anything else as it is."""
+    is_complex = isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "c"
+    return np.asarray(x).view(Watched) if is_complex else x
 
 
 def _all_watched(inputs: Sequence[Any]) -> None:
@@ -109,11 +126,11 @@ def complex_slope(
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            found = [y for y in f(given) if isinstance(y, Watched)]
+            found = [y for y in f(given) if isinstance(y, Watched) and y.dtype.kind == "c"]
+            if len(found) != len(weights):
+                return None
+            pairs = zip(map(bare, found), weights, strict=True)
+            value = float(sum(np.sum(y.imag * w) for y, w in pairs)) / STEP
     except Exception:
         return None
-    if len(found) != len(weights):
-        return None
-    pairs = zip(map(bare, found), weights, strict=True)
-    value = float(sum(np.sum(y.imag * w) for y, w in pairs)) / STEP
     return value if np.isfinite(value) else None

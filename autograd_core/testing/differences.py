@@ -1,9 +1,9 @@
 """Directional derivatives by differences, as exact as a function allows, with their own error.
 
 One ladder of steps serves steep and flat functions alike: central differences at steps that shrink
-by four, extrapolated to step zero (Richardson 1911), of which the entry is taken that changes least
-(Ridders 1982). What it changes by, and what rounding does to a difference, bound its error: no
-step has to be chosen, and no tolerance guessed.
+by nearly four, extrapolated to step zero (Richardson 1911), of which the entry is taken that
+changes least (Ridders 1982). What it changes by, and what rounding does to a difference, bound its
+error: no step has to be chosen, and no tolerance guessed.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ Values = Callable[[Arrays], list[np.ndarray]]
 
 FIRST_STEP = 0.1847
 """Relative to the direction. No power of two, or periods of the function could hide behind it."""
-RATIO = 4.0
-ROWS = 18
+RATIO = 3.7
+"""No power of two either: units of rounding, in quotients of a few, would seem to settle."""
+ROWS = 19
 DEPTH = 5
 SAFETY = 4.0
 LATER = 3
 """Rows beyond the best one, which show how noisy the function is."""
-WIDER = (1e2, 1e4, 1e6, 1e8)
-"""Longer ladders, for functions that do not change along the first."""
 RESOLVED, RESOLVED_MOVE = 1e-5, 1e-6
 """Steps, and moves of an entry, below which a function that does not change at all, and did for
 larger ones, may be one that rounds."""
+QUANTUM = 1e-12
+"""Changes below this may be a few units of what something inside of the function rounds to."""
 COARSE_MOVE = 1e-5
 """Moves that single precision sees."""
+WIDE_MOVE = 1e-2
+"""The first move of a ladder of these alone."""
 
 
 class Slope(NamedTuple):
@@ -56,7 +59,9 @@ class Slope(NamedTuple):
 UNKNOWN = Slope(math.nan, math.inf)
 
 
-def slope(f: Values, xs: Arrays, ts: Arrays, weights: Arrays, first: float = 1.0) -> Slope:
+def slope(
+    f: Values, xs: Arrays, ts: Arrays, weights: Arrays, first: float = 1.0, local: bool = False
+) -> Slope:
     """The derivative of the weighted sum of f's outputs at xs along ts, by central differences.
 
     Args:
@@ -65,24 +70,56 @@ def slope(f: Values, xs: Arrays, ts: Arrays, weights: Arrays, first: float = 1.0
         ts: the direction; the largest step is a fifth of it.
         weights: of the outputs.
         first: changes all steps by a factor, for another estimate.
+        local: look no farther than the direction goes, even if that is not far.
     """
+
+    shift = displacement(xs, ts)
 
     def quotient(h: float) -> tuple[float, float]:
         ahead, behind = f(moved(xs, ts, h)), f(moved(xs, ts, -h))
-        return difference(ahead, behind, weights, 2 * h)
+        value, rounding = difference(ahead, behind, weights, 2 * h)
+        return value, rounding + abs(value) * shift / h
 
-    def from_step(first: float) -> Slope:
-        return extrapolated(lambda h: quotient(h * first), lambda k: RATIO ** (2 * k), farthest(ts))
+    def from_step(first: float, least: float = 0.0) -> Slope:
+        return extrapolated(
+            lambda h: quotient(h * first),
+            lambda k: RATIO ** (2 * k),
+            farthest(ts) * first,
+            least,
+        )
 
-    found = from_step(first)
-    if found.value == 0 and found.is_flat and FIRST_STEP * farthest(ts) < COARSE_MOVE:
-        # Nothing changes along the whole ladder: is it flat, or are the steps too small to see?
-        for wider in WIDER:
-            with np.errstate(all="ignore"):
-                seen = farthest(ts) * wider <= 1 and quotient(FIRST_STEP * wider)[0] != 0
-            if seen:
-                wide = from_step(wider)
-                return wide if wide.error <= RESOLVED_MOVE * abs(wide.value) else UNKNOWN
+    found, reach = from_step(first), FIRST_STEP * farthest(ts)
+    if 0 < reach < COARSE_MOVE and not local:
+        # Steps so small may miss what rounds inside of the function: what do longer ones say?
+        found = _beside(found, from_step(WIDE_MOVE / reach, COARSE_MOVE))
+    if found.is_flat:
+        largest = max((float(np.max(np.abs(w), initial=0.0)) for w in weights), default=0.0)
+        unseen = SAFETY * float(np.finfo(xs[0].dtype).eps) * largest / FIRST_STEP
+        return Slope(found.value, found.error + unseen, True)
+    return found
+
+
+def _beside(found: Slope, wide: Slope) -> Slope:
+    """What is known of a slope from tiny steps, beside one from longer ones."""
+    if found.is_flat and not wide.is_flat:
+        return wide if wide.error <= RESOLVED_MOVE * abs(wide.value) else UNKNOWN
+    return UNKNOWN if _differ(wide, found) else found
+
+
+def _differ(coarse: Slope, fine: Slope) -> bool:
+    """Whether slopes from longer and shorter steps settle, and on different values."""
+    settled = coarse.error <= 1e-3 * abs(coarse.value)
+    return settled and abs(coarse.value - fine.value) > SAFETY * (coarse.error + fine.error)
+
+
+def displacement(xs: Arrays, ts: Arrays) -> float:
+    """What rounding of xs + h ts does to an entry's move, relative to it, times h."""
+    found = 0.0
+    for x, t in zip(xs, ts, strict=True):
+        known = (t != 0) & np.isfinite(x)
+        if known.any():
+            ratio = np.abs(x[known]).astype(np.float64) / np.abs(t[known])
+            found = max(found, float(np.finfo(x.dtype).eps) * float(ratio.max()))
     return found
 
 
@@ -149,6 +186,7 @@ def extrapolated(
     quotient: Callable[[float], tuple[float, float]],
     factor: Callable[[int], float],
     farthest: float = 1.0,
+    least: float = 0.0,
 ) -> Slope:
     """The limit of difference quotients for small steps.
 
@@ -156,19 +194,26 @@ def extrapolated(
         quotient: of a step: the value, and its rounding error.
         factor: by how much the k-th term of the quotient's error shrinks from step to step.
         farthest: by how much an entry moves in a step of 1, at most.
+        least: no entry moves by less than that.
     """
-    best, coarse, chosen, changed = UNKNOWN, UNKNOWN, 0, False
+    best, coarse, chosen, least_change = UNKNOWN, UNKNOWN, 0, math.inf
     rows: list[list[float]] = []  # of Richardson's table; empty where the function is not finite
     with np.errstate(all="ignore"):
         for k in range(ROWS):
             h = FIRST_STEP / RATIO**k
+            if h * farthest < least:
+                break
             first, rounding = quotient(h)
             if not math.isfinite(first):
                 rows.append([])
                 continue
-            if first == 0 and changed and (h < RESOLVED or h * farthest < RESOLVED_MOVE):
+            if (
+                first == 0
+                and least_change < math.inf
+                and (h < RESOLVED or h * farthest < RESOLVED_MOVE)
+            ):
                 break  # below what the function resolves
-            changed |= first != 0
+            least_change = min(least_change, abs(first) * 2 * h or math.inf)
             before = rows[-1] if rows else []
             row = [first]
             for j in range(1, min(len(before) + 1, DEPTH)):
@@ -181,12 +226,12 @@ def extrapolated(
             rows.append(row)
             if k - chosen > LATER and best.error <= 1e-8 * abs(best.value):
                 break
-    fine = FIRST_STEP / RATIO**chosen * farthest < RESOLVED_MOVE
-    settled = coarse.error <= 1e-3 * abs(coarse.value)
-    if fine and settled and abs(coarse.value - best.value) > SAFETY * (coarse.error + best.error):
+    if FIRST_STEP / RATIO**chosen * farthest < RESOLVED_MOVE and _differ(coarse, best):
         return UNKNOWN  # something inside rounds, so that small steps miss part of the slope
-    noise = SAFETY * _noise(rows, chosen, best.value)
-    return Slope(best.value, best.error + noise, not changed)
+    error = best.error + SAFETY * _noise(rows, chosen, best.value)
+    if best.value == 0 and least_change < QUANTUM:
+        error += least_change / (FIRST_STEP / RATIO**chosen)  # a change as small is not seen there
+    return Slope(best.value, error, least_change == math.inf)
 
 
 def _noise(rows: list[list[float]], chosen: int, value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,16 @@ class Fault(Exception):
         self.point, self.mode, self.what = point, mode, what
         self.pair, self.place, self.off = pair, place, off
         super().__init__(what)
+
+    @property
+    def ratio(self) -> float:
+        """The largest error over its tolerance; infinite where there is no telling."""
+        if self.pair is None or self.off is None:
+            return math.inf
+        got, expected = self.pair
+        with np.errstate(all="ignore"):
+            ratios = np.abs(got - expected) / self.off
+        return float(np.max(ratios, initial=0.0, where=~np.isnan(ratios))) or math.inf
 
     def headline(self) -> str:
         """Which derivative is wrong."""

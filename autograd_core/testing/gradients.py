@@ -148,7 +148,9 @@ class Options:
         names = ("order", "modes", "search", "entries")
         default = Options()
         changed = [n for n in names if getattr(self, n) != getattr(default, n)]
-        return [f"{name}={getattr(self, name)!r}" for name in changed]
+        told = [f"{name}={getattr(self, name)!r}" for name in changed]
+        texts = [None if d is None else d.text for d in self.within]
+        return told + ([f"within={texts!r}"] if texts else [])
 
 
 def _domains(within: Any) -> tuple[Domain | None, ...]:
@@ -251,6 +253,8 @@ class Check:
                 look()
         except Fault as fault:
             self.report.failure = self._message(fault)
+            if fault.mode in MODES:
+                self.report.add(f"{fault.point.what}, {fault.mode}", fault.ratio)
             raise GradientError(self.report.failure, self.report) from None
 
     def _message(self, fault: Fault) -> str:

@@ -21,7 +21,7 @@ def eps_of(x: np.ndarray) -> float:
 def nudged(
     leaves: Arrays, places: Sequence[int], rng: np.random.Generator, ulps: float
 ) -> list[np.ndarray]:
-    """Arguments, moved by some units in their last place, laid out in memory as they were."""
+    """Arguments, moved by some units in their last place, their axes in memory as they were."""
     near = [np.array(x) for x in leaves]
     for i in places:
         x = near[i]

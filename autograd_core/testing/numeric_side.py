@@ -145,7 +145,7 @@ class Numeric:
             near = [x + far * np.maximum(1, np.abs(x)) * self.rng.uniform(-1, 1, x.shape)
                     for x in self.precise]  # fmt: skip
             small = [scale * t for t in ts]
-            beside = slope(self.at, near, small, self.cts)
+            beside = slope(self.at, near, small, self.cts, local=True)
             if np.isfinite(beside.value):
                 found.append(beside.value / scale)
         return found

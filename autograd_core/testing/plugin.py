@@ -25,7 +25,7 @@ from autograd_core.device import device_named
 from autograd_core.errors import DeviceError
 from autograd_core.tensor import Tensor
 from autograd_core.testing import check_grads, gradients, profiles
-from autograd_core.testing.reports import Report, listening
+from autograd_core.testing.reports import Report, finite, listening
 from autograd_core.tree import tree_map
 
 MARK = "gradcheck"
@@ -102,7 +102,7 @@ def _checked(name: str, value: Any) -> Any:
 def _number(name: str, value: Any) -> int:
     most = gradients.HIGHEST if name == "order" else 2**32
     least = 1 if name == "order" else 0
-    if not str(value).isdigit() or not least <= int(value) <= most:
+    if not (str(value).isascii() and str(value).isdecimal()) or not least <= int(value) <= most:
         raise ValueError(f"--gradcheck-{name}={value}: expected a number from {least} to {most}")
     return int(value)
 
@@ -132,9 +132,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Checks inside of a test do what the options say, and are told of in the table."""
     heard: list[Report] = []
     try:
-        options = _settings(item.config, item.get_closest_marker(MARK))
+        options, said_wrong = _settings(item.config, item.get_closest_marker(MARK)), ""
     except ValueError as error:
-        pytest.fail(str(error), pytrace=False)
+        said_wrong = str(error)
+    if said_wrong:
+        pytest.fail(said_wrong, pytrace=False)
     changes = {}
     if options["order"] is not None:
         changes = {"order": options["order"], "property_order": options["order"]}
@@ -153,7 +155,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "orders": report.orders,
         "modes": report.modes,
         "decided": report.decided,
-        "worst": report.worst,
+        "worst": finite(report.worst) or 0.0,
         "failed": bool(report.failure),
     }
 
@@ -165,7 +167,10 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
     gradcheck(f, *args, **options) takes what `check_grads` does, and `dtypes` and `devices`. It
     returns a report of all of them.
     """
-    options = _settings(request.config, request.node.get_closest_marker(MARK))
+    try:
+        options = _settings(request.config, request.node.get_closest_marker(MARK))
+    except ValueError as error:
+        pytest.fail(str(error), pytrace=False)
 
     def check(f: Any, *args: Any, dtypes: Any = None, devices: Any = None, **given: Any) -> Report:
         __tracebackhide__ = True

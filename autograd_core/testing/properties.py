@@ -18,6 +18,7 @@ from autograd_core.tensor import Tensor
 from autograd_core.testing.case import FunctionCase, Law
 from autograd_core.testing.gradients import MODES, Check, Options
 from autograd_core.testing.laws import BATCHING_LAWS, CAPTURE_LAWS, FUNCTION_LAWS
+from autograd_core.testing.laws.derivatives import adjointness, linearization
 from autograd_core.testing.laws.points import values_agree
 from autograd_core.testing.numeric import LawViolation
 from autograd_core.testing.profiles import profile_of
@@ -77,8 +78,10 @@ def check_property(
             "check_property: expected a strategy for each argument, as in "
             f"check_property(x=tensors()), got {strategies!r}"
         )
-    Options(order or 1, tuple(modes))  # raises where they are none
+    Options(1 if order is None else order, tuple(modes))  # raises where they are none
     profile_of(profile)
+    if examples is not None and examples < 1:
+        raise ValueError(f"check_property: examples={examples!r}; expected 1 or more")
 
     def decorate(f: Any) -> Callable[[], None]:
         def test() -> None:
@@ -122,14 +125,20 @@ class Laws:
         __tracebackhide__ = True
         report = Report(name_of(self.f))
 
-        named = named_by(self.f, domain) | named
+        by_position = named_by(self.f, domain)
+        twice = by_position.keys() & named.keys()
+        if twice:
+            raise TypeError(f"check_property: two strategies for {', '.join(sorted(twice))}")
+        named = by_position | named
 
         def holds(**drawn: Any) -> None:
             __tracebackhide__ = True
             report.merge(self.check(*self._split(drawn, len(domain))))
 
         # Hypothesis keeps failing examples by name.
-        holds.__name__ = "the_laws_of_" + re.sub(r"\W", "_", name_of(self.f))
+        f = first_of(self.f)
+        place = f"{getattr(f, '__module__', '')}_{getattr(f, '__qualname__', name_of(f))}"
+        holds.__name__ = "the_laws_of_" + re.sub(r"\W", "_", place)
         run = settings(
             max_examples=examples,
             deadline=None,
@@ -200,9 +209,17 @@ class Laws:
         yield "derivatives", check.run
         if isinstance(subject, Ours) and any(x.size for x in subject.floats):
             case = case_of(subject, options)
-            laws = FUNCTION_LAWS + (BATCHING_LAWS if self.batch else ())
-            for law in laws + (CAPTURE_LAWS if self.jit else ()):
+            for law in self._laws_of_tensors():
                 yield law.__name__, functools.partial(self._hold, law, case)
+
+    def _laws_of_tensors(self) -> Iterator[Law]:
+        """Those that are asked for, of functions that have both modes if they are about both."""
+        both = set(self.options.modes) == set(MODES)
+        for law in FUNCTION_LAWS:
+            if both or law not in (adjointness, linearization):
+                yield law
+        yield from BATCHING_LAWS if self.batch and both else ()
+        yield from CAPTURE_LAWS if self.jit else ()
 
     @staticmethod
     def _hold(law: Law, case: FunctionCase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -102,7 +103,9 @@ class Report:
         """As JSON takes it, without the entries."""
         found = asdict(self)
         del found["entries"]
-        return {**found, "worst": self.worst, "orders": self.orders, "modes": self.modes}
+        found["checked"] = {what: finite(error) for what, error in self.checked.items()}
+        worst = finite(self.worst)
+        return {**found, "worst": worst, "orders": self.orders, "modes": self.modes}
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.decided} slopes compared"]
@@ -110,6 +113,11 @@ class Report:
             f"  {what}: worst error {x:.2g} of its tolerance" for what, x in self.checked.items()
         ]
         return "\n".join(lines + [f"  not checked: {note}" for note in self.notes])
+
+
+def finite(x: float) -> float | None:
+    """A number as JSON has it."""
+    return x if math.isfinite(x) else None
 
 
 _listeners: list[Callable[[Report], None]] = []

@@ -59,7 +59,7 @@ class Jax(Traced):
         if self.compiled:
             try:
                 with self.precise():
-                    return [self.host(y) for y in self.compiled(*map(self.native, leaves))]
+                    return [self.host(y) for y in self.compiled(*self.natives(leaves))]
             except Exception:
                 self.compiled = False  # it looks at values
         return self.values(leaves)

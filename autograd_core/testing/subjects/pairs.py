@@ -93,7 +93,8 @@ class Pair(Subject):
             raise Mismatch(f"{len(given)} cotangents for {arity} arguments")
         spread: list[Any] = []
         for each, child in zip(given, self.structure.children(), strict=True):
-            parts = tree_flatten(each)[0] if child.num_leaves != 1 else [each]
+            is_tree = isinstance(each, dict | list | tuple)
+            parts = tree_flatten(each)[0] if is_tree else [each]
             spread += parts if len(parts) == child.num_leaves else [None] * child.num_leaves
         return [spread[i] for i in self.places]
 

@@ -65,8 +65,12 @@ class Traced(Subject):
         """An array of the library."""
         raise NotImplementedError
 
+    def natives(self, leaves: Arrays) -> list[Any]:
+        """Arrays of the library; names and the like, which have none, as they are."""
+        return [self.native(x) if x.dtype.kind in "biufc" else x for x in leaves]
+
     def values(self, leaves: Arrays) -> list[np.ndarray]:
-        return [self.host(y) for y in self.flat(*map(self.native, leaves))]
+        return [self.host(y) for y in self.flat(*self.natives(leaves))]
 
     def of_outputs(self, outputs: Sequence[int]) -> Subject:
         def flat(*leaves: Any) -> tuple:
@@ -111,9 +115,9 @@ class Traced(Subject):
         raise NotImplementedError
 
     def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
-        found = self.pull_native(list(map(self.native, leaves)), list(map(self.native, cts)))
+        found = self.pull_native(self.natives(leaves), self.natives(cts))
         return [self.host(x) for x in found]
 
     def push(self, leaves: Arrays, tangents: Arrays) -> list[np.ndarray]:
-        found = self.push_native(list(map(self.native, leaves)), list(map(self.native, tangents)))
+        found = self.push_native(self.natives(leaves), self.natives(tangents))
         return [self.host(y) for y in found]
