@@ -102,9 +102,13 @@ def main(
     except Unusable as error:
         errors.print(f"error: {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(UNUSABLE) from None
-    for path in report:
-        write(found, path)
     _say(found, console)
+    for path in report:
+        try:
+            write(found, path)
+        except OSError as error:
+            errors.print(f"error: --report {escape(str(path))}: {escape(str(error))}")
+            raise typer.Exit(UNUSABLE) from None
     if found.failure:
         raise typer.Exit(WRONG)
     raise typer.Exit(RIGHT if found.decided else UNDECIDED)

@@ -73,4 +73,11 @@ def __getattr__(name: str) -> Any:
     """What needs Hypothesis is imported when it is asked for."""
     if name not in _WITH_HYPOTHESIS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WITH_HYPOTHESIS[name]}"), name)
+    try:
+        module = import_module(f"{__name__}.{_WITH_HYPOTHESIS[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        told = f"autograd_core.testing.{name} needs Hypothesis: pip install hypothesis"
+        raise ModuleNotFoundError(told, name="hypothesis") from None
+    return getattr(module, name)

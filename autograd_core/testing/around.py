@@ -18,6 +18,8 @@ LAYOUTS = {
     "strided": "with gaps",
     "reversed": "backwards in memory",
 }
+LARGER = "much larger"
+"""There rules may overflow that are right."""
 Place = tuple[str, list[np.ndarray]]
 """Where, in words; and all leaves."""
 
@@ -37,6 +39,7 @@ def places(subject: Subject, rng: np.random.Generator) -> Iterator[Place]:
     yield "with zeros", like(lambda x: np.where(rng.random(x.shape) < 0.4, 0, x))
     yield "at zero", like(np.zeros_like)
     yield "large", like(lambda x: 10 * (x + rng.uniform(-1, 1, x.shape)))
+    yield LARGER, like(lambda x: 100 * (x + rng.uniform(-1, 1, x.shape)))
 
 
 def places_of_derivative(

@@ -5,21 +5,25 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 MOST_SHOWN = 6
 CLOSE = 1e-3
+ENTRY = 1e-2
+"""How near an entry is to what would mend it."""
 EXACT = 1e-5
 """How near a ratio is to a fraction that is called by its name."""
 
 
-def likely_cause(got: np.ndarray, expected: np.ndarray) -> str:
+def likely_cause(got: np.ndarray, expected: np.ndarray, off: Any = 0.0) -> str:
     """The simplest change that makes `got` what is expected, in words; "" if none is known.
 
     Args:
         got: the gradient, of any shape.
         expected: the numeric one, of the argument's shape; NaN where it is not known.
+        off: how far entries may be off.
     """
     if got.shape != expected.shape:
         return _wrong_shape(got, expected)
@@ -28,10 +32,19 @@ def likely_cause(got: np.ndarray, expected: np.ndarray) -> str:
         return ""
     if not np.isfinite(got[known]).all():
         return "it is not finite where the function has a derivative"
+    wrong = known & ~(np.abs(got - expected) <= off)
     for words, candidate in _explanations(got, expected):
-        if _close(candidate, expected):
+        if _close(candidate, expected) and _mends(candidate, expected, wrong):
             return words
-    return _partial(got, expected, known)
+    return _partial(got, expected, known, wrong)
+
+
+def _mends(candidate: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> bool:
+    """Whether entries that are wrong are right then, small ones too."""
+    a, b = candidate[wrong], expected[wrong]
+    return bool(
+        (np.abs(a - b) <= ENTRY * np.abs(b) + CLOSE**2 * np.max(np.abs(b), initial=0)).all()
+    )
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -81,10 +94,10 @@ def _ratio(x: float) -> str:
     return f"{x:.6g}"
 
 
-def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray) -> str:
-    size = float(np.max(np.abs(expected[known]), initial=0.0))
-    wrong = known & ~(np.abs(got - expected) <= CLOSE * size)
-    if not wrong.any() or wrong.all():
+def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray, wrong: np.ndarray) -> str:
+    if got.ndim > 1 and _is_symmetric_part(got, expected):
+        return "it is the symmetric part of what it should be: make the argument symmetric inside f"
+    if not wrong.any() or (wrong == known).all():
         return "no factor, sign or turn explains it: a term is missing or wrong"
     if not got[wrong].any():
         return "it is zero in some entries: part of a term is missing there"
@@ -92,6 +105,12 @@ def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray) -> str:
     if np.allclose(ratios, ratios[0], rtol=CLOSE):
         return f"some entries are {_ratio(float(ratios[0]))} times what they should be"
     return "some entries are right: a branch, a boundary or an axis is treated wrongly"
+
+
+def _is_symmetric_part(got: np.ndarray, expected: np.ndarray) -> bool:
+    if got.shape[-1] != got.shape[-2]:
+        return False
+    return _close(got, (expected + np.swapaxes(expected, -1, -2)) / 2)
 
 
 def _wrong_shape(got: np.ndarray, expected: np.ndarray) -> str:

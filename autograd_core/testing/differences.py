@@ -29,6 +29,8 @@ LATER = 3
 RESOLVED, RESOLVED_MOVE = 1e-5, 1e-6
 """Steps, and moves of an entry, below which a function that does not change at all, and did for
 larger ones, may be one that rounds."""
+SHORT = (8, 11, 24)
+"""Binary digits of bfloat16, half and single precision."""
 QUANTUM = 1e-12
 """Changes below this may be a few units of what something inside of the function rounds to."""
 COARSE_MOVE = 1e-5
@@ -169,16 +171,17 @@ def difference(a: Arrays, b: Arrays, weights: Arrays, h: float) -> tuple[float, 
 
 
 def resolution(*arrays: np.ndarray) -> float:
-    """The spacing of numbers near 1 in what arrays were computed in; of doubles that all are
-    single-precision numbers, that of those."""
+    """The spacing of numbers near 1 in what arrays were computed in: of doubles that all have the
+    few digits of single or half precision, that of those."""
     dtype = arrays[0].dtype
-    entries = [x for x in arrays if x.size]
-    if dtype.itemsize > 4 and entries:
-        with np.errstate(over="ignore"):
-            single = all(np.array_equal(x, x.astype(np.float32)) for x in entries)
-        odd = any((x != np.rint(x * 1024) / 1024).any() for x in entries)
-        if single and odd:
-            return float(np.finfo(np.float32).eps)
+    entries = np.concatenate([x.ravel() for x in arrays])
+    if dtype.itemsize > 4 and entries.size and (entries != np.rint(entries * 1024) / 1024).any():
+        with np.errstate(all="ignore"):
+            digits = np.frexp(entries)[0]
+        for bits in SHORT:
+            scaled = digits * 2.0**bits
+            if (scaled == np.rint(scaled)).all():
+                return 2.0 ** (1 - bits)
     return float(np.finfo(dtype).eps)
 
 

@@ -66,10 +66,11 @@ class Fault(Exception):
         lines = [f"  what is wrong: {self.what}"] if self.what else []
         if self.pair is not None:
             got, expected = (np.asarray(x) for x in self.pair)
-            cause = likely_cause(got, expected) if self.place is not None else ""
+            off = 0.0 if self.off is None else self.off
+            cause = likely_cause(got, expected, off) if self.place is not None else ""
             if cause and cause != self.what:
                 lines.append(f"  it looks as if {cause}")
-            lines.append(table(got, expected, 0.0 if self.off is None else self.off))
+            lines.append(table(got, expected, off))
         return lines
 
 

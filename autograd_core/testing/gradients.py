@@ -18,6 +18,7 @@ from autograd_core.testing.laws.points import (
     modes_agree,
     right_without_axes,
     right_without_entries,
+    same_for_any_layout_of_cotangents,
     same_in_any_layout,
     similar_in_other_precision,
 )
@@ -27,6 +28,7 @@ from autograd_core.testing.profiles import profile_of
 from autograd_core.testing.reports import GradientError, Report, UndecidedWarning, publish
 from autograd_core.testing.subjects import Subject, Unavailable, subject_of, typed
 
+__tracebackhide__ = True  # pytest shows the user's lines
 MODES = ("rev", "fwd")
 HIGHEST = 4
 """Orders beyond this one take minutes for the smallest functions."""
@@ -42,7 +44,7 @@ def check_grads(
     search: bool = True,
     within: Any = None,
     entries: bool | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     profile: str | None = None,
     **kwargs: Any,
 ) -> Report:
@@ -74,8 +76,15 @@ def check_grads(
             it looks like, and how to see it again.
         TypeError, ValueError: there is nothing to differentiate, or an option is none.
     """
-    __tracebackhide__ = True
     chosen = profile_of(profile)
+    seed = chosen.seed if seed is None else seed
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"check_grads: seed={seed!r}; expected an integer from 0 on")
+    if isinstance(f, np.ufunc) or not (callable(f) or isinstance(f, tuple | list)):
+        raise TypeError(
+            f"check_grads: {f!r} has no gradient; expected a function of tensors, or NumPy "
+            "functions (f, vjp) with vjp(g, *args)"
+        )
     options = Options(
         chosen.order if order is None else order,
         tuple(modes),
@@ -94,6 +103,8 @@ def check_grads(
             f"check_grads: within has {len(options.within)} conditions for "
             f"{len(subject.places)} floating-point arguments; expected one, or one for each"
         )
+    if not options.contain(subject.floats):
+        raise ValueError(f"check_grads: the arguments are not within {within!r}")
     report = Report(subject.name)
     try:
         for each in range(seed, seed + chosen.seeds):
@@ -106,7 +117,8 @@ def check_grads(
     if not report.decided and any(x.size for x in subject.floats):
         warnings.warn(
             f"check_grads: nothing could be decided about {subject.name} at these arguments: its "
-            "values do not settle, or are not finite; choose others",
+            "values do not settle, or are not finite; choose others"
+            + "".join(f"\n  not checked: {note}" for note in report.notes),
             UndecidedWarning,
             stacklevel=2,
         )
@@ -131,7 +143,7 @@ class Options:
     brief: bool = False
 
     def __post_init__(self) -> None:
-        if self.order not in range(1, HIGHEST + 1):
+        if type(self.order) is not int or not 1 <= self.order <= HIGHEST:
             raise ValueError(f"check_grads: order={self.order!r}; expected 1 to {HIGHEST}")
         if not self.modes or set(self.modes) - set(MODES):
             raise ValueError(f'check_grads: modes={self.modes!r}; expected some of "rev", "fwd"')
@@ -172,17 +184,14 @@ class Check:
 
     def run(self) -> Report:
         """Look; raises what `check_grads` does."""
-        __tracebackhide__ = True
         self._try(self._run)
         return self.report
 
     def law(self, law: Callable[[Point], None]) -> None:
         """Look at another law of functions in any library."""
-        __tracebackhide__ = True
         self._try(lambda: law(self._point(self.subject, FIRST)))
 
     def _run(self) -> None:
-        __tracebackhide__ = True
         point = self._point(self.subject, FIRST)
         if point.cts is None:
             raise ValueError(
@@ -206,6 +215,7 @@ class Check:
         if "rev" in self.modes and point.pulled is not None:
             linear_in_cotangents(point)
             same_in_any_layout(point)
+            same_for_any_layout_of_cotangents(point)
             similar_in_other_precision(point)
             right_without_axes(point)
             right_without_entries(point)
@@ -246,7 +256,6 @@ class Check:
 
     def _try(self, look: Callable[[], None]) -> None:
         """Look, and put what is wrong in words."""
-        __tracebackhide__ = True
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")

@@ -9,6 +9,8 @@ import numpy as np
 Arrays = Sequence[np.ndarray]
 Values = Callable[[Arrays], list[np.ndarray]]
 
+MANY = 100_000
+"""Arrays of more entries are not looked through for ties."""
 ROUNDS = 9
 """Places on a line where the noise of a function is measured."""
 
@@ -21,12 +23,30 @@ def eps_of(x: np.ndarray) -> float:
 def nudged(
     leaves: Arrays, places: Sequence[int], rng: np.random.Generator, ulps: float
 ) -> list[np.ndarray]:
-    """Arguments, moved by some units in their last place, their axes in memory as they were."""
+    """Arguments, moved by some units in their last place, their axes in memory as they were.
+    Equals stay equal: at ties a function is no other there than here."""
     near = [np.array(x) for x in leaves]
-    for i in places:
+    turns = by_value([leaves[i] for i in places], lambda n: rng.uniform(-1, 1, n))
+    for i, t in zip(places, turns, strict=True):
         x = near[i]
-        x[...] = x * (1 + ulps * eps_of(x) * rng.uniform(-1, 1, x.shape))
+        x[...] = x * (1 + ulps * eps_of(x) * t)
     return near
+
+
+def by_value(arrays: Arrays, draw: Callable[[int], np.ndarray]) -> list[np.ndarray]:
+    """A number for each entry of some arrays, the same for equal entries.
+
+    Args:
+        arrays: with entries that can be sorted.
+        draw: gives as many numbers as it is asked for.
+    """
+    sizes = [x.size for x in arrays]
+    entries = np.concatenate([x.astype(np.float64).ravel() for x in arrays] or [np.zeros(0)])
+    if entries.size > MANY:  # sorting them takes longer than ties are worth
+        return [draw(x.size).reshape(x.shape) for x in arrays]
+    values, which = np.unique(entries, return_inverse=True)
+    parts = np.split(draw(values.size)[which], np.cumsum(sizes)[:-1])
+    return [part.reshape(x.shape) for part, x in zip(parts, arrays, strict=True)]
 
 
 def noise_of(
@@ -52,7 +72,7 @@ def noise_of(
 def _thirds(
     g: Values, leaves: Arrays, places: Sequence[int], rng: np.random.Generator, step: float
 ) -> list[np.ndarray] | None:
-    turns = [rng.uniform(0.5, 1, leaves[i].shape) for i in places]
+    turns = by_value([leaves[i] for i in places], lambda n: rng.uniform(0.5, 1, n))
     rows = []
     for k in range(ROUNDS):
         near = [np.array(x) for x in leaves]

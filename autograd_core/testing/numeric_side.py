@@ -14,6 +14,7 @@ from autograd_core.testing.noise import nudged
 from autograd_core.testing.numeric import EPS
 from autograd_core.testing.subjects import Arrays, Subject
 
+__tracebackhide__ = True  # pytest shows the user's lines
 ULPS = 64.0
 """What a sum of products may be off by, in units of its largest terms' last place."""
 NUDGES = 2

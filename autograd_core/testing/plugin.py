@@ -103,7 +103,7 @@ def _number(name: str, value: Any) -> int:
     most = gradients.HIGHEST if name == "order" else 2**32
     least = 1 if name == "order" else 0
     if not (str(value).isascii() and str(value).isdecimal()) or not least <= int(value) <= most:
-        raise ValueError(f"--gradcheck-{name}={value}: expected a number from {least} to {most}")
+        raise ValueError(f"gradcheck {name}={value}: expected a number from {least} to {most}")
     return int(value)
 
 
@@ -113,7 +113,7 @@ def _dtype(name: Any) -> np.dtype:
     except TypeError:
         dtype = np.dtype(object)
     if dtype.kind != "f":
-        raise ValueError(f"--gradcheck-dtypes={name}: expected float32, float64 or float16")
+        raise ValueError(f"gradcheck dtypes={name}: expected float32, float64 or float16")
     return dtype
 
 
@@ -121,7 +121,7 @@ def _device(name: str) -> str:
     try:
         return device_named(name)
     except (DeviceError, ValueError) as error:
-        raise ValueError(f"--gradcheck-devices={name}: {error}") from None
+        raise ValueError(f"gradcheck devices={name}: {error}") from None
 
 
 # Tests ----------------------------------------------------------------------------------------
@@ -130,23 +130,36 @@ def _device(name: str) -> str:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Checks inside of a test do what the options say, and are told of in the table."""
+    marker = item.get_closest_marker(MARK)
+    options = _settings_or_fail(item.config, marker)
+    changes = {name: options[name] for name in ("order", "seed") if options[name] is not None}
+    if "order" in changes:
+        changes["property_order"] = changes["order"]
     heard: list[Report] = []
     try:
-        options, said_wrong = _settings(item.config, item.get_closest_marker(MARK)), ""
-    except ValueError as error:
-        said_wrong = str(error)
-    if said_wrong:
-        pytest.fail(said_wrong, pytrace=False)
-    changes = {}
-    if options["order"] is not None:
-        changes = {"order": options["order"], "property_order": options["order"]}
-    try:
         with profiles.profile(options["profile"], **changes), listening(heard.append):
-            return (yield)
+            result = yield
+        if not heard and _is_about_gradients(item):
+            item.warn(pytest.PytestWarning(f"{item.nodeid} is marked, and checked no gradient"))
+        return result
     finally:
         said = [_summary(report) for report in heard]
         if said:
             item.user_properties.append((MARK, json.dumps(said)))
+
+
+def _is_about_gradients(item: pytest.Item) -> bool:
+    """Whether a test says so itself: by the marker, or by asking for the fixture."""
+    return MARK in getattr(item, "fixturenames", ()) or item.get_closest_marker(MARK) is not None
+
+
+def _settings_or_fail(config: pytest.Config, marker: pytest.Mark | None) -> dict[str, Any]:
+    """The options of a test, which fails where one is none."""
+    try:
+        return _settings(config, marker)
+    except ValueError as error:
+        said = str(error)
+    pytest.fail(said, pytrace=False)
 
 
 def _summary(report: Report) -> dict[str, Any]:
@@ -167,17 +180,12 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
     gradcheck(f, *args, **options) takes what `check_grads` does, and `dtypes` and `devices`. It
     returns a report of all of them.
     """
-    try:
-        options = _settings(request.config, request.node.get_closest_marker(MARK))
-    except ValueError as error:
-        pytest.fail(str(error), pytrace=False)
+    options = _settings_or_fail(request.config, request.node.get_closest_marker(MARK))
 
     def check(f: Any, *args: Any, dtypes: Any = None, devices: Any = None, **given: Any) -> Report:
         __tracebackhide__ = True
         dtypes = options["dtypes"] if dtypes is None else _checked("dtypes", dtypes)
         devices = options["devices"] if devices is None else _checked("devices", devices)
-        if options["seed"] is not None:
-            given.setdefault("seed", options["seed"])
         found: Report | None = None
         for dtype, device in itertools.product(dtypes or [None], devices or [None]):
             report = check_grads(f, *_placed(args, dtype, device), **given)

@@ -18,6 +18,7 @@ class Profile:
         entries: whether it looks at every entry of first derivatives.
         seeds: how often it looks, each time along other directions.
         property_order: of the highest derivatives that `check_property` looks at.
+        seed: of directions and places.
     """
 
     examples: int
@@ -25,6 +26,7 @@ class Profile:
     entries: bool
     seeds: int
     property_order: int = 3
+    seed: int = 0
 
 
 PROFILES = {

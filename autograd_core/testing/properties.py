@@ -26,6 +26,7 @@ from autograd_core.testing.reports import GradientError, Report, publish
 from autograd_core.testing.subjects import Ours, Subject, name_of, subject_of
 from autograd_core.tree import tree_flatten, tree_map
 
+__tracebackhide__ = True  # pytest shows the user's lines
 SIBLING = 1e-3
 """By how much, relative to them, arguments of one batch differ."""
 BATCH = 3
@@ -41,7 +42,7 @@ def check_property(
     examples: int | None = None,
     profile: str | None = None,
     **named: st.SearchStrategy,
-) -> Callable[[Any], Callable[[], None]]:
+) -> Callable[[Any], Callable[..., None]]:
     """Turn a function and the domain of its arguments into a test of all laws.
 
         @check_property(x=tensors(domain="x>0"), reference=np.log1p)
@@ -83,9 +84,9 @@ def check_property(
     if examples is not None and examples < 1:
         raise ValueError(f"check_property: examples={examples!r}; expected 1 or more")
 
-    def decorate(f: Any) -> Callable[[], None]:
-        def test() -> None:
-            __tracebackhide__ = True
+    def decorate(f: Any) -> Callable[..., None]:
+        def test(*of: Any) -> None:
+            """Of the instance, for methods."""
             chosen = profile_of(profile)
             options = Options(
                 chosen.property_order if order is None else order,
@@ -94,7 +95,7 @@ def check_property(
                 variants=True,
                 brief=True,
             )
-            laws = Laws(f, options, reference, batch, jit)
+            laws = Laws(functools.partial(f, *of) if of else f, options, reference, batch, jit)
             laws.check_all(domain, named, chosen.examples if examples is None else examples)
 
         first = first_of(f)
@@ -122,7 +123,6 @@ class Laws:
 
     def check_all(self, domain: Sequence, named: dict[str, Any], examples: int) -> None:
         """Check drawn arguments, and tell who listens."""
-        __tracebackhide__ = True
         report = Report(name_of(self.f))
 
         by_position = named_by(self.f, domain)
@@ -132,7 +132,6 @@ class Laws:
         named = by_position | named
 
         def holds(**drawn: Any) -> None:
-            __tracebackhide__ = True
             report.merge(self.check(*self._split(drawn, len(domain))))
 
         # Hypothesis keeps failing examples by name.
@@ -182,7 +181,6 @@ class Laws:
     def check(self, args: Sequence[Any], options: dict[str, Any]) -> Report:
         """Check all laws for some arguments; once one is broken, that one alone, while Hypothesis
         looks for simpler arguments."""
-        __tracebackhide__ = True
         if isinstance(self.f, tuple | list):
             args = tree_map(lambda x: x.numpy() if x.__class__ is Tensor else x, tuple(args))
         subject = subject_of(self.f, args, options)
@@ -223,7 +221,6 @@ class Laws:
 
     @staticmethod
     def _hold(law: Law, case: FunctionCase) -> None:
-        __tracebackhide__ = True
         try:
             with np.errstate(all="ignore"):
                 law(case)

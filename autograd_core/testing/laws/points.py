@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from autograd_core.testing import around
+from autograd_core.testing.draw import LAYOUTS_BY_NAME
 from autograd_core.testing.fault import Fault, told
 from autograd_core.testing.noise import eps_of, nudged
 from autograd_core.testing.numeric_side import NUDGED, NUDGES, ULPS, alike, close, same
@@ -14,6 +15,7 @@ from autograd_core.testing.point import FIRST, Point
 from autograd_core.testing.subjects import Arrays, Unavailable
 from autograd_core.testing.subjects.pairs import floating
 
+__tracebackhide__ = True  # pytest shows the user's lines
 SINGLE = 1e-3
 """How far, relative to their largest entry, values in single precision may be from those in double,
 if gradients are to be compared."""
@@ -68,6 +70,8 @@ def harmless(point: Point) -> None:
     except Exception:
         return  # what raises is told of where derivatives are compared
     first = [np.array(x) for x in given if x is not None]
+    at_once = [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
+    is_random = not alike(at_once, first)
     # Another cotangent, and a call elsewhere: neither may change what was returned.
     nearby = subject.filled([np.asarray(x * 1.25 + 0.125, x.dtype) for x in subject.floats])
     try:
@@ -84,6 +88,8 @@ def harmless(point: Point) -> None:
     again = [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
     if not alike(again, first):
         what = "the gradient depends on earlier calls, which something keeps: a stale closure"
+        if is_random:
+            what = "the gradient changes from call to call: it is random, or keeps a sum"
         raise Fault(point, "rev", what)
 
 
@@ -136,6 +142,38 @@ def _same_gradient(point: Point, what: str, leaves: Arrays) -> None:
         tolerance = point.noise[n] + ULPS * eps_of(b) * np.max(np.abs(b), initial=0.0)
         if a.shape != b.shape or not close(a, b, tolerance):
             raise Fault(point, "rev", f"it is wrong only for {what}", place=n, pair=(a, b))
+
+
+def same_for_any_layout_of_cotangents(point: Point) -> None:
+    """Gradients do not depend on how cotangents lie in memory; one number for all entries may."""
+    subject = point.subject
+    assert point.cts is not None and point.pulled is not None
+    if not subject.has_layouts or not any(g.size > 1 for g in point.cts):
+        return
+    for name, what in around.LAYOUTS.items():
+        cts = [LAYOUTS_BY_NAME[name](g) for g in point.cts]
+        if any(a.strides != b.strides for a, b in zip(cts, point.cts, strict=True)):
+            _same_for(point, what, cts, point.pulled)
+    ones = [np.ones(g.shape, g.dtype) for g in point.cts]
+    try:
+        expected = point.as_floats(subject.pull(point.copies(), ones))
+    except Exception:
+        return
+    once = [np.broadcast_to(np.ones((), g.dtype), g.shape) for g in point.cts]
+    _same_for(point, "in one place for all entries", once, expected)
+
+
+def _same_for(point: Point, what: str, cts: Arrays, expected: Arrays) -> None:
+    try:
+        found = point.as_floats(point.subject.pull(point.copies(), cts))
+    except Unavailable:
+        return
+    except Exception as error:
+        raise Fault(point, "rev", f"cotangents {what}: it raises {told(error)}") from error
+    for n, (a, b) in enumerate(zip(found, expected, strict=True)):
+        tolerance = point.noise[n] + ULPS * eps_of(b) * np.max(np.abs(b), initial=0.0)
+        if a.shape != b.shape or not close(a, b, tolerance):
+            raise Fault(point, "rev", f"it is wrong only for cotangents {what}", (a, b), n)
 
 
 def similar_in_other_precision(point: Point) -> None:

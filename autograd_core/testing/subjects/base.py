@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -135,6 +136,7 @@ def named(path: str) -> str:
 def name_of(f: Any) -> str:
     """What a function is called, a class's method with its class."""
     f = f[0] if isinstance(f, tuple | list) else f
+    f = f.func if isinstance(f, functools.partial) else f
     name = getattr(f, "__name__", None) or type(f).__name__
     owner = getattr(f, "__self__", None)
     return f"{owner.__name__}.{name}" if isinstance(owner, type) else name

@@ -11,6 +11,8 @@ import numpy as np
 from autograd_core.testing.subjects.base import Arrays, Unavailable, is_of, loaded
 from autograd_core.testing.subjects.traced import Traced
 
+__tracebackhide__ = True  # pytest shows the user's lines
+
 
 class Jax(Traced):
     """A function of JAX's arrays, computed in the precision of its arguments."""

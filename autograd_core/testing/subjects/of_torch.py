@@ -10,6 +10,8 @@ import numpy as np
 from autograd_core.testing.subjects.base import Arrays, Subject, Unavailable, loaded
 from autograd_core.testing.subjects.traced import Traced
 
+__tracebackhide__ = True  # pytest shows the user's lines
+
 
 class Torch(Traced):
     """A function of PyTorch's tensors."""

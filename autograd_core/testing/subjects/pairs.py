@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from autograd_core.testing.subjects.base import Arrays, Mismatch, Subject, Unavailable, name_of
 from autograd_core.tree import tree_flatten, tree_unflatten
+
+__tracebackhide__ = True  # pytest shows the user's lines
 
 
 class Pair(Subject):
@@ -65,7 +68,7 @@ class Pair(Subject):
                 found = found[1](ct)
             else:
                 found = scaled(found, cts)
-        return self._by_place(found, len(args))
+        return self._by_place(found, args)
 
     def _cotangent(self, cts: Arrays) -> Any:
         """A list or dictionary where the output is one, of floating-point arrays; else a tuple, or
@@ -83,7 +86,8 @@ class Pair(Subject):
             return True
         return True
 
-    def _by_place(self, found: Any, arity: int) -> list[Any]:
+    def _by_place(self, found: Any, args: Sequence[Any]) -> list[Any]:
+        arity = len(args)
         given = found if isinstance(found, tuple | list) and arity > 1 else (found,)
         if isinstance(found, tuple | list) and arity == 1 and len(found) == 1:
             given = found
@@ -92,7 +96,11 @@ class Pair(Subject):
         if len(given) != arity:
             raise Mismatch(f"{len(given)} cotangents for {arity} arguments")
         spread: list[Any] = []
-        for each, child in zip(given, self.structure.children(), strict=True):
+        if arity == 1 and isinstance(found, tuple) and len(found) > 1 and not self.is_nested:
+            raise Mismatch(f"{len(found)} cotangents for 1 argument")
+        for each, child, arg in zip(given, self.structure.children(), args, strict=True):
+            if isinstance(each, dict) and isinstance(arg, dict) and each.keys() != arg.keys():
+                raise Mismatch(f"keys are {sorted(each)}, those of the argument {sorted(arg)}")
             is_tree = isinstance(each, dict | list | tuple)
             parts = tree_flatten(each)[0] if is_tree else [each]
             spread += parts if len(parts) == child.num_leaves else [None] * child.num_leaves

@@ -15,6 +15,8 @@ from autograd_core.testing.subjects.base import Unavailable
 from autograd_core.testing.subjects.traced import Traced
 from kernels.devices import CPU, device_of
 
+__tracebackhide__ = True  # pytest shows the user's lines
+
 
 class Ours(Traced):
     """A function of tensors."""

@@ -10,6 +10,8 @@ import numpy as np
 from autograd_core.testing.subjects.base import Arrays, Subject, name_of
 from autograd_core.tree import tree_flatten
 
+__tracebackhide__ = True  # pytest shows the user's lines
+
 
 class Traced(Subject):
     """A function of a library's arrays, which differentiates it.
