@@ -277,10 +277,14 @@ def _restrict(arrays: Sequence[Array], text: str) -> None:
             f'--arg "{given.name}: float64[3]")'
         )
     for array in meant:
-        if array.domain is not None:
-            both = f'"{array.domain.text} and {given.text}"'
-            raise Unusable(f'--domain "{text}": {array.name} has one already; join them: {both}')
-        array.domain = given
+        array.domain = given if array.domain is None else _both(array.domain, given, text)
+
+
+def _both(first: Domain, second: Domain, text: str) -> Domain:
+    try:
+        return domain(f"({first.text}) and ({second.text})")
+    except ValueError as error:
+        raise Unusable(f'--domain "{text}": {error}') from None
 
 
 # The check -------------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ class Watched(np.ndarray):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func.__name__ not in FUNCTIONS:
             raise NotAnalytic(func.__name__)
-        _all_watched(tree_flatten((args, kwargs))[0])
+        if func.__name__ != "copyto":  # by which NumPy fills arrays with its own numbers
+            _all_watched(tree_flatten((args, kwargs))[0])
         found = super().__array_function__(func, (Watched,), args, kwargs)
         return tree_map(watched, found) if isinstance(found, tuple | list) else watched(found)
 

@@ -40,8 +40,10 @@ def by_value(arrays: Arrays, draw: Callable[[int], np.ndarray]) -> list[np.ndarr
         arrays: with entries that can be sorted.
         draw: gives as many numbers as it is asked for.
     """
+    if not arrays:
+        return []
     sizes = [x.size for x in arrays]
-    entries = np.concatenate([x.astype(np.float64).ravel() for x in arrays] or [np.zeros(0)])
+    entries = np.concatenate([x.astype(np.float64).ravel() for x in arrays])
     if entries.size > MANY:  # sorting them takes longer than ties are worth
         return [draw(x.size).reshape(x.shape) for x in arrays]
     values, which = np.unique(entries, return_inverse=True)

@@ -103,7 +103,7 @@ def _number(name: str, value: Any) -> int:
     most = gradients.HIGHEST if name == "order" else 2**32
     least = 1 if name == "order" else 0
     if not (str(value).isascii() and str(value).isdecimal()) or not least <= int(value) <= most:
-        raise ValueError(f"gradcheck {name}={value}: expected a number from {least} to {most}")
+        raise ValueError(f"--gradcheck-{name}={value}: expected a number from {least} to {most}")
     return int(value)
 
 
@@ -113,7 +113,7 @@ def _dtype(name: Any) -> np.dtype:
     except TypeError:
         dtype = np.dtype(object)
     if dtype.kind != "f":
-        raise ValueError(f"gradcheck dtypes={name}: expected float32, float64 or float16")
+        raise ValueError(f"--gradcheck-dtypes={name}: expected float32, float64 or float16")
     return dtype
 
 
@@ -121,7 +121,7 @@ def _device(name: str) -> str:
     try:
         return device_named(name)
     except (DeviceError, ValueError) as error:
-        raise ValueError(f"gradcheck devices={name}: {error}") from None
+        raise ValueError(f"--gradcheck-devices={name}: {error}") from None
 
 
 # Tests ----------------------------------------------------------------------------------------

@@ -174,10 +174,6 @@ def test_a_broken_domain_is_shown_with_the_smallest_arguments(found):
     assert "autograd_core/" not in shown
 
 
-def test_a_broken_domain_is_shown_with_the_users_file(found):
-    assert "All traceback entries are hidden" not in found["test_log1p"]
-
-
 def test_what_a_function_raises_is_shown_with_both_of_the_users_lines(found):
     shown = found["test_refuses"]
     for line in ('    raise RuntimeError("not today")', "    gradcheck((refuses, lambda g, x: g)"):

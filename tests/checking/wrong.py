@@ -288,6 +288,7 @@ second = [
            M),
 ]  # fmt: skip
 
+
 def _power_of_positive(x):
     return np.where(x > 0, x * np.sqrt(x), 0)
 
