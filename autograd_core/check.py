@@ -350,7 +350,7 @@ def native(x: np.ndarray, library: str) -> Any:
     except ImportError:
         raise Unusable(f"--library {library}: it is not installed") from None
     if library == "jax":  # which makes single precision of double unless it is told not to
-        importlib.import_module("jax").config.update("jax_enable_x64", True)
+        sys.modules[library].config.update("jax_enable_x64", True)
     return module.asarray(x)
 
 
