@@ -239,7 +239,7 @@ class Point:
     def _pull(self) -> None:
         assert self.cts is not None
         try:
-            found = self.pulled_at(self.copies())
+            self.pulled = self.as_floats(self.pulled_at(self.copies()))
         except Unavailable:
             raise
         except Mismatch as error:
@@ -248,10 +248,6 @@ class Point:
             if self.lenient or not (self.has_to_be_there or self.strict):
                 raise Unavailable(told(error)) from error
             raise Fault(self, "rev", f"it raises {told(error)}") from error
-        try:
-            self.pulled = self.as_floats(found)
-        except Mismatch as error:
-            raise Fault(self, "rev", str(error)) from error
         for n, (g, x) in enumerate(zip(self.pulled, self.floats, strict=True)):
             if g.shape != x.shape:
                 self._wrong_shape(n, g, x)

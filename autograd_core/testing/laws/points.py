@@ -70,8 +70,6 @@ def harmless(point: Point) -> None:
     except Exception:
         return  # what raises is told of where derivatives are compared
     first = [np.array(x) for x in given if x is not None]
-    at_once = [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
-    is_random = not alike(at_once, first)
     # Another cotangent, and a call elsewhere: neither may change what was returned.
     nearby = subject.filled([np.asarray(x * 1.25 + 0.125, x.dtype) for x in subject.floats])
     try:
@@ -88,7 +86,7 @@ def harmless(point: Point) -> None:
     again = [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
     if not alike(again, first):
         what = "the gradient depends on earlier calls, which something keeps: a stale closure"
-        if is_random:
+        if not alike([x for x in subject.pull(leaves, cts) if x is not None], again):
             what = "the gradient changes from call to call: it is random, or keeps a sum"
         raise Fault(point, "rev", what)
 
@@ -138,7 +136,11 @@ def _same_gradient(point: Point, what: str, leaves: Arrays) -> None:
         return
     except Exception as error:
         raise Fault(point, "rev", f"{what}: the gradient raises {told(error)}") from error
-    for n, (a, b) in enumerate(zip(found, point.pulled, strict=True)):
+    _require_same(point, what, found, point.pulled)
+
+
+def _require_same(point: Point, what: str, found: Arrays, expected: Arrays) -> None:
+    for n, (a, b) in enumerate(zip(found, expected, strict=True)):
         tolerance = point.noise[n] + ULPS * eps_of(b) * np.max(np.abs(b), initial=0.0)
         if a.shape != b.shape or not close(a, b, tolerance):
             raise Fault(point, "rev", f"it is wrong only for {what}", place=n, pair=(a, b))
@@ -170,10 +172,7 @@ def _same_for(point: Point, what: str, cts: Arrays, expected: Arrays) -> None:
         return
     except Exception as error:
         raise Fault(point, "rev", f"cotangents {what}: it raises {told(error)}") from error
-    for n, (a, b) in enumerate(zip(found, expected, strict=True)):
-        tolerance = point.noise[n] + ULPS * eps_of(b) * np.max(np.abs(b), initial=0.0)
-        if a.shape != b.shape or not close(a, b, tolerance):
-            raise Fault(point, "rev", f"it is wrong only for cotangents {what}", (a, b), n)
+    _require_same(point, f"cotangents {what}", found, expected)
 
 
 def similar_in_other_precision(point: Point) -> None:
