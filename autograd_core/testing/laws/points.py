@@ -83,10 +83,13 @@ def harmless(point: Point) -> None:
     if not same([x for x in given if x is not None], first):
         what = "a gradient changes after it was returned: its memory is reused"
         raise Fault(point, "rev", what)
-    again = [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
-    if not alike(again, first):
+
+    def again() -> Arrays:
+        return [np.array(x) for x in subject.pull(leaves, cts) if x is not None]
+
+    if not alike(again(), first):
         what = "the gradient depends on earlier calls, which something keeps: a stale closure"
-        if not alike([x for x in subject.pull(leaves, cts) if x is not None], again):
+        if not alike(again(), again()):  # though nothing was called elsewhere between these
             what = "the gradient changes from call to call: it is random, or keeps a sum"
         raise Fault(point, "rev", what)
 
