@@ -25,6 +25,7 @@ from autograd_core.errors import (
 )
 from autograd_core.ops import __all__ as _operations
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403

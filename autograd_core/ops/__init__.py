@@ -2,6 +2,7 @@
 
 from autograd_core.ops import (
     arithmetic,
+    complex,
     contraction,
     conv,
     creation,
@@ -18,6 +19,7 @@ from autograd_core.ops import (
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
@@ -33,6 +35,7 @@ from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
     arithmetic,
+    complex,
     contraction,
     conv,
     creation,

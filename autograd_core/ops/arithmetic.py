@@ -11,10 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.declare import NEGATED, SAME, by_rule, elementwise, piecewise_constant
+from autograd_core.declare import (
+    NEGATED,
+    SAME,
+    by_rule,
+    elementwise,
+    piecewise_constant,
+    real_only,
+)
 from autograd_core.errors import DtypeError
 from autograd_core.primitive import no_rule
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 
 __all__ = [
     "absolute",
@@ -80,10 +87,17 @@ def _once(x: Any) -> Any:
     return x[tuple(slice(None) if s else slice(1) for s in x.strides)]
 
 
-add = elementwise("add", np.add, SAME, SAME, doc="x + y, elementwise.")
-subtract = elementwise("subtract", np.subtract, SAME, NEGATED, doc="x - y, elementwise.")
+add = elementwise("add", np.add, SAME, SAME, doc="x + y, elementwise.", complex=True)
+subtract = elementwise(
+    "subtract", np.subtract, SAME, NEGATED, doc="x - y, elementwise.", complex=True
+)
 multiply = elementwise(
-    "multiply", np.multiply, lambda _out, _x, y: y, lambda _out, x, _y: x, doc="x · y, elementwise."
+    "multiply",
+    np.multiply,
+    lambda _out, _x, y: y,
+    lambda _out, x, _y: x,
+    doc="x · y, elementwise.",
+    complex=True,
 )
 
 
@@ -104,29 +118,42 @@ divide = elementwise(
     by_rule(lambda g, out, _x, y: -(g * out / y)),
     domain=[(-3.0, 3.0), positive],
     doc="x / y, elementwise; integers divide to floats.",
+    complex=True,
 )
 negative = elementwise(
     "negative",
     lambda x: np.broadcast_to(-_once(x), x.shape) if 0 in x.strides else np.negative(x),
     NEGATED,
     doc="-x, elementwise.",
+    complex=True,
 )
 reciprocal = elementwise(
-    "reciprocal", np.reciprocal, lambda out, _x: -square(out), domain=positive, doc="1 / x."
+    "reciprocal",
+    np.reciprocal,
+    lambda out, _x: -square(out),
+    domain=positive,
+    doc="1 / x.",
+    complex=True,
 )
-square = elementwise("square", np.square, lambda _out, x: 2 * x, doc="x², elementwise.")
-absolute = elementwise(
-    "absolute",
-    np.absolute,
-    lambda _out, x: sign(x),
-    doc="|x|, elementwise; its derivative at 0 is 0.",
+square = elementwise(
+    "square", np.square, lambda _out, x: 2 * x, doc="x², elementwise.", complex=True
 )
+absolute_p = elementwise("absolute", np.absolute, lambda _out, x: sign_p(x))
+
+
+def absolute(x: Any) -> Tensor:
+    """|x|, elementwise, of real or complex numbers; its derivative at 0 is 0."""
+    x = asarray(x)
+    return hypot(real(x), imag(x)) if x.dtype.kind == "c" else absolute_p(x)
+
+
 sqrt = elementwise(
     "sqrt",
     np.sqrt,
     lambda out, _x: 0.5 / out,
     domain=positive,
     doc="√x, elementwise; its derivative at 0 is +inf, as the limit is.",
+    complex=True,
 )
 
 
@@ -137,7 +164,7 @@ def _root_partial(out: Tensor, _x: None) -> Tensor:
 
 root = elementwise(
     "root",
-    np.sqrt,
+    real_only(np.sqrt),
     _root_partial,
     domain=positive,
     doc="√x, elementwise, with derivative 0 at 0: for sums of squares, whose root has a minimum.",
@@ -163,13 +190,18 @@ def _power_by_base(_out: None, x: Any, y: Any) -> Tensor:
 
 
 power_p = elementwise(
-    "power", np.power, _power_by_base, _power_by_exponent, domain=[positive, (-2.0, 3.0)]
+    "power",
+    np.power,
+    _power_by_base,
+    _power_by_exponent,
+    domain=[positive, (-2.0, 3.0)],
+    complex=True,
 )
 
 
 def is_floating(x: Any) -> bool:
-    """Whether x is a tensor or array of floating-point numbers."""
-    return hasattr(x, "dtype") and x.dtype.kind == "f"
+    """Whether x is a tensor or array of floating-point or complex numbers."""
+    return hasattr(x, "dtype") and x.dtype.kind in INEXACT
 
 
 def power(x: Any, y: Any) -> Tensor:
@@ -223,6 +255,7 @@ maximum = elementwise(
     np.maximum,
     _first_wins,
     _second_wins,
+    complex=True,
     doc="The larger of x and y, elementwise; at ties each gets half of the derivative.",
 )
 minimum = elementwise(
@@ -230,11 +263,12 @@ minimum = elementwise(
     np.minimum,
     _first_wins,
     _second_wins,
+    complex=True,
     doc="The smaller of x and y, elementwise; at ties each gets half of the derivative.",
 )
 relu = elementwise(
     "relu",
-    lambda x: np.maximum(x, 0),
+    real_only(lambda x: np.maximum(x, 0)),
     by_rule(lambda g, out, _x: select(greater(out, 0), g, 0.0)),
     doc="max(x, 0), elementwise; its derivative at 0 is 0.",
 )
@@ -327,7 +361,18 @@ def _not_all_finite(draw: Any) -> tuple[tuple, dict]:
     return (np.choose(kind, [draw.array(shape), np.nan, np.inf, -np.inf]),), {}
 
 
-sign = piecewise_constant("sign", np.sign, 1, doc="-1, 0 or 1 by the sign of x.")
+sign_p = piecewise_constant("sign", np.sign, 1)
+
+
+def sign(x: Any) -> Tensor:
+    """-1, 0 or 1 by the sign of x; of complex numbers x / |x|, or 0 at 0."""
+    x = asarray(x)
+    if x.dtype.kind != "c":
+        return sign_p(x)
+    size = absolute(x)
+    return x / where(equal(size, 0), 1.0, size)
+
+
 floor = piecewise_constant("floor", np.floor, 1, doc="The largest whole number at most x.")
 ceil = piecewise_constant("ceil", np.ceil, 1, doc="The smallest whole number at least x.")
 trunc = piecewise_constant("trunc", np.trunc, 1, doc="x without its fraction.")
@@ -413,6 +458,7 @@ select = elementwise(
     by_rule(lambda g, _out, c, _x, _y: select(c, g, 0.0)),
     by_rule(lambda g, _out, c, _x, _y: select(c, 0.0, g)),
     domain=_select_domain,
+    complex=True,
 )
 
 
@@ -445,7 +491,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     from autograd_core.ops.structural import astype
 
     x = asarray(x)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in INEXACT:
         if decimals >= 0:
             return alias(x)
         return astype(round(astype(x, np.float64), decimals), x.dtype)
@@ -462,7 +508,10 @@ def float_power(x: Any, y: Any) -> Tensor:
     """
     from autograd_core.ops.structural import astype
 
-    x, y = (v if v.__class__ is float or is_floating(v) else astype(v, np.float64) for v in (x, y))
+    x, y = (
+        v if v.__class__ in (float, complex) or is_floating(v) else astype(v, np.float64)
+        for v in (x, y)
+    )
     return power(x, y)
 
 
@@ -491,6 +540,8 @@ def nan_to_num(
     """x with NaN, inf and -inf replaced: by 0 and the dtype's largest and smallest number, where
     nothing else is given. No derivative flows to what was replaced."""
     x = asarray(x)
+    if x.dtype.kind == "c":
+        return to_complex(*(nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))))
     if x.dtype.kind != "f":
         return alias(x)
     limits = np.finfo(x.dtype)
@@ -499,5 +550,6 @@ def nan_to_num(
     return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
 
 
+from autograd_core.ops.complex import imag, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above
 from autograd_core.ops.normalize import sigmoid  # noqa: E402

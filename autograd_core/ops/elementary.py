@@ -42,13 +42,24 @@ __all__ = [
 positive = (0.2, 3.0)
 inside = (-0.8, 0.8)
 
-exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.")
-exp2 = elementwise("exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.")
+exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.", complex=True)
+exp2 = elementwise(
+    "exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.", complex=True
+)
 expm1 = elementwise(
-    "expm1", np.expm1, lambda out, _x: out + 1, doc="eˣ - 1, elementwise, accurate near 0."
+    "expm1",
+    np.expm1,
+    lambda out, _x: out + 1,
+    doc="eˣ - 1, elementwise, accurate near 0.",
+    complex=True,
 )
 log = elementwise(
-    "log", np.log, lambda _out, x: reciprocal(x), domain=positive, doc="The natural logarithm."
+    "log",
+    np.log,
+    lambda _out, x: reciprocal(x),
+    domain=positive,
+    doc="The natural logarithm.",
+    complex=True,
 )
 log2 = elementwise(
     "log2",
@@ -56,6 +67,7 @@ log2 = elementwise(
     lambda _out, x: (1 / math.log(2)) / x,
     domain=positive,
     doc="The logarithm to base 2.",
+    complex=True,
 )
 log10 = elementwise(
     "log10",
@@ -63,6 +75,7 @@ log10 = elementwise(
     lambda _out, x: (1 / math.log(10)) / x,
     domain=positive,
     doc="The logarithm to base 10.",
+    complex=True,
 )
 log1p = elementwise(
     "log1p",
@@ -70,31 +83,50 @@ log1p = elementwise(
     lambda _out, x: reciprocal(x + 1),
     domain=(-0.7, 3.0),
     doc="log(1 + x), elementwise, accurate near 0.",
+    complex=True,
 )
-sin = elementwise("sin", np.sin, lambda _out, x: cos(x), doc="The sine of x radians.")
-cos = elementwise("cos", np.cos, lambda _out, x: -sin(x), doc="The cosine of x radians.")
+sin = elementwise("sin", np.sin, lambda _out, x: cos(x), doc="The sine of x radians.", complex=True)
+cos = elementwise(
+    "cos", np.cos, lambda _out, x: -sin(x), doc="The cosine of x radians.", complex=True
+)
 tan = elementwise(
-    "tan", np.tan, lambda out, _x: square(out) + 1, domain=(-1.2, 1.2), doc="The tangent."
+    "tan",
+    np.tan,
+    lambda out, _x: square(out) + 1,
+    domain=(-1.2, 1.2),
+    doc="The tangent.",
+    complex=True,
 )
 arcsin = elementwise(
-    "arcsin", np.arcsin, lambda _out, x: reciprocal(sqrt(1 - square(x))), domain=inside
+    "arcsin",
+    np.arcsin,
+    lambda _out, x: reciprocal(sqrt(1 - square(x))),
+    domain=inside,
+    complex=True,
 )
 arccos = elementwise(
-    "arccos", np.arccos, lambda _out, x: -reciprocal(sqrt(1 - square(x))), domain=inside
+    "arccos",
+    np.arccos,
+    lambda _out, x: -reciprocal(sqrt(1 - square(x))),
+    domain=inside,
+    complex=True,
 )
-arctan = elementwise("arctan", np.arctan, lambda _out, x: reciprocal(square(x) + 1))
-sinh = elementwise("sinh", np.sinh, lambda _out, x: cosh(x))
-cosh = elementwise("cosh", np.cosh, lambda _out, x: sinh(x))
-tanh = elementwise("tanh", np.tanh, lambda out, _x: 1 - square(out))
-arcsinh = elementwise("arcsinh", np.arcsinh, lambda _out, x: reciprocal(sqrt(square(x) + 1)))
+arctan = elementwise("arctan", np.arctan, lambda _out, x: reciprocal(square(x) + 1), complex=True)
+sinh = elementwise("sinh", np.sinh, lambda _out, x: cosh(x), complex=True)
+cosh = elementwise("cosh", np.cosh, lambda _out, x: sinh(x), complex=True)
+tanh = elementwise("tanh", np.tanh, lambda out, _x: 1 - square(out), complex=True)
+arcsinh = elementwise(
+    "arcsinh", np.arcsinh, lambda _out, x: reciprocal(sqrt(square(x) + 1)), complex=True
+)
 arccosh = elementwise(
     "arccosh",
     np.arccosh,
     lambda _out, x: reciprocal(sqrt(x - 1) * sqrt(x + 1)),
     domain=(1.3, 3.0),
+    complex=True,
 )
 arctanh = elementwise(
-    "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside
+    "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside, complex=True
 )
 erf = elementwise(
     "erf",

@@ -11,6 +11,7 @@ import kernels
 from autograd_core.declare import bilinear
 from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import multiply
+from autograd_core.ops.complex import conj
 from autograd_core.ops.structural import (
     Aval,
     expand_dims,
@@ -81,6 +82,7 @@ matmul_p = bilinear(
     shape=_matmul_aval,
     batch=_matmul_batch,
     domain=_matmul_domain,
+    complex=True,
 )
 
 
@@ -128,8 +130,8 @@ def dot(x: Any, y: Any) -> Tensor:
 
 
 def vdot(x: Any, y: Any) -> Tensor:
-    """The inner product of x and y, both flattened."""
-    return matmul(ravel(x), ravel(y))
+    """The inner product of x and y, both flattened; of the conjugate of x where it is complex."""
+    return matmul(conj(ravel(x)), ravel(y))
 
 
 def inner(x: Any, y: Any) -> Tensor:

@@ -24,6 +24,7 @@ from autograd_core.ops.arithmetic import (
     subtract,
     where,
 )
+from autograd_core.ops.complex import imag, real, real_dtype
 from autograd_core.ops.elementary import exp, log
 from autograd_core.ops.structural import (
     Aval,
@@ -114,9 +115,14 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tens
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     deviations = x - mean(x, axes, keepdims=True)
-    total = sum_axes(square(deviations), axes)
+    total = sum_axes(square_magnitude(deviations), axes)
     freedom = np.maximum(_count(x, axes) - ddof, 0).item()
     return keep_axes(x, axes, divide(total, freedom), keepdims)
+
+
+def square_magnitude(x: Tensor) -> Tensor:
+    """|x|², elementwise."""
+    return square(real(x)) + square(imag(x)) if x.dtype.kind == "c" else square(x)
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
@@ -161,6 +167,7 @@ def _extreme(name: str, ufunc: Any) -> Primitive:
         jvps=[jvp],
         batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
         domain=reduction_domain,
+        complex=True,
     )
     return primitive
 
@@ -296,13 +303,13 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     if ord == 2:
-        return _safe_sqrt(sum(square(x), axes, keepdims))
+        return _safe_sqrt(sum(square_magnitude(x), axes, keepdims))
     if ord == 1:
         return sum(absolute(x), axes, keepdims)
     if ord == np.inf:
         return max(absolute(x), axes, keepdims)
     if ord == 0:
-        return astype(count_nonzero(x, axes, keepdims), x.dtype)
+        return astype(count_nonzero(x, axes, keepdims), real_dtype(x.dtype))
     if not (isinstance(ord, int | float) and ord > 0):
         raise ValueError(f"norm: expected ord > 0 (or inf, or 0), got {ord!r}")
     total = sum(_safe_power(absolute(x), ord), axes, keepdims)
@@ -382,6 +389,7 @@ def by_composition(name: str, kernel: Any, composition: Any, *, shape: Any) -> P
         jvps=[jvp],
         batch=lambda _size, args, _batched, axis: primitive(args[0], axis=axis + 1),
         domain=_along,
+        complex=True,
     )
     return primitive
 
