@@ -15,6 +15,7 @@ from autograd_core.ops import (
     placement,
     products,
     reduce,
+    sets,
     sorting,
     structural,
 )
@@ -30,6 +31,7 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
@@ -47,6 +49,7 @@ FAMILIES = (
     placement,
     products,
     reduce,
+    sets,
     sorting,
     structural,
 )
