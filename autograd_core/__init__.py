@@ -6,7 +6,7 @@
 Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any order of derivative.
 """
 
-from autograd_core import errors, nn, ops, optim, random, tree
+from autograd_core import errors, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
@@ -36,6 +36,7 @@ from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
 from autograd_core.tensor import Tensor
@@ -89,6 +90,7 @@ __all__ = [
     "optim",
     "random",
     "scan",
+    "special",
     "tree",
     "tree_flatten",
     "tree_leaves",
