@@ -713,7 +713,9 @@ def _betaln(x: float, y: float) -> float:
     p, q = min(x, y), max(x, y)
     if p > 0 and q == math.inf:
         return -math.inf
-    if p <= 0 or q < 10:
+    if p == 0:
+        return math.inf
+    if p < 0 or q < 10:
         return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
     rest = _stirling_rest(q) - _stirling_rest(p + q)
     if p < 10:
@@ -731,9 +733,9 @@ def _exp_of_square(x: float, factor: float) -> float:
     """exp(factor · x²), where the rounding of x² alone would cost digits."""
     square = x * x
     if not square < 2000:
-        return math.exp(factor * square) if factor < 0 else math.inf + square
+        return float(np.exp(factor * square))
     rest = float(Fraction(x) ** 2 - Fraction(square))
-    return math.exp(factor * square) * (1 + factor * rest)
+    return float(np.exp(factor * square)) * (1 + factor * rest)
 
 
 def _erfcx(x: float) -> float:

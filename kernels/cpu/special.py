@@ -263,7 +263,9 @@ def _betaln_scalar(x: float, y: float) -> float:
     if x != x or y != y:
         return math.nan
     p, q = min(x, y), max(x, y)
-    if p <= 0:
+    if p == 0:
+        return math.inf
+    if p < 0:
         return math.lgamma(p) + math.lgamma(q) - math.lgamma(p + q)
     if q == math.inf:
         return -math.inf

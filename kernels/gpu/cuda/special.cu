@@ -137,7 +137,8 @@ INLINE double log_beta(double x, double y) {
     if (x != x || y != y) return NOT_A_NUMBER;
     const double p = fmin(x, y);
     double q = fmax(x, y), product = 1;
-    if (p <= 0) return lgamma(p) + lgamma(q) - lgamma(p + q);
+    if (p == 0) return INFINITE;
+    if (p < 0) return lgamma(p) + lgamma(q) - lgamma(p + q);
     if (q == INFINITE) return -INFINITE;
     for (; q < 10; ++q) product *= 1 + p / q;
     double rest = stirling_rest(q) - stirling_rest(p + q) + log(product);
