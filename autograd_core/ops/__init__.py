@@ -17,6 +17,7 @@ from autograd_core.ops import (
     reduce,
     sets,
     sorting,
+    special,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
@@ -33,6 +34,7 @@ from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
@@ -51,9 +53,14 @@ FAMILIES = (
     reduce,
     sets,
     sorting,
+    special,
     structural,
 )
 
-__all__ = sorted(name for family in FAMILIES for name in family.__all__)
+# The other special functions have a namespace of their own, `autograd_core.special`.
+_FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
+__all__ = sorted(
+    name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)
+)
 
 methods.install()
