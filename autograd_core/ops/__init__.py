@@ -5,6 +5,7 @@ from autograd_core.ops import (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -14,12 +15,15 @@ from autograd_core.ops import (
     placement,
     products,
     reduce,
+    selection,
     sorting,
+    statistics,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.curves import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
@@ -28,7 +32,9 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.selection import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
@@ -36,6 +42,7 @@ FAMILIES = (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -44,7 +51,9 @@ FAMILIES = (
     placement,
     products,
     reduce,
+    selection,
     sorting,
+    statistics,
     structural,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from autograd_core import reverse
@@ -10,8 +10,10 @@ from autograd_core.device import device
 from autograd_core.errors import AutogradError
 from autograd_core.ops import (
     arithmetic,
+    creation,
     index,
     linalg,
+    numpy_protocol,
     placement,
     products,
     reduce,
@@ -73,6 +75,9 @@ METHODS = {
     "argsort": sorting.argsort,
     "astype": structural.astype,
     "clip": arithmetic.clip,
+    "conj": alias,
+    "conjugate": alias,
+    "copy": alias,
     "cumprod": reduce.cumprod,
     "cumsum": reduce.cumsum,
     "detach": structural.stop_gradient,
@@ -113,11 +118,20 @@ def install() -> None:
         "__pos__": alias,
         "__abs__": arithmetic.absolute,
         "__invert__": arithmetic.bitwise_not,
+        "__array_ufunc__": numpy_protocol.array_ufunc,
+        "__array_function__": numpy_protocol.array_function,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
         "device": property(_device),
+        "fill": _fill,
+        "flat": property(_flat),
+        "imag": property(creation.zeros_like),
+        "itemsize": property(lambda self: self.dtype.itemsize),
+        "nbytes": property(lambda self: self.size * self.dtype.itemsize),
+        "real": property(alias),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
+        "tobytes": lambda self: self.numpy().tobytes(),
         "T": property(structural.transpose),
         "mT": property(structural.matrix_transpose),
         "at": property(index.At),
@@ -163,6 +177,16 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     if not isinstance(self.mark, reverse.Leaf):
         raise AutogradError(".grad can be set on tensors made with requires_grad=True only")
     self.mark.grad = value
+
+
+def _flat(self: Tensor) -> Iterator[Tensor]:
+    """The entries in turn, the last axis fastest."""
+    return iter(structural.ravel(self))
+
+
+def _fill(self: Tensor, value: Any) -> None:
+    """`x[...] = value`: x becomes a new value."""
+    _setitem(self, ..., value)
 
 
 def _setitem(self: Tensor, key: Any, value: Any) -> None:
