@@ -47,7 +47,7 @@ is all operations."""
 
 RENAMED = {
     "a_max": "high", "a_min": "low", "correction": "ddof", "k": "offset", "max": "high",
-    "min": "low",
+    "min": "low", "N": "n",
 }  # fmt: skip
 """NumPy's optional arguments that have another name here."""
 LAYOUT = {"kind", "optimize", "order", "overwrite_input", "stable", "subok"}
@@ -291,7 +291,11 @@ def _without_defaults(ufunc: np.ufunc, options: dict, called: str = "") -> dict:
                 "keep its derivative, and a tensor is never overwritten; write `x = x + y` for "
                 f"`x += y`, and `y = {call}(…)` for `{call}(…, out=y)`"
             )
-        if name != "out" and name not in LAYOUT and not _is_same(value, UFUNC_DEFAULTS.get(name)):
+        if (
+            name != "out"
+            and name not in LAYOUT
+            and not _is_same(value, UFUNC_DEFAULTS.get(name, _FIRST))
+        ):
             told[name] = value
     return told
 
@@ -329,8 +333,7 @@ def _along_axis(
     told = {"axis": 0, **dict(zip(names, positional, strict=False)), **told}
     if told.pop("out", None) is not None:
         raise _refusal(ufunc, "out", called)
-    key = table[ufunc.__name__]
-    operation = INSTEAD.get(key) or getattr(reduce, key)
+    operation = _operation(getattr(np, table[ufunc.__name__], None)) or reduce.logsumexp
     for name in set(told) - set(inspect.signature(operation).parameters):
         if told.pop(name) is not None:
             raise _refusal(ufunc, name, called)
