@@ -30,8 +30,9 @@ from autograd_core.ops import (
     structural,
 )
 from autograd_core.ops import reduce as reductions
-from autograd_core.ops.numpy_protocol import ADDED, INSTEAD, added, instead
+from autograd_core.ops.numpy_protocol import ADDED, INSTEAD, added, by_numpy, instead
 from autograd_core.tensor import Tensor, alias, asarray, concrete
+from autograd_core.tree import tree_leaves
 
 # What NumPy means by a name where ours means something else -----------------------------------
 
@@ -529,16 +530,21 @@ def _apply_along_axis(func1d: Callable, axis: int, arr: Any, *args: Any, **kwarg
 # What changes an array in place ---------------------------------------------------------------
 
 
-def _refuse_in_place(name: str) -> None:
-    def refuse(*_args: Any, **_kwargs: Any) -> Any:
+def _in_place(name: str) -> None:
+    """Refuse what would write to a tensor, or write a traced one into an array."""
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        tensors = [x for x in tree_leaves((args, kwargs)) if x.__class__ is Tensor]
+        if args[0].__class__ is not Tensor and all(x.trace is None for x in tensors):
+            return by_numpy(getattr(np, name), getattr(np, name), args, kwargs)
         raise DtypeError(
             f"numpy.{name} with a Tensor writes into an array in place, where a derivative is lost "
-            "(np.full and np.full_like of an array do so too); write np.where(…), "
+            "(np.full_like of an array does so too); write np.where(…), "
             "np.broadcast_to(value, shape), or x[key] = value of a Tensor x"
         )
 
-    ADDED[name] = refuse
+    ADDED[name] = write
 
 
 for _name in ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"):
-    _refuse_in_place(_name)
+    _in_place(_name)

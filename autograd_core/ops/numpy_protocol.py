@@ -146,9 +146,9 @@ def _plan(func: Callable, count: int, names: tuple[str, ...]) -> Callable[[tuple
     """How to call a function's operation with `count` arguments by position, others by `names`."""
     operation = _operation(func)
     if operation is None:
-        return lambda args, kwargs: _by_numpy(func, func, args, kwargs)
+        return lambda args, kwargs: by_numpy(func, func, args, kwargs)
     theirs = _parameters(func)
-    if theirs is None:
+    if theirs is None or _takes_all(operation):
         return lambda args, kwargs: operation(*args, **kwargs)
     starred = any(p.kind is p.VAR_POSITIONAL for p in theirs.values())
     given = [*([] if starred else list(theirs)[:count]), *names]
@@ -184,6 +184,11 @@ def _parameters(func: Callable) -> dict[str, inspect.Parameter] | None:
         return dict(inspect.signature(func).parameters)
     except ValueError:  # of some functions older versions of NumPy do not tell
         return None
+
+
+def _takes_all(operation: Callable) -> bool:
+    parameters = inspect.signature(operation).parameters.values()
+    return any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _passed(theirs: dict, operation: Callable, given: Sequence[str]) -> dict[str, Any]:
@@ -236,7 +241,7 @@ COUNTS = frozenset(
 """Functions whose results are no floats, so that no derivative is lost where NumPy finds them."""
 
 
-def _by_numpy(func: Callable, call: Callable, args: tuple, kwargs: dict) -> Any:
+def by_numpy(func: Callable, call: Callable, args: tuple, kwargs: dict) -> Any:
     """What NumPy makes of tensors' values; arrays and numbers of the result become tensors.
 
     Raises:
@@ -273,7 +278,8 @@ def _as_tensor(x: Any) -> Any:
 
 # Ufuncs: other ways to call them --------------------------------------------------------------
 
-UFUNC_DEFAULTS = {"where": True, "casting": "same_kind"}
+SAYS_NOTHING = {("where", True), ("casting", "same_kind")}
+"""Options of a ufunc at their defaults."""
 
 
 def _without_defaults(ufunc: np.ufunc, options: dict, called: str = "") -> dict:
@@ -282,22 +288,23 @@ def _without_defaults(ufunc: np.ufunc, options: dict, called: str = "") -> dict:
     Raises:
         DtypeError: there is an array to write to.
     """
-    told = {}
-    for name, value in options.items():
-        if name == "out" and any(x is not None for x in value):
-            call = (called or _told(ufunc)).replace("numpy.", "np.")
-            raise DtypeError(
-                f"{called or _told(ufunc)} with out=, or in place, of a Tensor: an array cannot "
-                "keep its derivative, and a tensor is never overwritten; write `x = x + y` for "
-                f"`x += y`, and `y = {call}(…)` for `{call}(…, out=y)`"
-            )
-        if (
-            name != "out"
-            and name not in LAYOUT
-            and not _is_same(value, UFUNC_DEFAULTS.get(name, _FIRST))
-        ):
-            told[name] = value
-    return told
+    called = called or _told(ufunc)
+    if any(x is not None for x in options.get("out", ())):
+        call = called.replace("numpy.", "np.", 1)
+        raise DtypeError(
+            f"{called} with out=, or in place, of a Tensor: an array cannot keep its derivative, "
+            f"and a tensor is never overwritten; write `x = x + y` for `x += y`, and "
+            f"`y = {call}(…)` for `{call}(…, out=y)`"
+        )
+    return {
+        name: value
+        for name, value in options.items()
+        if name != "out" and name not in LAYOUT and not _is_among(SAYS_NOTHING, name, value)
+    }
+
+
+def _is_among(pairs: set, name: str, value: Any) -> bool:
+    return isinstance(value, str | bool) and (name, value) in pairs
 
 
 def _call(ufunc: np.ufunc, inputs: tuple, options: dict) -> Any:
@@ -305,7 +312,7 @@ def _call(ufunc: np.ufunc, inputs: tuple, options: dict) -> Any:
     dtype = told.pop("dtype", None)
     operation = _operation(ufunc)
     if operation is None:
-        return _by_numpy(ufunc, ufunc, inputs, options)
+        return by_numpy(ufunc, ufunc, inputs, options)
     for name in told:
         raise _refusal(ufunc, name)
     return operation(*(x if dtype is None else structural.astype(x, dtype) for x in inputs))
@@ -327,13 +334,15 @@ def _along_axis(
     called = f"{_told(ufunc)}.{method}"
     told = _without_defaults(ufunc, options, called)
     if ufunc.__name__ not in table:
-        return _by_numpy(ufunc, getattr(ufunc, method), inputs, options)
+        return by_numpy(ufunc, getattr(ufunc, method), inputs, options)
     x, *positional = inputs
     names = ("axis", "dtype", "out", "keepdims") if method == "reduce" else ("axis", "dtype")
     told = {"axis": 0, **dict(zip(names, positional, strict=False)), **told}
     if told.pop("out", None) is not None:
         raise _refusal(ufunc, "out", called)
-    operation = _operation(getattr(np, table[ufunc.__name__], None)) or reduce.logsumexp
+    key = table[ufunc.__name__]
+    operation = _operation(getattr(np, key)) if hasattr(np, key) else getattr(reduce, key)
+    assert operation is not None
     for name in set(told) - set(inspect.signature(operation).parameters):
         if told.pop(name) is not None:
             raise _refusal(ufunc, name, called)
