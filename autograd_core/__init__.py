@@ -11,6 +11,7 @@ from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.device import devices
+from autograd_core.dlpack import from_dlpack
 from autograd_core.errors import (
     AutogradError,
     ConcreteValueError,
@@ -78,6 +79,7 @@ __all__ = [
     "debug_nans",
     "devices",
     "errors",
+    "from_dlpack",
     "grad",
     "hessian",
     "hvp",

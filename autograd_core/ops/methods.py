@@ -7,6 +7,7 @@ from typing import Any
 
 from autograd_core import reverse
 from autograd_core.device import device
+from autograd_core.dlpack import dlpack, dlpack_device
 from autograd_core.errors import AutogradError
 from autograd_core.ops import (
     arithmetic,
@@ -120,6 +121,8 @@ def install() -> None:
         "__invert__": arithmetic.bitwise_not,
         "__array_ufunc__": numpy_protocol.array_ufunc,
         "__array_function__": numpy_protocol.array_function,
+        "__dlpack__": dlpack,
+        "__dlpack_device__": dlpack_device,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
         "device": property(_device),
