@@ -6,7 +6,7 @@
 Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any order of derivative.
 """
 
-from autograd_core import errors, nn, ops, optim, random, tree
+from autograd_core import errors, fft, nn, ops, optim, random, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
@@ -76,6 +76,7 @@ __all__ = [
     "debug_nans",
     "devices",
     "errors",
+    "fft",
     "grad",
     "hessian",
     "hvp",

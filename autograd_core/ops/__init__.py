@@ -7,6 +7,7 @@ from autograd_core.ops import (
     conv,
     creation,
     elementary,
+    fft,
     index,
     layout,
     linalg,
@@ -50,6 +51,9 @@ FAMILIES = (
     sorting,
     structural,
 )
+
+NAMESPACES = {"fft": fft}
+"""Families whose operations are public in a namespace of their own: `autograd_core.fft.fft`."""
 
 __all__ = sorted(name for family in FAMILIES for name in family.__all__)
 
