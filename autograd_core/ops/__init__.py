@@ -16,6 +16,7 @@ from autograd_core.ops import (
     placement,
     products,
     reduce,
+    sets,
     sorting,
     structural,
 )
@@ -31,6 +32,7 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
@@ -48,6 +50,7 @@ FAMILIES = (
     placement,
     products,
     reduce,
+    sets,
     sorting,
     structural,
 )

@@ -24,12 +24,17 @@ from autograd_core.primitive import no_rule
 from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 
 __all__ = [
+    "abs",
     "absolute",
     "add",
     "arctan2",
+    "atan2",
     "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "cbrt",
     "ceil",
@@ -62,7 +67,10 @@ __all__ = [
     "multiply",
     "nan_to_num",
     "negative",
+    "nextafter",
     "not_equal",
+    "positive",
+    "pow",
     "power",
     "rad2deg",
     "reciprocal",
@@ -79,7 +87,7 @@ __all__ = [
     "where",
 ]
 
-positive = (0.2, 3.0)
+above = (0.2, 3.0)
 
 
 def _once(x: Any) -> Any:
@@ -116,7 +124,7 @@ divide = elementwise(
     _divide_kernel,
     by_rule(lambda g, _out, _x, y: g / y),
     by_rule(lambda g, out, _x, y: -(g * out / y)),
-    domain=[(-3.0, 3.0), positive],
+    domain=[(-3.0, 3.0), above],
     doc="x / y, elementwise; integers divide to floats.",
     complex=True,
 )
@@ -131,7 +139,7 @@ reciprocal = elementwise(
     "reciprocal",
     np.reciprocal,
     lambda out, _x: -square(out),
-    domain=positive,
+    domain=above,
     doc="1 / x.",
     complex=True,
 )
@@ -151,7 +159,7 @@ sqrt = elementwise(
     "sqrt",
     np.sqrt,
     lambda out, _x: 0.5 / out,
-    domain=positive,
+    domain=above,
     doc="√x, elementwise; its derivative at 0 is +inf, as the limit is.",
     complex=True,
 )
@@ -166,14 +174,14 @@ root = elementwise(
     "root",
     real_only(np.sqrt),
     _root_partial,
-    domain=positive,
+    domain=above,
     doc="√x, elementwise, with derivative 0 at 0: for sums of squares, whose root has a minimum.",
 )
 cbrt = elementwise(
     "cbrt",
     np.cbrt,
     lambda out, _x: (1 / 3) / square(out),
-    domain=positive,
+    domain=above,
     doc="The real cube root, elementwise.",
 )
 
@@ -194,7 +202,7 @@ power_p = elementwise(
     np.power,
     _power_by_base,
     _power_by_exponent,
-    domain=[positive, (-2.0, 3.0)],
+    domain=[above, (-2.0, 3.0)],
     complex=True,
 )
 
@@ -277,7 +285,7 @@ arctan2 = elementwise(
     np.arctan2,
     lambda _out, y, x: x / (square(x) + square(y)),
     lambda _out, y, x: -y / (square(x) + square(y)),
-    domain=[(-3.0, 3.0), positive],
+    domain=[(-3.0, 3.0), above],
     doc="The angle of the point (x, y), in radians in (-π, π]; arguments in NumPy's order (y, x).",
 )
 hypot = elementwise(
@@ -285,7 +293,7 @@ hypot = elementwise(
     np.hypot,
     lambda out, x, _y: x / where(equal(out, 0), 1, out),
     lambda out, _x, y: y / where(equal(out, 0), 1, out),
-    domain=positive,
+    domain=above,
     doc="√(x² + y²), elementwise, without overflow; its derivative at (0, 0) is 0.",
 )
 
@@ -308,6 +316,13 @@ logaddexp2 = elementwise(
     lambda _out, x, y: sigmoid(math.log(2) * _difference(x, y)),
     lambda _out, x, y: sigmoid(math.log(2) * _difference(y, x)),
     doc="log₂(2ˣ + 2ʸ), elementwise, without overflow.",
+)
+nextafter = elementwise(
+    "nextafter",
+    np.nextafter,
+    SAME,
+    lambda _out, _x, _y: 0.0,
+    doc="The number next to x in the direction of y, elementwise; its derivative in x is 1.",
 )
 copysign = elementwise(
     "copysign",
@@ -378,7 +393,7 @@ ceil = piecewise_constant("ceil", np.ceil, 1, doc="The smallest whole number at 
 trunc = piecewise_constant("trunc", np.trunc, 1, doc="x without its fraction.")
 rint = piecewise_constant("rint", np.rint, 1, doc="The nearest whole number, halves to even.")
 floor_divide = piecewise_constant(
-    "floor_divide", np.floor_divide, 2, domain=[(-3.0, 3.0), positive], doc="⌊x / y⌋, elementwise."
+    "floor_divide", np.floor_divide, 2, domain=[(-3.0, 3.0), above], doc="⌊x / y⌋, elementwise."
 )
 pairs = _whole_numbers(2)
 equal = piecewise_constant("equal", np.equal, 2, pairs, doc="x == y, elementwise.")
@@ -413,6 +428,8 @@ bitwise_and = piecewise_constant("bitwise_and", np.bitwise_and, 2, domain=_integ
 bitwise_or = piecewise_constant("bitwise_or", np.bitwise_or, 2, domain=_integers(2))
 bitwise_xor = piecewise_constant("bitwise_xor", np.bitwise_xor, 2, domain=_integers(2))
 bitwise_not = piecewise_constant("bitwise_not", np.bitwise_not, 1, domain=_integers(1))
+bitwise_left_shift = piecewise_constant("left_shift", np.left_shift, 2, domain=_integers(2))
+bitwise_right_shift = piecewise_constant("right_shift", np.right_shift, 2, domain=_integers(2))
 
 
 def _mask(condition: Tensor, like: Tensor) -> Tensor:
@@ -472,18 +489,19 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     return select(condition, x, y)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """x limited to [low, high], elementwise; the derivative in x is 1 on the bounds themselves.
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+    """x limited to [min, max], elementwise; the derivative in x is 1 on the bounds themselves.
 
     Args:
         x: any shape.
-        low, high: bounds that broadcast against x; None for no bound. Where low > high, high wins.
+        min, max: bounds that broadcast against x; None for no bound. Where min > max, max wins.
     """
-    if low is not None:
-        x = where(less(x, low), low, x)
-    if high is not None:
-        x = where(greater(x, high), high, x)
-    return multiply(x, 1) if low is None and high is None else x
+    x = asarray(x)
+    if min is not None:
+        x = where(less(x, min), min, x)
+    if max is not None:
+        x = where(greater(x, max), max, x)
+    return alias(x)
 
 
 def round(x: Any, decimals: int = 0) -> Tensor:
@@ -497,7 +515,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
         return astype(round(astype(x, np.float64), decimals), x.dtype)
     if decimals == 0:
         return rint(x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
     return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
 
 
@@ -513,6 +531,11 @@ def float_power(x: Any, y: Any) -> Tensor:
         for v in (x, y)
     )
     return power(x, y)
+
+
+def positive(x: Any) -> Tensor:
+    """x itself, elementwise: what +x gives."""
+    return alias(asarray(x))
 
 
 def deg2rad(x: Any) -> Tensor:
@@ -549,6 +572,9 @@ def nan_to_num(
     x = where(equal(x, np.inf), float(limits.max) if posinf is None else posinf, x)
     return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
 
+
+# The array API standard's names of functions above.
+abs, atan2, bitwise_invert, pow = absolute, arctan2, bitwise_not, power
 
 from autograd_core.ops.complex import imag, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above

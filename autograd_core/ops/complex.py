@@ -84,7 +84,7 @@ def to_complex(x: Any, y: Any) -> Tensor:
     Raises:
         DtypeError: x or y is complex.
     """
-    kinds = [v if v.__class__ in PYTHON_NUMBERS else asarray(v).dtype for v in (x, y)]
+    kinds: list[Any] = [v if v.__class__ in PYTHON_NUMBERS else asarray(v).dtype for v in (x, y)]
     dtype = np.result_type(*kinds)
     dtype = dtype if dtype.kind in INEXACT else np.dtype(np.float64)
     return to_complex_p(*broadcast_arrays(*(astype(v, real_dtype(dtype)) for v in (x, y))))

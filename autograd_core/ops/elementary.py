@@ -12,12 +12,18 @@ from autograd_core.declare import elementwise
 from autograd_core.tensor import Tensor
 
 __all__ = [
+    "acos",
+    "acosh",
     "arccos",
     "arccosh",
     "arcsin",
     "arcsinh",
     "arctan",
     "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
     "cos",
     "cosh",
     "digamma",
@@ -176,6 +182,10 @@ def polygamma(n: int, x: Any) -> Tensor:
 
 
 SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
+
+
+# The array API standard's names.
+acos, asin, atan, acosh, asinh, atanh = arccos, arcsin, arctan, arccosh, arcsinh, arctanh
 
 
 def sinc(x: Any) -> Tensor:

@@ -160,7 +160,7 @@ def _rfft_transpose(g: Tensor, x_like: Aval, axis: int, norm: str) -> Tensor:
     return irfft_p(_times_twice(g, n, axis, 0.5), n=n, axis=axis, norm=OPPOSITE[norm])
 
 
-def _rfft_aval(x: Aval, axis: int, norm: str) -> Aval:  # noqa: ARG001
+def _rfft_aval(x: Aval, axis: int, norm: str) -> Aval:
     return Aval(_with_length(x.shape, axis, _half(x.shape[axis])), complex_dtype(x.dtype))
 
 
@@ -169,10 +169,10 @@ def _rfft_domain(draw: Any) -> tuple[tuple, dict]:
     return (x,), {"axis": axis, "norm": _norm(draw)}
 
 
-def _irfft_domain(draw: Any, complex: bool = False) -> tuple[tuple, dict]:
+def _irfft_domain(draw: Any) -> tuple[tuple, dict]:
     shape = draw.shape(min_rank=1, min_length=0)
     axis, n = draw.integer(0, len(shape) - 1), draw.choice(LENGTHS)
-    x = _drawn(draw, _with_length(shape, axis, _half(n)), complex)
+    x = _drawn(draw, _with_length(shape, axis, _half(n)), complex=True)
     return (x,), {"n": n, "axis": axis, "norm": _norm(draw)}
 
 
@@ -198,7 +198,7 @@ irfft_p = linear(
         args[0], n=n, axis=axis + 1, norm=norm
     ),
     domain=_irfft_domain,
-    complex=lambda draw: _irfft_domain(draw, True),
+    complex=_irfft_domain,
 )
 """A real signal of length n from its half spectrum, of which n // 2 + 1 frequencies are given."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from autograd_core import reverse
 from autograd_core.device import device
 from autograd_core.errors import AutogradError
+from autograd_core.inspection import VERSIONS
 from autograd_core.ops import (
     arithmetic,
     index,
@@ -55,6 +57,8 @@ OPERATORS = {
     "and": arithmetic.bitwise_and,
     "or": arithmetic.bitwise_or,
     "xor": arithmetic.bitwise_xor,
+    "lshift": arithmetic.bitwise_left_shift,
+    "rshift": arithmetic.bitwise_right_shift,
 }
 COMPARISONS = {
     "eq": arithmetic.equal,
@@ -115,6 +119,7 @@ def install() -> None:
         "__invert__": arithmetic.bitwise_not,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
+        "__array_namespace__": _array_namespace,
         "device": property(_device),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
@@ -140,6 +145,20 @@ backward.__doc__ = reverse.backward_from.__doc__
 def _device(self: Tensor) -> str:
     """Where the tensor lies: "cpu", or "cuda:0" and so on."""
     return device(self)
+
+
+def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
+    """This package, as the namespace of the array API standard that the tensor belongs to.
+
+    Raises:
+        ValueError: it does not have that version of the standard.
+    """
+    if api_version is not None and api_version not in VERSIONS:
+        raise ValueError(
+            f"__array_namespace__: version {api_version!r} of the array API standard is not "
+            f"supported; expected one of {', '.join(VERSIONS)}"
+        )
+    return sys.modules["autograd_core"]
 
 
 def _requires_grad(self: Tensor) -> bool:

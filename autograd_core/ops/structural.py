@@ -25,6 +25,7 @@ __all__ = [
     "atleast_2d",
     "broadcast_arrays",
     "broadcast_to",
+    "concat",
     "concatenate",
     "expand_dims",
     "flip",
@@ -102,8 +103,12 @@ reshape_p = linear(
 )
 
 
-def reshape(x: Any, shape: Shape) -> Tensor:
-    """The entries of x in row-major order, in another shape; one length may be -1."""
+def reshape(x: Any, shape: Shape, *, copy: bool | None = None) -> Tensor:
+    """The entries of x in row-major order, in another shape; one length may be -1.
+
+    Args:
+        copy: makes no difference: nothing writes to the entries of a tensor, shared or not.
+    """
     x, shape = asarray(x), as_shape(shape)
     if -1 in shape:
         shape = _infer_length(x, shape)
@@ -549,6 +554,9 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
         given = ", ".join(str(x.shape) for x in tensors)
         raise ShapeError(f"concatenate: shapes {given} differ in an axis other than {axis}")
     return bind(concatenate_p, [astype(x, dtype) for x in tensors], {"axis": axis})
+
+
+concat = concatenate  # the array API standard's name
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:

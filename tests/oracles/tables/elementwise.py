@@ -111,8 +111,8 @@ BINARY = [
         "number",
     ),
     Row("clip", WIDE, lambda x: ac.clip(x, -1.0, 2), lambda t, x: t.clip(x, -1.0, 2)),
-    Row("clip", WIDE, lambda x: ac.clip(x, low=-1), lambda t, x: t.clip(x, min=-1), "low"),
-    Row("clip", WIDE, lambda x: ac.clip(x, high=1), lambda t, x: t.clip(x, max=1), "high"),
+    Row("clip", WIDE, lambda x: ac.clip(x, min=-1), lambda t, x: t.clip(x, min=-1), "low"),
+    Row("clip", WIDE, lambda x: ac.clip(x, max=1), lambda t, x: t.clip(x, max=1), "high"),
     Row("clip", normal(X, X, X), lambda x, a, b: ac.clip(x, a, b), theirs="clip", tag="tensors"),
 ]
 
