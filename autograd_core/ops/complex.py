@@ -42,7 +42,7 @@ def _some_shape(draw: Any, count: int) -> tuple[tuple, dict]:
 conj_p = elementwise("conj", np.conj, by_rule(lambda g, _out, _x: conj(g)), complex=True)
 imag_p = linear(
     "imag",
-    lambda x: np.array(x.imag),
+    lambda x: x.imag.copy(),
     transpose=lambda g, x_like: converted(to_complex_p(_zeros_beside(g), -g), x_like.dtype),
     shape=lambda x: Aval(x.shape, real_dtype(x.dtype)),
     batch=lambda _size, args, _batched: imag_p(args[0]),
