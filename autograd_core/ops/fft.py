@@ -61,7 +61,7 @@ OPPOSITE = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 # The transform of complex numbers, along several axes -----------------------------------------
 
 
-def _fft_kernel(x: Any, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
+def _fft_kernel(x: Any, axes: tuple[int, ...], inverse: bool, norm: Any) -> Any:
     if not (x.size and axes):
         return x.astype(complex_dtype(x.dtype))
     if len(axes) == 1:
@@ -123,14 +123,14 @@ def _with_length(shape: Sequence[int], axis: int, n: int) -> tuple[int, ...]:
     return (*shape[:axis], n, *shape[axis + 1 :])
 
 
-def _rfft_kernel(x: Any, axis: int, norm: str) -> Any:
+def _rfft_kernel(x: Any, axis: int, norm: Any) -> Any:
     if not x.size:
         shape = _with_length(x.shape, axis, _half(x.shape[axis]))
         return namespace(x).empty(shape, complex_dtype(x.dtype))
     return np.fft.rfft(x, axis=axis, norm=norm)
 
 
-def _irfft_kernel(x: Any, n: int, axis: int, norm: str) -> Any:
+def _irfft_kernel(x: Any, n: int, axis: int, norm: Any) -> Any:
     if not x.size:
         return namespace(x).empty(_with_length(x.shape, axis, n), real_dtype(x.dtype))
     if on_gpu(x):
