@@ -385,7 +385,8 @@ def sign(x: Any) -> Tensor:
     if x.dtype.kind != "c":
         return sign_p(x)
     size = absolute(x)
-    return x / where(equal(size, 0), 1.0, size)
+    zero = equal(size, 0)
+    return where(zero, 0.0, x / where(zero, 1.0, size))
 
 
 floor = piecewise_constant("floor", np.floor, 1, doc="The largest whole number at most x.")

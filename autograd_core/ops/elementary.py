@@ -52,9 +52,19 @@ exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.", c
 exp2 = elementwise(
     "exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.", complex=True
 )
+
+
+def _expm1_kernel(x: Any) -> Any:
+    """NumPy's, but for complex numbers that are 0 or not finite, where it makes 0 · inf."""
+    out = np.expm1(x)
+    if out.dtype.kind != "c":
+        return out
+    return np.where(np.isfinite(x) & (x != 0), out, np.exp(x) - 1)
+
+
 expm1 = elementwise(
     "expm1",
-    np.expm1,
+    _expm1_kernel,
     lambda out, _x: out + 1,
     doc="eˣ - 1, elementwise, accurate near 0.",
     complex=True,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
+import autograd_core as ac
 from autograd_core.ops import FAMILIES, NAMESPACES
 from tests.oracles.tables import JAX_TABLE, TABLE
 
@@ -9,6 +12,7 @@ ELSEWHERE = {
     # without floating-point arguments, compared with NumPy in test_numpy.py
     "arange",
     "broadcast_shapes",
+    "empty",
     "eye",
     "fft.fftfreq",
     "fft.rfftfreq",
@@ -21,7 +25,9 @@ def test_every_operation_has_a_row() -> None:
     public = {name for family in FAMILIES for name in family.__all__}
     public |= {f"{space}.{name}" for space, family in NAMESPACES.items() for name in family.__all__}
     compared = {row.name for row in [*TABLE, *JAX_TABLE]}
-    assert public - compared - ELSEWHERE == set()
+    functions = {attrgetter(name)(ac) for name in compared}  # some have several names
+    alone = {name for name in public - ELSEWHERE if attrgetter(name)(ac) not in functions}
+    assert alone == set()
     assert compared <= public, "rows about operations that do not exist"
 
 

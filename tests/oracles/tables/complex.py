@@ -20,7 +20,7 @@ NAMES = """
     absolute exp expm1 square negative sin cos tan sinh cosh tanh log log2 log10 log1p
     sqrt reciprocal arcsin arccos arctan arcsinh arctanh
     add subtract multiply divide power where isfinite isnan isinf
-    matmul outer tensordot dot inner kron trace diagonal diag tril triu
+    matmul vecdot outer tensordot dot inner kron trace diagonal diag tril triu
     sum mean prod cumsum cumprod var std norm
     reshape transpose moveaxis swapaxes concatenate stack flip roll tile squeeze
     expand_dims take take_along_axis getitem broadcast_to split unstack pad
@@ -79,7 +79,6 @@ COMPLEX = [
             ("real", "real"),
             ("imag", "imag"),
             ("conj", lambda t, x: t.conj(x).resolve_conj()),
-            ("conjugate", lambda t, x: t.conj(x).resolve_conj()),
             ("angle", "angle"),
             ("sign", "sgn"),
         )
