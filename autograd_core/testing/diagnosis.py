@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+WRONG_SIGN = "the sign is wrong"
 MOST_SHOWN = 6
 CLOSE = 1e-3
 ENTRY = 1e-2
@@ -60,7 +61,7 @@ def _explanations(got: np.ndarray, expected: np.ndarray) -> Iterator[tuple[str, 
     if not got[known].any():
         yield "it is zero: the term is missing, detached, or never reaches this argument", expected
         return
-    yield "the sign is wrong", -got
+    yield WRONG_SIGN, -got
     square = float(np.sum(got[known] ** 2))
     factor = float(np.sum(expected[known] * got[known])) / square
     if factor and abs(factor - 1) < EXACT:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_core.testing.diagnosis import likely_cause, table
+from autograd_core.testing.diagnosis import WRONG_SIGN, likely_cause, table
+from autograd_core.testing.subjects.base import IMAGINARY_PART
 
 if TYPE_CHECKING:
     from autograd_core.testing.point import Point
@@ -61,6 +62,14 @@ class Fault(Exception):
             where = f" with respect to {subject.names[subject.places[self.place]]}"
         return f"{KINDS[self.mode]}{where} is wrong"
 
+    @property
+    def _is_of_imaginary_part(self) -> bool:
+        """Of a complex argument, whose real part's derivative is right then: it is looked at
+        first."""
+        subject = self.point.subject
+        place = subject.places[self.place] if self.place is not None else 0
+        return self.place is not None and subject.names[place].endswith(IMAGINARY_PART)
+
     def details(self) -> list[str]:
         """What it looks like, and the entries that differ."""
         lines = [f"  what is wrong: {self.what}"] if self.what else []
@@ -68,6 +77,8 @@ class Fault(Exception):
             got, expected = (np.asarray(x) for x in self.pair)
             off = 0.0 if self.off is None else self.off
             cause = likely_cause(got, expected, off) if self.place is not None else ""
+            if cause == WRONG_SIGN and self._is_of_imaginary_part:
+                cause = "it is conjugated: only the imaginary part has the wrong sign"
             if cause and cause != self.what:
                 lines.append(f"  it looks as if {cause}")
             lines.append(table(got, expected, off))
