@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-WRONG_SIGN = "the sign is wrong"
 MOST_SHOWN = 6
 CLOSE = 1e-3
 ENTRY = 1e-2
@@ -35,7 +34,7 @@ def likely_cause(got: np.ndarray, expected: np.ndarray, off: Any = 0.0) -> str:
         return "it is not finite where the function has a derivative"
     wrong = known & ~(np.abs(got - expected) <= off)
     for words, candidate in _explanations(got, expected):
-        if _close(candidate, expected) and _mends(candidate, expected, wrong):
+        if resembles(candidate, expected) and _mends(candidate, expected, wrong):
             return words
     return _partial(got, expected, known, wrong)
 
@@ -48,7 +47,8 @@ def _mends(candidate: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> bo
     )
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
+def resembles(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether arrays agree, where both are finite, relative to their largest entries."""
     if a.shape != b.shape:
         return False
     known = np.isfinite(b) & np.isfinite(a)
@@ -61,7 +61,7 @@ def _explanations(got: np.ndarray, expected: np.ndarray) -> Iterator[tuple[str, 
     if not got[known].any():
         yield "it is zero: the term is missing, detached, or never reaches this argument", expected
         return
-    yield WRONG_SIGN, -got
+    yield "the sign is wrong", -got
     square = float(np.sum(got[known] ** 2))
     factor = float(np.sum(expected[known] * got[known])) / square
     if factor and abs(factor - 1) < EXACT:
@@ -111,7 +111,7 @@ def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray, wrong: np
 def _is_symmetric_part(got: np.ndarray, expected: np.ndarray) -> bool:
     if got.shape[-1] != got.shape[-2]:
         return False
-    return _close(got, (expected + np.swapaxes(expected, -1, -2)) / 2)
+    return resembles(got, (expected + np.swapaxes(expected, -1, -2)) / 2)
 
 
 def _wrong_shape(got: np.ndarray, expected: np.ndarray) -> str:

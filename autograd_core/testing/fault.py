@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_core.testing.diagnosis import WRONG_SIGN, likely_cause, table
-from autograd_core.testing.subjects.base import IMAGINARY_PART
+from autograd_core.testing.diagnosis import likely_cause, resembles, table
 
 if TYPE_CHECKING:
     from autograd_core.testing.point import Point
@@ -18,6 +17,9 @@ KINDS = {
     "fwd": "the tangent (forward mode)",
     "value": "the value",
 }
+
+
+CONJUGATED = "it is conjugated: a conjugate is missing, or there is one too many"
 
 
 class Fault(Exception):
@@ -62,13 +64,15 @@ class Fault(Exception):
             where = f" with respect to {subject.names[subject.places[self.place]]}"
         return f"{KINDS[self.mode]}{where} is wrong"
 
-    @property
-    def _is_of_imaginary_part(self) -> bool:
-        """Of a complex argument, whose real part's derivative is right then: it is looked at
-        first."""
-        subject = self.point.subject
-        place = subject.places[self.place] if self.place is not None else 0
-        return self.place is not None and subject.names[place].endswith(IMAGINARY_PART)
+    def _is_conjugated(self, expected: np.ndarray) -> bool:
+        """Whether conjugates would mend the gradient."""
+        if self.mode != "rev" or self.place is None:
+            return False
+        try:
+            found = self.point.conjugated()
+        except Exception:
+            return False
+        return bool(found) and resembles(found[self.place], expected)
 
     def details(self) -> list[str]:
         """What it looks like, and the entries that differ."""
@@ -77,8 +81,8 @@ class Fault(Exception):
             got, expected = (np.asarray(x) for x in self.pair)
             off = 0.0 if self.off is None else self.off
             cause = likely_cause(got, expected, off) if self.place is not None else ""
-            if cause == WRONG_SIGN and self._is_of_imaginary_part:
-                cause = "it is conjugated: only the imaginary part has the wrong sign"
+            if cause and self._is_conjugated(expected):
+                cause = CONJUGATED
             if cause and cause != self.what:
                 lines.append(f"  it looks as if {cause}")
             lines.append(table(got, expected, off))

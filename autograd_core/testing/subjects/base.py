@@ -84,6 +84,8 @@ class Subject:
     """Of the arguments, as trees of the leaves."""
     is_complex: Sequence[bool] = ()
     """Which leaves of the arguments are complex: each is two here, its real and imaginary parts."""
+    complex_outputs: Sequence[bool] = ()
+    """Which of the outputs are, once there are some."""
 
     def __init__(self, name: str, leaves: Arrays, names: Sequence[str]):
         self.name, self.leaves, self.names = name, list(leaves), list(names)
@@ -164,6 +166,11 @@ class Subject:
     def joined(x: Any, y: Any) -> Any:
         """x + iy, of the library's arrays."""
         return joined(x, y)
+
+    def conjugated(self, cts: Arrays) -> list[np.ndarray]:
+        """Conjugates of the cotangents of the outputs."""
+        signs = [s for c in self.complex_outputs for s in ((1, -1) if c else (1,))]
+        return [np.asarray(s * g, g.dtype) for s, g in zip(signs, cts, strict=True)]
 
     def shown(self, leaves: Arrays) -> list[np.ndarray]:
         """What is differentiated, as somebody gave it."""

@@ -49,7 +49,6 @@ class Pair(Subject):
             )
         self.f, self.vjp, self.jvp = (*pair, None)[:3]
         self.kwargs, self.output = kwargs, None
-        self.complex_outputs: list[bool] = []
         arrays = [np.asarray(x) for x in leaves]
         self.is_float = [x.dtype.kind in INEXACT for x in arrays]
         self.given_names = list(names)

@@ -36,7 +36,9 @@ class Traced(Subject):
     def of(cls, f: Any, leaves: Any, names: Any, structure: Any, kwargs: dict) -> Traced:
         def flat(*given: Any) -> tuple:
             out = f(*made.rebuilt(given), **kwargs)
-            return tuple(part for y in tree_flatten(out)[0] for part in cls.parts(y))
+            outs = list(filter(None, map(cls.parts, tree_flatten(out)[0])))
+            made.complex_outputs = [len(parts) == 2 for parts in outs]
+            return tuple(part for parts in outs for part in parts)
 
         arrays, names, is_complex = in_parts([cls.host(x) for x in leaves], names)
         made = cls(name_of(f), flat, arrays, names)
