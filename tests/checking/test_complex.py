@@ -4,9 +4,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import autograd_core as ac
-from autograd_core.testing import GradientError, check_grads
+from autograd_core.testing import GradientError, check_grads, check_property, tensors
 from tests.checking.corpus import arrays
 
 X, Y = arrays((2, 3), (2, 3), seed=3)
@@ -181,3 +183,32 @@ def test_an_error_in_the_second_derivative_is_found():
     rules = (lambda g, z: 2 * g * z, lambda ct, g, z: (2 * ct * z, 2 * ct * np.conj(g)))
     said = message_of((np.square, rules), Z)
     assert "at order 2" in said and "argument 0, real part is wrong" in said
+
+
+# Drawn arguments ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["autograd_core", "numpy"])
+@given(data=st.data(), dtype=st.sampled_from([np.complex64, np.complex128]))
+@settings(max_examples=20)
+def test_complex_tensors_are_drawn(library, data, dtype):
+    z = data.draw(tensors(dtype, domain="0<x<2", library=library))
+    x = z.numpy() if library == "autograd_core" else z
+    assert x.dtype == dtype
+    assert all(((part > 0) & (part < 2)).all() for part in (x.real, x.imag))
+
+
+@check_property(z=tensors("complex128", domain="0.5<x<2"), examples=5, reference=np.sqrt)
+def test_a_property(z):
+    return ac.sqrt(z)
+
+
+@check_property(
+    z=tensors("complex128", shapes=[(3,), (2, 4)]),
+    examples=5,
+    order=2,
+    reference=lambda z: np.abs(np.fft.fft(z)) ** 2,
+)
+def test_a_property_of_spectra(z):
+    y = ac.fft.fft(z)
+    return ac.real(y * ac.conj(y))  # of |y|² the second derivative at 0 would be that of |y|

@@ -153,9 +153,10 @@ class Subject:
             if not isinstance(x, float | complex) and not hasattr(x, "shape")
         }
 
-    def rebuilt(self, leaves: Sequence[Any]) -> tuple:
-        """The arguments, of these leaves."""
-        full = [self.objects.get(i, x) for i, x in enumerate(self.wholes(leaves, self.joined))]
+    def rebuilt(self, leaves: Sequence[Any], join: Callable | None = None) -> tuple:
+        """The arguments, of these leaves: arrays of the library, unless others are joined."""
+        found = self.wholes(leaves, join or self.joined)
+        full = [self.objects.get(i, x) for i, x in enumerate(found)]
         return tuple(tree_unflatten(self.structure, full))
 
     def wholes(self, leaves: Sequence[Any], join: Callable = joined) -> list[Any]:
