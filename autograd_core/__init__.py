@@ -8,7 +8,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 
 import math
 
-from autograd_core import errors, fft, nn, ops, optim, random, tree
+from autograd_core import errors, fft, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
@@ -43,6 +43,7 @@ from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
 from autograd_core.tensor import Tensor
@@ -107,6 +108,7 @@ __all__ = [
     "pi",
     "random",
     "scan",
+    "special",
     "tree",
     "tree_flatten",
     "tree_leaves",

@@ -11,7 +11,8 @@ if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 
@@ -258,6 +259,11 @@ class Tensor:
         def __or__(self, other: Any) -> Tensor: ...
         def __invert__(self) -> Tensor: ...
 
+
+ArrayLike: TypeAlias = (
+    Tensor | np.ndarray | np.generic | bool | int | float | complex | Sequence["ArrayLike"]
+)
+"""What functions take for an array."""
 
 _new = object.__new__
 

@@ -18,6 +18,7 @@ from autograd_core.ops import (
     reduce,
     sets,
     sorting,
+    special,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
@@ -34,6 +35,7 @@ from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
@@ -52,12 +54,17 @@ FAMILIES = (
     reduce,
     sets,
     sorting,
+    special,
     structural,
 )
 
-NAMESPACES = {"fft": fft}
+NAMESPACES = {"fft": fft, "special": special}
 """Families whose operations are public in a namespace of their own: `autograd_core.fft.fft`."""
 
-__all__ = sorted(name for family in FAMILIES for name in family.__all__)
+# These special functions are public without it too.
+_FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
+__all__ = sorted(
+    name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)
+)
 
 methods.install()

@@ -39,7 +39,6 @@ class UniqueInverse(NamedTuple):
 def unique_all(x: Any, /) -> UniqueAll:
     """The values of x, ascending, each once; NaN is unlike itself.
 
-        >>> import autograd_core as ac
         >>> ac.unique_all(ac.asarray([3.0, 1.0, 3.0])).counts
         Tensor([1, 2], dtype=int64)
 
@@ -80,7 +79,6 @@ def unique_values(x: Any, /) -> Tensor:
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
     """Whether each entry of x is one of some values; NaN never is.
 
-        >>> import autograd_core as ac
         >>> ac.isin(ac.asarray([1, 2, 3]), ac.asarray([3, 1]))
         Tensor([ True, False,  True], dtype=bool)
 
