@@ -7,7 +7,6 @@ from autograd_core.ops import (
     conv,
     creation,
     elementary,
-    fft,
     index,
     layout,
     linalg,
@@ -58,10 +57,8 @@ FAMILIES = (
     structural,
 )
 
-NAMESPACES = {"fft": fft, "special": special}
-"""Families whose operations are public in a namespace of their own: `autograd_core.fft.fft`."""
-
-# These special functions are public without it too.
+# The family fft is public in a namespace of its own, `autograd_core.fft`, and so are the other
+# special functions, in `autograd_core.special`.
 _FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
 __all__ = sorted(
     name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from operator import attrgetter
 
 import autograd_core as ac
-from autograd_core import ops
-from autograd_core.ops import NAMESPACES
+from autograd_core import fft, ops, special
 from tests.oracles.tables import JAX_TABLE, TABLE
 
+NAMESPACES = {"fft": fft, "special": special}
 ELSEWHERE = {
     # without floating-point arguments, compared with NumPy in test_numpy.py
     "arange",
@@ -24,7 +24,7 @@ ELSEWHERE = {
 
 def test_every_operation_has_a_row() -> None:
     public = set(ops.__all__)
-    public |= {f"{space}.{name}" for space, family in NAMESPACES.items() for name in family.__all__}
+    public |= {f"{n}.{name}" for n, space in NAMESPACES.items() for name in space.__all__}
     compared = {row.name for row in [*TABLE, *JAX_TABLE]}
     functions = {attrgetter(name)(ac) for name in compared}  # some have several names
     alone = {name for name in public - ELSEWHERE if attrgetter(name)(ac) not in functions}
