@@ -8,7 +8,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 
 import math
 
-from autograd_core import errors, nn, ops, optim, random, special, tree
+from autograd_core import errors, fft, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
@@ -93,6 +93,7 @@ __all__ = [
     "devices",
     "e",
     "errors",
+    "fft",
     "from_dlpack",
     "grad",
     "hessian",

@@ -12,6 +12,7 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.errors import RuleError
+from autograd_core.ops.complex import imag, real
 from autograd_core.ops.placement import to_device
 from autograd_core.primitive import Primitive, bind, no_rule
 from autograd_core.tensor import Tensor, asarray
@@ -101,14 +102,15 @@ class Case:
         return outs if self.device is None else tuple(to_device(y, CPU) for y in outs)
 
     def function(self, places: Sequence[int], args: Sequence[Any] | None = None) -> Function:
-        """The floating outputs as a function of the arguments at `places`."""
+        """The floating outputs, of complex ones the parts, as a function of the arguments at
+        `places`."""
         fixed = self.args if args is None else args
 
         def f(*xs: Any) -> tuple[Tensor, ...]:
             full = list(fixed)
             for i, x in zip(places, xs, strict=True):
                 full[i] = x
-            return tuple(y for y in self.apply(full) if y.dtype.kind == "f")
+            return floating(self.apply(full))
 
         return f
 
@@ -284,6 +286,16 @@ def checking(case: Case, law: str) -> Iterator[None]:
 
 
 # Small tools of the laws ----------------------------------------------------------------------
+
+
+def parts(y: Tensor) -> tuple[Tensor, ...]:
+    """A tensor, or the parts of a complex one."""
+    return (real(y), imag(y)) if y.dtype.kind == "c" else (y,)
+
+
+def floating(outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Those of some outputs that can be differentiated, complex ones as their parts."""
+    return tuple(part for y in outputs for part in parts(y) if part.dtype.kind == "f")
 
 
 def numbers(tensors: Sequence[Any]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cupy as cp
@@ -204,6 +205,22 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
 # --- gather and scatter -----------------------------------------------------------------------
 
 
+def _by_part(kernel: Callable) -> Callable:
+    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one."""
+
+    @functools.wraps(kernel)
+    def of_parts(values: Array, *args: Any) -> Array:
+        if values.dtype.kind != "c":
+            return kernel(values, *args)
+        x, y = kernel(values.real, *args), kernel(values.imag, *args)
+        out = cp.empty(x.shape, values.dtype)
+        out.real, out.imag = x, y
+        return out
+
+    return of_parts
+
+
+@_by_part
 def take_along(values: Array, index: Array) -> Array:
     _one_device(values, index)
     _check(values.ndim == index.ndim == 3 and values.shape[::2] == index.shape[::2], values, index)
@@ -216,6 +233,7 @@ def take_along(values: Array, index: Array) -> Array:
     return out
 
 
+@_by_part
 def index_add(values: Array, index: Array, size: int) -> Array:
     """In the order of the indices, sorted: the same bits each time."""
     _one_device(values, index)
@@ -235,6 +253,7 @@ def index_add(values: Array, index: Array, size: int) -> Array:
     return out
 
 
+@_by_part
 def take_along_transpose(values: Array, index: Array, size: int) -> Array:
     _one_device(values, index)
     _check(index.shape == values.shape and values.ndim in (2, 3), values, index)

@@ -6,7 +6,7 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.primitive import bind
-from autograd_core.tensor import asarray, aval_of
+from autograd_core.tensor import INEXACT, asarray, aval_of
 from autograd_core.testing.case import (
     PrimitiveCase,
     checking,
@@ -24,6 +24,10 @@ from autograd_core.testing.numeric import (
 )
 
 EPS32 = float(np.finfo(np.float32).eps)
+IN_SINGLE = {
+    np.dtype(np.float64): np.dtype(np.float32),
+    np.dtype(np.complex128): np.dtype(np.complex64),
+}
 SINGLE = 2.0**9 * EPS32
 """How far float32 may be from float64, relative to the scale of results and sensitivities."""
 
@@ -54,9 +58,10 @@ def _sensitivity(case: PrimitiveCase, args: Arrays) -> float:
 
 def _require_single(got: Arrays, expected: Arrays, sensitivity: float, what: str) -> None:
     for i, (a, b) in enumerate(zip(got, expected, strict=True)):
-        if b.dtype == np.float64 and a.dtype != np.float32:
-            raise LawViolation(f"{what} {i}: expected float32, got {a.dtype}")
-        tolerance = SINGLE * max(largest(b), sensitivity) if b.dtype.kind == "f" else 0.0
+        expected_dtype = IN_SINGLE.get(b.dtype, a.dtype)
+        if a.dtype != expected_dtype:
+            raise LawViolation(f"{what} {i}: expected {expected_dtype}, got {a.dtype}")
+        tolerance = SINGLE * max(largest(b), sensitivity) if b.dtype.kind in INEXACT else 0.0
         require_close(a, b, tolerance, f"{what} {i}")
 
 
@@ -80,7 +85,7 @@ def _check_single_rules(case: PrimitiveCase, single: Arrays, double: Arrays) -> 
     _require_single(found[0], found[1], scale, "(co)tangent")
     for i in places:
         for dtype in _dtypes_of_rules(case, single, i):
-            if dtype == np.float64:
+            if dtype in IN_SINGLE:
                 raise LawViolation(f"a rule of argument {i} gives {dtype} for float32")
 
 

@@ -36,14 +36,14 @@ def of_parts(row: Row) -> Row:
         return (*row.make(rng), *parts)
 
     def ours(*given: Any) -> Any:
-        return _parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
+        return in_parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
 
     def theirs(library: Any, *given: Any) -> Any:
         f = row.theirs
         if not callable(f):
             f = reduce(getattr, (f or row.name).split("."), library)
-            return _parts(f(*_whole(given, shapes, _maker(library))), library)
-        return _parts(f(library, *_whole(given, shapes, _maker(library))), library)
+            return in_parts(f(*_whole(given, shapes, _maker(library))), library)
+        return in_parts(f(library, *_whole(given, shapes, _maker(library))), library)
 
     return Row(row.name, make, ours, theirs, f"complex {row.tag}")
 
@@ -60,7 +60,8 @@ def _whole(given: tuple, shapes: list, make: Callable) -> list[Any]:
     ]
 
 
-def _parts(outputs: Any, library: Any) -> list[Any]:
+def in_parts(outputs: Any, library: Any) -> list[Any]:
+    """The outputs of an operation, complex ones as their parts."""
     return [part for y in flat(outputs) for part in _parts_of(y, library)]
 
 
@@ -86,7 +87,7 @@ COMPLEX = [
     Row(
         "to_complex",
         normal((3, 1), (4,)),
-        lambda x, y: _parts(ac.to_complex(x, y), ac),
-        lambda t, x, y: _parts(t.complex(*t.broadcast_tensors(x, y)), t),
+        lambda x, y: in_parts(ac.to_complex(x, y), ac),
+        lambda t, x, y: in_parts(t.complex(*t.broadcast_tensors(x, y)), t),
     ),
 ]
