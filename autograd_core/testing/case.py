@@ -12,6 +12,7 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.errors import RuleError
+from autograd_core.ops.complex import imag, real
 from autograd_core.ops.placement import to_device
 from autograd_core.primitive import Primitive, bind, no_rule
 from autograd_core.tensor import Tensor, asarray
@@ -37,6 +38,17 @@ EXACT = 2.0**14 * EPS
 Function = Callable[..., tuple]  # tensors in, a tuple of floating tensors out
 Law = Callable[[Any], None]
 """Takes a case, of a primitive where it is about those."""
+
+
+def parts_of(y: Tensor) -> tuple[Tensor, ...]:
+    """A tensor, or the parts of a complex one."""
+    return (real(y), imag(y)) if y.dtype.kind == "c" else (y,)
+
+
+def floats_of(outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The floating ones among the outputs of a function, complex ones as two."""
+    parts = (part for y in outputs for part in parts_of(y))
+    return tuple(y for y in parts if y.dtype.kind == "f")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +113,14 @@ class Case:
         return outs if self.device is None else tuple(to_device(y, CPU) for y in outs)
 
     def function(self, places: Sequence[int], args: Sequence[Any] | None = None) -> Function:
-        """The floating outputs as a function of the arguments at `places`."""
+        """The floating outputs, complex ones as two, as a function of the arguments at `places`."""
         fixed = self.args if args is None else args
 
         def f(*xs: Any) -> tuple[Tensor, ...]:
             full = list(fixed)
             for i, x in zip(places, xs, strict=True):
                 full[i] = x
-            return tuple(y for y in self.apply(full) if y.dtype.kind == "f")
+            return floats_of(self.apply(full))
 
         return f
 

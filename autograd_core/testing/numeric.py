@@ -30,7 +30,7 @@ def largest(*arrays: Any) -> float:
     """The largest finite magnitude among the entries of some arrays; 0 where there is none."""
     best = 0.0
     for x in arrays:
-        x = np.abs(np.asarray(x, np.float64))
+        x = np.abs(np.asarray(x)).astype(np.float64)
         best = max(best, float(np.max(x, initial=0.0, where=np.isfinite(x))))
     return best
 
@@ -55,7 +55,7 @@ def require_close(got: Any, expected: Any, tolerance: float, what: str) -> None:
     if got.size == 0:
         return
     with np.errstate(invalid="ignore"):
-        difference = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+        difference = np.abs(_wide(got) - _wide(expected))
         same = (got == expected) | (np.isnan(_floats(got)) & np.isnan(_floats(expected)))
         wrong = ~same & ~(difference <= tolerance)
     if wrong.any():
@@ -67,5 +67,9 @@ def require_close(got: Any, expected: Any, tolerance: float, what: str) -> None:
         )
 
 
+def _wide(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+
+
 def _floats(x: np.ndarray) -> np.ndarray:
-    return x if x.dtype.kind == "f" else np.zeros(x.shape)
+    return x if x.dtype.kind in "fc" else np.zeros(x.shape)

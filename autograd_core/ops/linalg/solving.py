@@ -35,10 +35,11 @@ from autograd_core.ops.structural import (
     matrix_transpose,
     reshape,
     squeeze,
+    stop_gradient,
     sum_to,
     with_batch,
 )
-from autograd_core.primitive import Primitive
+from autograd_core.primitive import Primitive, no_rule
 from autograd_core.tensor import INEXACT, Tensor, asarray
 from kernels.devices import on_host
 
@@ -150,6 +151,9 @@ def inv(x: Any) -> Tensor:
 # Pseudo-inverses ------------------------------------------------------------------------------
 
 
+_none = no_rule("a tolerance has no derivative")
+
+
 def _pinv_jvp(t: Tensor, out: Tensor, x: Tensor, _rtol: None) -> Tensor:
     tt, pt = adjoint(t), adjoint(out)
     m, n = x.shape[-2:]
@@ -181,9 +185,8 @@ pinv_p = Primitive(
     "pinv",
     on_host(np.linalg.pinv),
     shape=lambda x, _rtol: Aval((*x.shape[:-2], *x.shape[:-3:-1]), x.dtype),
-    # It is constant in rtol, but for jumps.
-    vjps=[_pinv_vjp, lambda _g, _out, _x, _rtol: None],
-    jvps=[_pinv_jvp, lambda _t, _out, _x, _rtol: None],
+    vjps=[_pinv_vjp, _none],
+    jvps=[_pinv_jvp, _none],
     batch=_pinv_batch,
     **both(_pinv_domain),
 )
@@ -199,7 +202,7 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
     """
     x = matrices(x, "pinv", square=False)
     rtol = astype(default_rtol(x) if rtol is None else rtol, real_dtype(x.dtype))
-    return pinv_p(x, broadcast_to(rtol, x.shape[:-2]))
+    return pinv_p(x, broadcast_to(stop_gradient(rtol), x.shape[:-2]))
 
 
 class LeastSquares(NamedTuple):

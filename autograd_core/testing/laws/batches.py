@@ -15,6 +15,7 @@ from autograd_core.testing.case import (
     Function,
     alone_and_together,
     checking,
+    floats_of,
     named,
     numbers,
     pullback,
@@ -163,7 +164,7 @@ def _check_derivatives_of_batch(
         for i, x in zip(places, xs, strict=True):
             full[i] = x
         outs = transforms.vmap(lambda *args: case.apply(args), axes)(*full)
-        return tuple(y for y in outs if y.dtype.kind == "f")
+        return floats_of(outs)
 
     xs = [given[i] for i in places]
     outs, pull = transforms.vjp(f, *xs)

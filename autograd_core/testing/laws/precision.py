@@ -56,7 +56,7 @@ def _require_single(got: Arrays, expected: Arrays, sensitivity: float, what: str
     for i, (a, b) in enumerate(zip(got, expected, strict=True)):
         if b.dtype == np.float64 and a.dtype != np.float32:
             raise LawViolation(f"{what} {i}: expected float32, got {a.dtype}")
-        tolerance = SINGLE * max(largest(b), sensitivity) if b.dtype.kind == "f" else 0.0
+        tolerance = SINGLE * max(largest(b), sensitivity) if b.dtype.kind in "fc" else 0.0
         require_close(a, b, tolerance, f"{what} {i}")
 
 
