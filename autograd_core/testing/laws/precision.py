@@ -27,6 +27,8 @@ EPS32 = float(np.finfo(np.float32).eps)
 SINGLE = 2.0**9 * EPS32
 """How far float32 may be from float64, relative to the scale of results and sensitivities."""
 
+SINGLE_OF = {np.dtype(a): np.dtype(b) for a, b in (("f8", "f4"), ("c16", "c8"))}
+
 
 def single_precision(case: PrimitiveCase) -> None:
     """float32 in, float32 out: of values, tangents and cotangents, near those of float64."""
@@ -54,8 +56,9 @@ def _sensitivity(case: PrimitiveCase, args: Arrays) -> float:
 
 def _require_single(got: Arrays, expected: Arrays, sensitivity: float, what: str) -> None:
     for i, (a, b) in enumerate(zip(got, expected, strict=True)):
-        if b.dtype == np.float64 and a.dtype != np.float32:
-            raise LawViolation(f"{what} {i}: expected float32, got {a.dtype}")
+        single = SINGLE_OF.get(b.dtype, a.dtype)
+        if a.dtype != single:
+            raise LawViolation(f"{what} {i}: expected {single}, got {a.dtype}")
         tolerance = SINGLE * max(largest(b), sensitivity) if b.dtype.kind in "fc" else 0.0
         require_close(a, b, tolerance, f"{what} {i}")
 
