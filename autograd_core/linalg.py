@@ -134,10 +134,10 @@ def eig(x: Any, /) -> EigenResult:
 
 
 def eigh(x: Any, /) -> EigenResult:
-    """Eigenvalues, real and ascending, and eigenvectors of Hermitian matrices: x = v @ diag(w) @ vᴴ.
+    """Eigenvalues and eigenvectors of Hermitian matrices: x = v @ diag(w) @ vᴴ.
 
-    Columns of v are orthonormal, their entries of largest magnitude are real and positive. It reads
-    the Hermitian part of x.
+    The eigenvalues are real and ascend. Columns of v are orthonormal, and their entries of largest
+    magnitude real and positive. It reads the Hermitian part of x.
     """
     return EigenResult(*ops.eigh(x))
 

@@ -107,8 +107,6 @@ def inverse_gaps(w: Tensor) -> Tensor:
 
 # Domains --------------------------------------------------------------------------------------
 
-Domain = Callable[[Any], tuple[tuple, dict]]
-
 
 def lead(draw: Any) -> tuple[int, ...]:
     return draw.shape(max_rank=1, min_length=0)
@@ -167,7 +165,7 @@ def tall_domain(draw: Any, imaginary: bool = False) -> tuple[tuple, dict]:
     return (draw_matrix(draw, some, n + draw.integer(0, 2), n, imaginary),), {}
 
 
-def both(domain: Callable, **options: Any) -> dict[str, Domain]:
+def both(domain: Callable, **options: Any) -> dict[str, Any]:
     """The domains of real and of complex arguments, as a primitive takes them."""
     return {
         "domain": partial(domain, **options),
