@@ -21,7 +21,7 @@ from autograd_core.ops.linalg import det, inv, matrix_norm, matrix_power, pinv, 
 from autograd_core.ops.linalg.norms import cond, norm, vector_norm
 from autograd_core.ops.linalg.powers import expm, multi_dot
 from autograd_core.ops.linalg.singular import matrix_rank, svdvals
-from autograd_core.ops.linalg.solving import LeastSquares, lstsq
+from autograd_core.ops.linalg.solving import lstsq
 from autograd_core.ops.linalg.spectral import eig as _eig
 from autograd_core.ops.linalg.spectral import eigvals, eigvalsh
 from autograd_core.ops.products import matmul, outer, tensordot, vecdot
@@ -30,11 +30,6 @@ from autograd_core.ops.structural import matrix_transpose
 from autograd_core.tensor import Tensor
 
 __all__ = [
-    "EigenResult",
-    "LeastSquares",
-    "QRResult",
-    "SVDResult",
-    "SlogdetResult",
     "cholesky",
     "cond",
     "cross",

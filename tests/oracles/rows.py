@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ Arrays = list[np.ndarray]
 class Row(NamedTuple):
     """One comparison: an operation, arguments for it, and what another library calls it."""
 
-    name: str  # the public operation that the row is about
+    name: str  # the public operation that the row is about, dotted where it is in a module
     make: Callable[[np.random.Generator], tuple]
     ours: Callable | None = None  # `ac.<name>` where not given
     theirs: Any = None  # a function, or a dotted name in the other library; `name` by default
@@ -23,7 +24,7 @@ class Row(NamedTuple):
 
     @property
     def function(self) -> Callable:
-        return self.ours or getattr(ac, self.name)
+        return self.ours or reduce(getattr, self.name.split("."), ac)
 
     def arguments(self, again: int = 0) -> Arrays:
         """Arguments; others of the same shapes for another number in `again`."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_core.device import filled
 from autograd_core.errors import ShapeError
 from autograd_core.ops.complex import real_dtype
 from autograd_core.ops.conv import folded, unfolded
@@ -39,7 +40,7 @@ from autograd_core.ops.structural import (
     sum_to,
     with_batch,
 )
-from autograd_core.primitive import Primitive, no_rule
+from autograd_core.primitive import Primitive
 from autograd_core.tensor import INEXACT, Tensor, asarray
 from kernels.devices import on_host
 
@@ -151,7 +152,8 @@ def inv(x: Any) -> Tensor:
 # Pseudo-inverses ------------------------------------------------------------------------------
 
 
-_none = no_rule("a tolerance has no derivative")
+def _zeros(like: Any) -> Tensor:
+    return filled(0, like.shape, like.dtype)
 
 
 def _pinv_jvp(t: Tensor, out: Tensor, x: Tensor, _rtol: None) -> Tensor:
@@ -185,8 +187,9 @@ pinv_p = Primitive(
     "pinv",
     on_host(np.linalg.pinv),
     shape=lambda x, _rtol: Aval((*x.shape[:-2], *x.shape[:-3:-1]), x.dtype),
-    vjps=[_pinv_vjp, _none],
-    jvps=[_pinv_jvp, _none],
+    # Between jumps it is constant in rtol.
+    vjps=[_pinv_vjp, lambda _g, _out, _x, rtol_like: _zeros(rtol_like)],
+    jvps=[_pinv_jvp, lambda _t, out_like, _x, _rtol: _zeros(out_like)],
     batch=_pinv_batch,
     **both(_pinv_domain),
 )

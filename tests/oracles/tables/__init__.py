@@ -6,11 +6,23 @@ argument.
 
 from tests.oracles.tables.complex import COMPLEX
 from tests.oracles.tables.elementwise import BINARY, JAX_ELEMENTWISE, UNARY
+from tests.oracles.tables.linalg import NAMED
 from tests.oracles.tables.linear import EINSUM, JAX_LINEAR, LINALG, PRODUCTS
 from tests.oracles.tables.reductions import REDUCTIONS, SORTING
 from tests.oracles.tables.structure import JAX_STRUCTURE, STRUCTURE
 
-TABLE = [*UNARY, *BINARY, *REDUCTIONS, *SORTING, *STRUCTURE, *PRODUCTS, *EINSUM, *LINALG, *COMPLEX]
+TABLE = [
+    *UNARY,
+    *BINARY,
+    *REDUCTIONS,
+    *SORTING,
+    *STRUCTURE,
+    *PRODUCTS,
+    *EINSUM,
+    *LINALG,
+    *COMPLEX,
+    *NAMED,
+]
 """The rows that are compared with torch."""
 
 JAX_TABLE = [*JAX_ELEMENTWISE, *JAX_STRUCTURE, *JAX_LINEAR]
