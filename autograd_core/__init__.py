@@ -8,7 +8,7 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 
 import math
 
-from autograd_core import errors, fft, nn, ops, optim, random, special, tree
+from autograd_core import errors, fft, linalg, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
@@ -103,6 +103,7 @@ __all__ = [
     "jacrev",
     "jit",
     "jvp",
+    "linalg",
     "linearize",
     "nan",
     "newaxis",

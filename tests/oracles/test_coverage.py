@@ -5,10 +5,10 @@ from __future__ import annotations
 from operator import attrgetter
 
 import autograd_core as ac
-from autograd_core import fft, ops, special
+from autograd_core import fft, linalg, ops, special
 from tests.oracles.tables import JAX_TABLE, TABLE
 
-NAMESPACES = {"fft": fft, "special": special}
+NAMESPACES = {"fft": fft, "linalg": linalg, "special": special}
 ELSEWHERE = {
     # without floating-point arguments, compared with NumPy in test_numpy.py
     "arange",

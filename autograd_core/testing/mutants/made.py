@@ -261,9 +261,10 @@ def mutants_beside_rules(primitive: Primitive, cases: Sequence[PrimitiveCase]) -
 
     Those that fail on some arguments alone are made where the cases have such arguments.
     """
-    found = list(_tape_mutants(primitive, cases)) if primitive.differentiable else []
+    has_rules = any(not isinstance(r, no_rule) for row in _rows(primitive) for r in row)
+    found = list(_tape_mutants(primitive, cases)) if has_rules else []
     for kind, change in BATCH_RESULTS.items():
-        if kind != "detached" or primitive.differentiable:
+        if kind != "detached" or has_rules:
             changes = {"batch": then(primitive.batch, change)}
             found.append(Mutant(primitive, kind, "batch", changes))
     found += _mixed_batch_mutants(primitive, cases)

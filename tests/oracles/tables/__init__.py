@@ -7,6 +7,7 @@ argument.
 from tests.oracles.tables.complex import COMPLEX
 from tests.oracles.tables.elementwise import BINARY, JAX_ELEMENTWISE, UNARY
 from tests.oracles.tables.fft import FFT
+from tests.oracles.tables.linalg import NAMED
 from tests.oracles.tables.linear import EINSUM, JAX_LINEAR, LINALG, PRODUCTS
 from tests.oracles.tables.reductions import REDUCTIONS, SORTING
 from tests.oracles.tables.samples import JAX_SAMPLES
@@ -23,6 +24,7 @@ TABLE = [
     *LINALG,
     *COMPLEX,
     *FFT,
+    *NAMED,
 ]
 """The rows that are compared with torch."""
 

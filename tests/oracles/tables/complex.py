@@ -28,12 +28,19 @@ NAMES = """
 
 
 def of_parts(row: Row) -> Row:
-    """The same operation on complex numbers, of which each argument's imaginary parts come last."""
-    shapes = [x.shape if x.dtype.kind == "f" else None for x in row.arguments()]
+    """The same operation on complex numbers, of which each argument's imaginary parts come last.
+
+    They are drawn, for floating arguments, where none of the row's is complex itself.
+    """
+    given = row.arguments()
+    kind = "c" if any(x.dtype.kind == "c" for x in given) else "f"
+    shapes = [x.shape if x.dtype.kind == kind else None for x in given]
 
     def make(rng: np.random.Generator) -> tuple:
-        parts = [rng.uniform(-1.5, 1.5, s) for s in shapes if s is not None]
-        return (*row.make(rng), *parts)
+        args = row.make(rng)
+        if kind == "c":
+            return (*map(np.real, args), *(x.imag for x in args if x.dtype.kind == "c"))
+        return (*args, *(rng.uniform(-1.5, 1.5, s) for s in shapes if s is not None))
 
     def ours(*given: Any) -> Any:
         return in_parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
