@@ -13,6 +13,7 @@ from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.device import devices
+from autograd_core.dlpack import from_dlpack
 from autograd_core.dtypes import *  # noqa: F403
 from autograd_core.dtypes import __all__ as _dtypes
 from autograd_core.errors import (
@@ -33,6 +34,7 @@ from autograd_core.ops.arithmetic import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.curves import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
@@ -41,9 +43,11 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.selection import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
+from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
 from autograd_core.tensor import Tensor
@@ -90,6 +94,7 @@ __all__ = [
     "e",
     "errors",
     "fft",
+    "from_dlpack",
     "grad",
     "hessian",
     "hvp",

@@ -6,6 +6,7 @@ from autograd_core.ops import (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -15,15 +16,18 @@ from autograd_core.ops import (
     placement,
     products,
     reduce,
+    selection,
     sets,
     sorting,
     special,
+    statistics,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.curves import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
@@ -32,9 +36,11 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.selection import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
 from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
+from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
@@ -43,6 +49,7 @@ FAMILIES = (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -51,9 +58,11 @@ FAMILIES = (
     placement,
     products,
     reduce,
+    selection,
     sets,
     sorting,
     special,
+    statistics,
     structural,
 )
 

@@ -114,6 +114,14 @@ class ndarray:
     def __cuda_array_interface__(self) -> dict:
         return self._a.__array_interface__
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """CuPy's are never read-only. No library takes the capsule for memory of a GPU."""
+        assert set(options) <= {"stream", "max_version", "dl_device", "copy"}
+        return self._a
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
     def set(self, arr: np.ndarray, stream: Any = None) -> None:
         if isinstance(arr, ndarray) or arr.dtype != self.dtype or arr.shape != self.shape:
             raise TypeError("set() takes a NumPy array of the same shape and dtype")
@@ -432,6 +440,11 @@ def _asarray(data: Any, dtype: Any = None) -> ndarray:
     return _array(data, dtype, copy=not isinstance(data, ndarray))
 
 
+def _from_dlpack(array: Any) -> ndarray:
+    assert array.__dlpack_device__()[0] == 2
+    return ndarray(array.__dlpack__(stream=1))
+
+
 def _argsort(a: ndarray, axis: int = -1, kind: str | None = None) -> ndarray:
     if kind not in (None, "stable"):
         raise ValueError("kind can only be None or 'stable'")
@@ -461,8 +474,8 @@ def _built() -> types.ModuleType:
         get_current_stream=lambda: Stream.current[-1] if Stream.current else Stream(),
     )
     members = dict(
-        ndarray=ndarray, array=_array, asarray=_asarray, argsort=_argsort, RawModule=RawModule,
-        cuda=cuda,
+        ndarray=ndarray, array=_array, asarray=_asarray, argsort=_argsort, from_dlpack=_from_dlpack,
+        RawModule=RawModule, cuda=cuda,
     )  # fmt: skip
     for name, value in members.items():
         setattr(module, name, value)
