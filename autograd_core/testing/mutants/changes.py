@@ -20,7 +20,7 @@ from autograd_core.ops import (
     roll,
     stop_gradient,
 )
-from autograd_core.tensor import Aval, Tensor, asarray
+from autograd_core.tensor import INEXACT, Aval, Tensor, asarray
 from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 Rule = Callable[..., Any]
@@ -35,7 +35,7 @@ def _each(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
 
     def changed(x: Any) -> Any:
         x = asarray(x)
-        return change(x) if x.dtype.kind == "f" else x
+        return change(x) if x.dtype.kind in INEXACT else x
 
     return lambda tree: tree_map(changed, tree)
 
@@ -46,7 +46,7 @@ def _transposed(x: Tensor) -> Tensor:
 
 
 def _only_single(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
-    return _each(lambda x: change(x) if x.dtype == np.float32 else x)
+    return _each(lambda x: change(x) if x.dtype in (np.float32, np.complex64) else x)
 
 
 RULE_RESULTS: dict[str, Callable[[Any], Any]] = {
@@ -148,7 +148,7 @@ def _values_linearised(rule: Callable) -> Callable:
 def float_leaves(values: Sequence[Any]) -> tuple[list[Tensor], Callable[[Sequence], list]]:
     """The floating tensors among what a rule reads, and how to put others in their place."""
     leaves, structure = tree_flatten(list(values))
-    places = [i for i, x in enumerate(leaves) if x.__class__ is Tensor and x.dtype.kind == "f"]
+    places = [i for i, x in enumerate(leaves) if x.__class__ is Tensor and x.dtype.kind in INEXACT]
 
     def rebuild(xs: Sequence) -> list:
         full = list(leaves)
