@@ -191,11 +191,12 @@ def _polygamma_scalar(n: int, x: float, polynomial: np.ndarray) -> float:
 def _scaled_zeta(n: int, x: float) -> float:
     """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards.
 
-    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the
+    result does.
     """
     if x == math.inf:
         return 0.0
-    first = 1 / x
+    first = 1.0
     for k in range(1, n + 1):
         first *= k / x
     end = x
@@ -208,7 +209,7 @@ def _scaled_zeta(n: int, x: float) -> float:
     for k in range(len(EULER_MACLAURIN)):
         tail += EULER_MACLAURIN[k] * factor
         factor *= (n + 2 * k + 2) * (n + 2 * k + 3) / (end * end)
-    return first * (total + (x / end) ** (n + 1) * tail)
+    return first * ((total + (x / end) ** (n + 1) * tail) / x)
 
 
 def _cot_pi(x: float) -> float:

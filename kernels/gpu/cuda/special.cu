@@ -58,10 +58,10 @@ INLINE double psi(double x) {
 }
 
 // n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards, in
-// units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+// units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the result.
 INLINE double scaled_zeta(int n, double x) {
     if (x == INFINITE) return 0;
-    double first = 1 / x;
+    double first = 1;
     for (int k = 1; k <= n; ++k) first *= k / x;
     double end = x, total = 0;
     for (; end < 10 + 0.5 * n; ++end) total += pow(x / end, (double)(n + 1));
@@ -72,7 +72,7 @@ INLINE double scaled_zeta(int n, double x) {
         factor *= (n + 2. * k + 2) * (n + 2. * k + 3) / (end * end);
         ++k;
     }
-    return first * (total + pow(x / end, (double)(n + 1)) * tail);
+    return first * ((total + pow(x / end, (double)(n + 1)) * tail) / x);
 }
 
 // (-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10).
