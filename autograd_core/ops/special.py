@@ -25,6 +25,7 @@ from autograd_core.ops.arithmetic import (
     multiply,
     reciprocal,
     square,
+    stands_for_number,
     where,
 )
 from autograd_core.ops.elementary import exp, log, log1p
@@ -351,11 +352,14 @@ def _undefined(x: Any, y: Any, low: float) -> Tensor:
 
 def _real_pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     """Integers as float64; a Python number takes the other's dtype, for it promotes nothing."""
-    if y.__class__ in PYTHON_NUMBERS:
+    numbers = [v.__class__ in PYTHON_NUMBERS or stands_for_number(v) for v in (x, y)]
+    if numbers == [True, False]:
+        y = _real(y)
+        return astype(asarray(x), y.dtype), y
+    if numbers == [False, True]:
         x = _real(x)
-        return x, asarray(np.asarray(y, x.dtype))
-    y = _real(y)
-    return asarray(np.asarray(x, y.dtype)) if x.__class__ in PYTHON_NUMBERS else _real(x), y
+        return x, astype(asarray(y), x.dtype)
+    return _real(x), _real(y)
 
 
 def _real(x: Any) -> Tensor:

@@ -140,6 +140,8 @@ def _erfinv_scalar(y: float) -> float:
         error = math.erf(x) - size if tail > 0.5 else tail - math.erfc(x)
         step = error * 0.5 * math.sqrt(math.pi) * math.exp(x * x)
         x -= step / (1 + x * step)
+        if abs(step) < 1e-7 * x:  # the next one would be of its third power
+            break
     return math.copysign(x, y)
 
 
@@ -198,7 +200,9 @@ def _scaled_zeta(n: int, x: float) -> float:
         return 0.0
     first = 1.0
     for k in range(1, n + 1):
-        first *= k / x
+        first *= k
+    for _ in range(n):
+        first /= x
     end = x
     total = 0.0
     while end < 10 + 0.5 * n:

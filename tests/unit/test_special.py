@@ -191,6 +191,7 @@ def test_dtypes_of_two_arguments(name):
     whole, narrow = np.array([1, 2]), np.array([1.5, 2.5], np.float32)
     assert f(whole, whole).dtype == f(1, 2).dtype == np.float64
     assert f(narrow, 2).dtype == f(2.0, narrow).dtype == np.float32
+    assert ac.jit(f)(narrow, 2).dtype == ac.jit(f)(2.0, narrow).dtype == np.float32
     assert f(narrow, whole).dtype == np.float64
     assert f(np.ones((2, 1)), np.ones(3)).shape == (2, 3)
 

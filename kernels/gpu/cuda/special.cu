@@ -21,6 +21,7 @@ INLINE double erf_inverse(double y) {
         const double error = tail > 0.5 ? erf(x) - size : tail - erfc(x);
         const double step = error * 0.5 * root_pi * exp(x * x);
         x -= step / (1 + x * step);
+        if (fabs(step) < 1e-7 * x) break;  // the next one would be of its third power
     }
     return copysign(x, y);
 }
@@ -62,7 +63,8 @@ INLINE double psi(double x) {
 INLINE double scaled_zeta(int n, double x) {
     if (x == INFINITE) return 0;
     double first = 1;
-    for (int k = 1; k <= n; ++k) first *= k / x;
+    for (int k = 1; k <= n; ++k) first *= k;
+    for (int k = 1; k <= n; ++k) first /= x;
     double end = x, total = 0;
     for (; end < 10 + 0.5 * n; ++end) total += pow(x / end, (double)(n + 1));
     double tail = end / n + 0.5, factor = (n + 1) / end;
