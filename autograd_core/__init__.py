@@ -6,12 +6,16 @@
 Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any order of derivative.
 """
 
-from autograd_core import errors, nn, ops, optim, random, tree
+import math
+
+from autograd_core import errors, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.device import devices
 from autograd_core.dlpack import from_dlpack
+from autograd_core.dtypes import *  # noqa: F403
+from autograd_core.dtypes import __all__ as _dtypes
 from autograd_core.errors import (
     AutogradError,
     ConcreteValueError,
@@ -24,8 +28,10 @@ from autograd_core.errors import (
     RuleError,
     ShapeError,
 )
+from autograd_core.inspection import __array_namespace_info__
 from autograd_core.ops import __all__ as _operations
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
 from autograd_core.ops.curves import *  # noqa: F403
@@ -38,7 +44,9 @@ from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.selection import *  # noqa: F403
+from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
@@ -58,6 +66,9 @@ from autograd_core.transforms import (
 from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
+
+e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 __all__ = [
     "AutogradError",
@@ -72,28 +83,36 @@ __all__ = [
     "RuleError",
     "ShapeError",
     "Tensor",
+    "__array_api_version__",
+    "__array_namespace_info__",
     "checkpoint",
     "cond",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
     "devices",
+    "e",
     "errors",
     "from_dlpack",
     "grad",
     "hessian",
     "hvp",
+    "inf",
     "jacfwd",
     "jacrev",
     "jit",
     "jvp",
     "linearize",
+    "nan",
+    "newaxis",
     "nn",
     "no_grad",
     "ops",
     "optim",
+    "pi",
     "random",
     "scan",
+    "special",
     "tree",
     "tree_flatten",
     "tree_leaves",
@@ -103,5 +122,6 @@ __all__ = [
     "vjp",
     "vmap",
     "while_loop",
+    *_dtypes,
     *_operations,
 ]

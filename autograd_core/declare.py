@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -24,7 +24,17 @@ from autograd_core.primitive import (
     no_rule,
 )
 from autograd_core.reverse import PYTHON_NUMBERS, pass_through
-from autograd_core.tensor import FREE, NUMBER, Array, Aval, Tensor, asarray, box
+from autograd_core.tensor import (
+    FREE,
+    INEXACT,
+    NUMBER,
+    Array,
+    ArrayLike,
+    Aval,
+    Tensor,
+    asarray,
+    box,
+)
 
 SAME = object()
 """The partial derivative 1."""
@@ -111,12 +121,49 @@ def _pad_rank(x: Tensor, ndim: int) -> Tensor:
     return reshape(x, (shape[0], *[1] * (ndim - len(shape)), *shape[1:]))
 
 
+Unary = Callable[[ArrayLike], Tensor]
+Binary = Callable[[ArrayLike, ArrayLike], Tensor]
+
+
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    partial: Any,
+    /,
+    *,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Unary: ...
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    partial_x: Any,
+    partial_y: Any,
+    /,
+    *,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Binary: ...
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    *partials: Any,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Callable[..., Tensor]: ...
 def elementwise(
     name: str,
     kernel: Callable[..., Array],
     *partials: Any,
     domain: Domain = (-3.0, 3.0),
     doc: str = "",
+    complex: bool = False,
 ) -> Callable[..., Tensor]:
     """Declare an elementwise primitive by its partial derivatives, and return its function.
 
@@ -129,6 +176,7 @@ def elementwise(
         domain: an interval `(low, high)`, a list of one for each argument, or `domain(draw)`; the
             laws draw arguments from it.
         doc: the function's docstring.
+        complex: whether it is holomorphic, so that all this holds for complex numbers too.
     """
     rules = [_rule_of(partial, len(partials)) for partial in partials]
     primitive = Elementwise(
@@ -139,11 +187,31 @@ def elementwise(
         vjps=rules,
         jvps=rules,
         reads=[_reads_of(partial, len(partials)) for partial in partials],
+        complex=complex,
     )
     with_params = any(_takes_params(partial, len(partials)) for partial in partials)
     return _elementwise_function(primitive, doc, fast=not with_params)
 
 
+def real_only(kernel: Callable[..., Array]) -> Callable[..., Array]:
+    """A kernel of one argument that would take complex numbers, but makes no sense of them."""
+
+    def of_real(x: Array) -> Array:
+        if x.dtype.kind == "c":
+            raise TypeError("expected real numbers")
+        return kernel(x)
+
+    return of_real
+
+
+@overload
+def piecewise_constant(
+    name: str, kernel: Callable[..., Array], arity: Literal[1], domain: Domain = ..., doc: str = ...
+) -> Unary: ...
+@overload
+def piecewise_constant(
+    name: str, kernel: Callable[..., Array], arity: Literal[2], domain: Domain = ..., doc: str = ...
+) -> Binary: ...
 def piecewise_constant(
     name: str,
     kernel: Callable[..., Array],
@@ -248,15 +316,17 @@ def operand_beside(x: Any, other: Tensor) -> Tensor:
 
     Beside floating-point tensors a number becomes a tensor of their dtype: NumPy would convert it
     the same way, more slowly, each time a kernel meets it. Beside other dtypes it stays a number,
-    for NumPy to promote.
+    for NumPy to promote. A complex number beside real tensors is one of their precision.
     """
     if x.__class__ not in PYTHON_NUMBERS:
         return asarray(x)
     dtype = other.value.dtype if other.mark is not NUMBER else None
+    if x.__class__ is complex:
+        return _complex_beside(x, dtype)
     known = _numbers.get((x, dtype))
     if known is not None:
         return known
-    if dtype is None or dtype.kind != "f":
+    if dtype is None or dtype.kind not in INEXACT:
         return box(x, None, NUMBER)
     array = np.array(x, dtype)
     array.flags.writeable = False  # it is shared
@@ -264,6 +334,13 @@ def operand_beside(x: Any, other: Tensor) -> Tensor:
     if x and len(_numbers) < 4096:  # 0.0 and -0.0 would be one key
         _numbers[x, dtype] = tensor
     return tensor
+
+
+def _complex_beside(x: complex, dtype: np.dtype | None) -> Tensor:
+    if dtype is None:
+        return box(x, None, NUMBER)
+    number = np.asarray(x, np.result_type(dtype, 1j))
+    return box(number, None, NUMBER if dtype.kind == "c" else FREE)
 
 
 def _nary(primitive: Elementwise) -> Callable[..., Tensor]:
@@ -286,6 +363,7 @@ def linear(
     batch: Rule,
     domain: Domain = None,
     constants: int = 0,
+    complex: Any = True,
 ) -> Primitive:
     """Declare a primitive that is linear in its first argument.
 
@@ -294,6 +372,7 @@ def linear(
         transpose: `transpose(g, x_like, *constants, **params)`, the transposed linear map.
         constants: how many further arguments there are, such as indices, through which no
             derivative flows.
+        complex: see `Primitive`; what only moves and adds entries does so to complex ones too.
     """
 
     def vjp(g: Tensor, _out: None, x_like: Aval, *rest: Any, **params: Any) -> Tensor:
@@ -311,6 +390,7 @@ def linear(
         jvps=[jvp, *[none] * constants],
         batch=batch,
         domain=domain,
+        complex=complex,
     )
     return primitive
 
@@ -324,11 +404,12 @@ def bilinear(
     shape: Rule,
     batch: Rule,
     domain: Domain = None,
+    complex: Any = False,
 ) -> Primitive:
     """Declare a primitive that is linear in each of its two arguments.
 
     Args:
-        name, kernel, shape, batch, domain: see `Primitive`.
+        name, kernel, shape, batch, domain, complex: see `Primitive`.
         left: `left(g, x_like, y, **params)`, the transpose in the first argument.
         right: `right(g, x, y_like, **params)`, the transpose in the second.
     """
@@ -353,6 +434,7 @@ def bilinear(
         jvps=[jvp_left, jvp_right],
         batch=batch,
         domain=domain,
+        complex=complex,
     )
     return primitive
 

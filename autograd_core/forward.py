@@ -38,9 +38,9 @@ class Forward(Interpreter):
     def conform(tangent: Tensor, primal: Tensor | Aval) -> Tensor:
         """A tangent in the shape and dtype of its primal, which broadcasting may have changed."""
         if tangent.shape != primal.shape or tangent.dtype != primal.dtype:
-            from autograd_core.ops.structural import astype, broadcast_to
+            from autograd_core.ops.structural import broadcast_to, converted
 
-            tangent = astype(broadcast_to(tangent, primal.shape), primal.dtype)
+            tangent = converted(broadcast_to(tangent, primal.shape), primal.dtype)
         return tangent
 
     def describe(self) -> str:

@@ -77,6 +77,8 @@ class Primitive:
             takes the argument's index first.
         reads: for each argument, what its rules read of (out, *args), where the names of their
             parameters do not say it.
+        complex: whether it is defined for complex numbers too, with the same rules: True where
+            the laws are checked on arguments of `domain` with imaginary parts, or another domain.
     """
 
     broadcasts = False
@@ -96,6 +98,7 @@ class Primitive:
         multiple: bool = False,
         variadic: bool = False,
         reads: Sequence[Sequence[int]] | None = None,
+        complex: Rule | bool = False,
     ):
         if name in REGISTRY:
             raise ValueError(f"a primitive named {name!r} exists already")
@@ -111,6 +114,7 @@ class Primitive:
         self.jvps: Any = _EveryArgument(jvps[0]) if variadic else tuple(jvps)
         self.batch = batch
         self.domain = domain
+        self.complex = complex
         self.differentiable = differentiable
         self.multiple = multiple
         self.variadic = variadic
@@ -345,7 +349,7 @@ def _short(x: Any) -> str:
 
 def describe_argument(x: Any) -> str:
     """`float32[3,4]` for an array, the number itself for a number."""
-    if x.__class__ is Tensor and isinstance(x.value, int | float):
+    if x.__class__ is Tensor and isinstance(x.value, int | float | complex):
         return repr(x.value)  # a number beside a tensor: see declare.operand_beside
     if x.__class__ is Tensor or hasattr(x, "dtype"):
         aval = aval_of(x)

@@ -28,7 +28,7 @@ from autograd_core.primitive import (
     live_interpreters,
     plus,
 )
-from autograd_core.tensor import NUMBER, Aval, Tensor, alias, asarray, aval_of, box, own
+from autograd_core.tensor import INEXACT, NUMBER, Aval, Tensor, alias, asarray, aval_of, box, own
 
 _next_order = count().__next__
 
@@ -198,7 +198,7 @@ class Linearizing(Reverse):
         return self.process(primitive, (x, y), NO_PARAMS)
 
 
-PYTHON_NUMBERS = frozenset({float, int, bool})
+PYTHON_NUMBERS = frozenset({float, int, bool, complex})
 
 
 def pass_through(g: Any, *_args: Any, **_params: Any) -> Any:
@@ -369,12 +369,13 @@ def _rebox(node: Node, trace: Reverse) -> tuple[Any, tuple]:
 
 
 def restore(ct: Tensor, like: Aval) -> Tensor:
-    """Undo broadcasting and promotion: sum and cast a cotangent back to its argument's aval."""
-    from autograd_core.ops.structural import astype, sum_to
+    """Undo broadcasting and promotion: sum and cast a cotangent back to its argument's aval. That
+    of a real argument of a complex function is the real part."""
+    from autograd_core.ops.structural import converted, sum_to
 
     if ct.shape != like.shape:
         ct = sum_to(ct, like.shape)
-    return ct if ct.dtype == like.dtype else astype(ct, like.dtype)
+    return ct if ct.dtype == like.dtype else converted(ct, like.dtype)
 
 
 class Root(Reverse):
@@ -414,7 +415,7 @@ ROOT = Root()
 
 def require_gradient(tensor: Tensor) -> None:
     """Turn a plain tensor into a leaf of the root tape, in place."""
-    if tensor.dtype.kind != "f":
+    if tensor.dtype.kind not in INEXACT:
         raise DtypeError(
             f"requires_grad=True on a tensor of dtype {tensor.dtype}: gradients exist for "
             "floating-point tensors only; convert with x.astype(np.float32)"
@@ -445,6 +446,11 @@ def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = Fal
             else "backward() inside a transform; differentiate with grad(f) there instead"
         )
     if gradient is None:
+        if tensor.dtype.kind == "c":
+            raise DtypeError(
+                f"backward() needs a real value, got {tensor.dtype}; take its real part, or pass "
+                "its cotangent: x.backward(gradient)"
+            )
         if tensor.shape != ():
             raise AutogradError(
                 f"backward() needs a scalar, got shape {tensor.shape}; reduce it first "

@@ -11,7 +11,8 @@ if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NUMBER = "number"
 """The mark of a tensor that stands for a Python number: it has no axes and is not promoted to."""
+INEXACT = "fc"
+"""The kinds of dtypes in which derivatives exist: real and complex floating-point numbers."""
 FREE = "free"
 """The mark of an array that nobody placed on a device: it goes where what it meets lies."""
 
@@ -139,18 +142,32 @@ class Tensor:
         Raises:
             ConcreteValueError: a transform differentiates or maps the tensor.
         """
-        value = concrete(self, "float()")
+        self._require_no_derivative("float()")
+        return float(fetched(self._real("float()")))
+
+    def __complex__(self) -> complex:
+        """The number, where no transform would lose a derivative by it, as for `float`."""
+        self._require_no_derivative("complex()")
+        return complex(fetched(concrete(self, "complex()")))
+
+    def _require_no_derivative(self, wanted: str) -> None:
+        concrete(self, wanted)
         if self.trace is not None and self.trace.level > 0:
             raise ConcreteValueError(
-                f"float() of a value traced by {self.trace.describe()}, as when it is written into "
-                "a NumPy array or given to `math`, would drop its derivative; make the array one "
-                "of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, or "
-                "x.item() to look at the number"
+                f"{wanted} of a value traced by {self.trace.describe()}, as when it is written "
+                "into a NumPy array or given to `math`, would drop its derivative; make the array "
+                "one of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, "
+                "or x.item() to look at the number"
             )
-        return float(fetched(value))
+
+    def _real(self, wanted: str) -> Array:
+        value = concrete(self, wanted)
+        if value.dtype.kind == "c":
+            raise TypeError(f"{wanted} of a complex tensor; take its real(x) or absolute(x) first")
+        return value
 
     def __int__(self) -> int:
-        return int(fetched(concrete(self, "int()")))
+        return int(fetched(self._real("int()")))
 
     def __index__(self) -> int:
         return fetched(concrete(self, "an index")).__index__()
@@ -225,6 +242,11 @@ class Tensor:
         def __invert__(self) -> Tensor: ...
 
 
+ArrayLike: TypeAlias = (
+    Tensor | np.ndarray | np.generic | bool | int | float | complex | Sequence["ArrayLike"]
+)
+"""What functions take for an array."""
+
 _new = object.__new__
 
 
@@ -297,7 +319,7 @@ def asarray(data: Any, dtype: Any = None) -> Tensor:
         dtype: dtype to convert to (NumPy's default rules where not given).
 
     Raises:
-        DtypeError: `data` has no boolean, integer or floating dtype.
+        DtypeError: `data` has no boolean, integer, floating or complex dtype.
     """
     if data.__class__ is not Tensor:
         data = _from_foreign(data)
@@ -315,11 +337,12 @@ def _from_foreign(data: Any) -> Tensor:
         return stack([asarray(item) for item in data])
     there = on_gpu(data)
     array = namespace(data).asarray(data) if there else np.asarray(data)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         advice = "; register_pytree makes a class a container" if array.dtype == object else ""
         raise DtypeError(
             f"{operation()}cannot make a tensor of dtype {array.dtype} (from "
-            f"{type(data).__name__}); expected booleans, integers or floating-point numbers{advice}"
+            f"{type(data).__name__}); expected booleans, integers, floating-point or complex "
+            f"numbers{advice}"
         )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))

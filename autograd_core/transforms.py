@@ -18,7 +18,7 @@ from autograd_core.errors import AutogradError, DtypeError, ShapeError
 from autograd_core.forward import Forward
 from autograd_core.primitive import Interpreter, new_level
 from autograd_core.reverse import Linearizing, Node, Reverse, backward, push_forward
-from autograd_core.tensor import Tensor, alias, asarray, aval_of, box, own
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray, aval_of, box, own
 from autograd_core.tree import (
     tree_children,
     tree_flatten,
@@ -95,16 +95,23 @@ def lower_tree(trace: Interpreter, tree: Any) -> Any:
     return tree_map(lambda x: alias(trace.lower(x)) if x.__class__ is Tensor else x, tree)
 
 
-def _differentiable_leaves(leaves: Iterable, tree: Any, transform: str) -> list[Tensor]:
+def _differentiable_leaves(
+    leaves: Iterable, tree: Any, transform: str, holomorphic: bool = False
+) -> list[Tensor]:
     tensors = []
     for i, leaf in enumerate(leaves):
         x = asarray(leaf)
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in INEXACT:
             path = tree_paths(tree)[i]
             raise DtypeError(
                 f"{transform}: argument {path} has dtype {x.dtype}, but derivatives exist in "
                 "floating-point arguments only; convert it with astype(np.float32), or leave it "
                 "out by argnums"
+            )
+        if holomorphic and x.dtype.kind != "c":
+            raise DtypeError(
+                f"{transform}: holomorphic=True, but argument {tree_paths(tree)[i]} is {x.dtype}; "
+                "convert it with astype(np.complex128)"
             )
         tensors.append(x)
     return tensors
@@ -141,7 +148,9 @@ def _matching(given: Any, likes: list[Tensor], structure: Any, what: str) -> lis
     return out
 
 
-def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def value_and_grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
     """A function that returns `f`'s value together with its gradient.
 
     Args:
@@ -149,10 +158,14 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
         argnums: which positional arguments to differentiate in: one, or several for a tuple of
             gradients. They may be pytrees.
         has_aux: see `f`; the value is then the pair.
+        holomorphic: `f` is a complex-differentiable function of complex arguments, and its complex
+            derivative is meant. Without it the gradient of a real value in z = x + iy is
+            ∂f/∂x - i ∂f/∂y, whose conjugate is the direction of steepest ascent.
 
     Raises:
         AutogradError: `f` returned something that is not a scalar.
-        DtypeError: an argument or the value is not floating point.
+        DtypeError: an argument or the value is not floating point; or the value is complex, and
+            `holomorphic` was not said, or an argument is not, and it was.
     """
     name = getattr(f, "__name__", "f")
 
@@ -160,9 +173,9 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
         leaves, structure = tree_flatten(chosen)
-        leaves = _differentiable_leaves(leaves, chosen, f"grad of {name}")
+        leaves = _differentiable_leaves(leaves, chosen, f"grad of {name}", holomorphic)
         out, aux, starts, nodes = _record(Reverse, partial_f, leaves, structure, has_aux)
-        _check_scalar(out, name)
+        _check_scalar(out, name, holomorphic)
         seeds = [(node, _ones_like(out)) for node in nodes if node is not None]
         del nodes  # the walk lets go of what it has passed
         grads = tree_unflatten(structure, _gradients(starts, leaves, backward(seeds)))
@@ -171,12 +184,14 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
     return differentiated
 
 
-def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def grad(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
     """A function that returns the gradient of `f`, and aux beside it with `has_aux`.
 
     See `value_and_grad`.
     """
-    both = value_and_grad(f, argnums, has_aux)
+    both = value_and_grad(f, argnums, has_aux, holomorphic)
 
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
@@ -186,7 +201,7 @@ def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     return gradient
 
 
-def _check_scalar(out: Any, name: str) -> None:
+def _check_scalar(out: Any, name: str, holomorphic: bool) -> None:
     if out.__class__ is not Tensor:
         raise AutogradError(
             f"grad of {name}: expected a scalar, got {type(out).__name__}; "
@@ -197,8 +212,19 @@ def _check_scalar(out: Any, name: str) -> None:
             f"grad of {name}: expected a scalar, got shape {out.shape}; reduce it (sum, mean), or "
             "use jacrev, or vjp with a cotangent"
         )
-    if out.dtype.kind != "f":
+    if out.dtype.kind not in INEXACT:
         raise DtypeError(f"grad of {name}: expected a floating-point value, got {out.dtype}")
+    _check_real(out, holomorphic, f"grad of {name}: the value")
+
+
+def _check_real(x: Tensor, holomorphic: bool, what: str) -> None:
+    """Raise where a derivative in complex numbers is one number only if the function is told to be
+    holomorphic."""
+    if x.dtype.kind == "c" and not holomorphic:
+        raise DtypeError(
+            f"{what} is {x.dtype}; take its real part, or say holomorphic=True where the function "
+            "is complex-differentiable"
+        )
 
 
 def _is_one(argnums: Argnums) -> bool:
@@ -392,11 +418,14 @@ def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Any:
 # Jacobians and Hessians -----------------------------------------------------------------------
 
 
-def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def jacrev(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
     """A function that returns the Jacobian of `f`, one row at a time mapped over reverse mode.
 
     For an output of shape O and an argument of shape I each block has shape (*O, *I); with pytrees
-    the result is a tree of outputs whose leaves are trees of arguments.
+    the result is a tree of outputs whose leaves are trees of arguments. Complex outputs have a
+    Jacobian if `f` is `holomorphic`; see `value_and_grad`.
     """
 
     @wraps(f)
@@ -404,6 +433,8 @@ def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function
         partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
         out, pull, *aux = vjp(partial_f, *chosen, has_aux=has_aux)
         outs, structure = tree_flatten(out)
+        for y in outs:
+            _check_real(y, holomorphic, "jacrev: the value")
         rows = vmap(lambda *cts: pull(tree_unflatten(structure, cts)))(*_basis(outs))
         blocks = [tree_map(partial(_rows, outs, i), rows) for i in range(len(outs))]
         if _is_one(argnums):
@@ -414,17 +445,21 @@ def jacrev(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function
     return jacobian
 
 
-def jacfwd(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def jacfwd(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
     """A function that returns the Jacobian of `f`, one column at a time mapped over forward mode.
 
-    Its shapes are those of `jacrev`.
+    Its shapes are those of `jacrev`. In complex arguments there is one if `f` is `holomorphic`.
     """
 
     @wraps(f)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         partial_f, chosen = _at_argnums(f, args, kwargs, argnums)
         leaves, structure = tree_flatten(chosen)
-        leaves = _differentiable_leaves(leaves, chosen, "jacfwd")
+        leaves = _differentiable_leaves(leaves, chosen, "jacfwd", holomorphic)
+        for x in leaves:
+            _check_real(x, holomorphic, "jacfwd: an argument")
 
         def column(*tangents: Tensor) -> Any:
             result = jvp(partial_f, chosen, tree_unflatten(structure, tangents), has_aux)
@@ -471,12 +506,15 @@ def _blocks_of_columns(
     return tree[0] if _is_one(argnums) else tree
 
 
-def hessian(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+def hessian(
+    f: Function, argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False
+) -> Function:
     """A function that returns the Hessian of a scalar function: forward over reverse.
 
-    With `has_aux`, `f` returns a pair, and so does the result: the Hessian, and f's aux.
+    With `has_aux`, `f` returns a pair, and so does the result: the Hessian, and f's aux. Of complex
+    arguments it is the second complex derivative of a function that is `holomorphic`.
     """
-    return jacfwd(jacrev(f, argnums, has_aux), argnums, has_aux)
+    return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
 
 
 def hvp(

@@ -186,7 +186,7 @@ class Call:
     def check_kinds(self) -> None:
         """Raise where an array is of no dtype that a tensor can have."""
         for i, x in enumerate(self.leaves):
-            if x.__class__ is np.ndarray and x.dtype.kind not in "biuf":
+            if x.__class__ is np.ndarray and x.dtype.kind not in "biufc":
                 self._kind(x, i)
 
     def check_unchanged(

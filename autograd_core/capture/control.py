@@ -22,7 +22,7 @@ from autograd_core.ops.arithmetic import where
 from autograd_core.ops.reduce import any as any_
 from autograd_core.ops.structural import broadcast_to, moveaxis, reshape, stack
 from autograd_core.primitive import new_level
-from autograd_core.tensor import Aval, Tensor, asarray, aval_of, box
+from autograd_core.tensor import INEXACT, Aval, Tensor, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_map, tree_paths, tree_unflatten
 from kernels.devices import on_gpu
 
@@ -122,7 +122,7 @@ def _program(graph: Graph, args: Leaves) -> Callable[[Leaves], list[Tensor]]:
 
 
 def _floats(avals: Sequence[Aval]) -> list[bool]:
-    return [aval.dtype.kind == "f" for aval in avals]
+    return [aval.dtype.kind in INEXACT for aval in avals]
 
 
 def _select(values: Leaves, flags: Sequence[bool]) -> list:
@@ -149,14 +149,14 @@ def _pushed(run: Callable[..., list], values: Leaves, ts: Leaves) -> tuple[list,
     primals, moves = tuple(_select(values, real)), tuple(_select(ts, real))
     outs, found = transforms.jvp(on_floats, primals, moves)
     return outs, [
-        t if t is not None and y.dtype.kind == "f" else _zeros(y)
+        t if t is not None and y.dtype.kind in INEXACT else _zeros(y)
         for y, t in zip(outs, found, strict=True)
     ]
 
 
 def _tangents(outs: Leaves, ts: Leaves) -> tuple:
     """Tangents of results, None for integers."""
-    return tuple(t if y.dtype.kind == "f" else None for y, t in zip(outs, ts, strict=True))
+    return tuple(t if y.dtype.kind in INEXACT else None for y, t in zip(outs, ts, strict=True))
 
 
 # scan -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from autograd_core.ops import (
     arithmetic,
+    complex,
     contraction,
     conv,
     creation,
@@ -16,11 +17,14 @@ from autograd_core.ops import (
     products,
     reduce,
     selection,
+    sets,
     sorting,
+    special,
     statistics,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
 from autograd_core.ops.curves import *  # noqa: F403
@@ -33,12 +37,15 @@ from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.selection import *  # noqa: F403
+from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
 from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
     arithmetic,
+    complex,
     contraction,
     conv,
     creation,
@@ -52,11 +59,17 @@ FAMILIES = (
     products,
     reduce,
     selection,
+    sets,
     sorting,
+    special,
     statistics,
     structural,
 )
 
-__all__ = sorted(name for family in FAMILIES for name in family.__all__)
+# The other special functions have a namespace of their own, `autograd_core.special`.
+_FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
+__all__ = sorted(
+    name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)
+)
 
 methods.install()

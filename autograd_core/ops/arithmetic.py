@@ -11,18 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.declare import NEGATED, SAME, by_rule, elementwise, piecewise_constant
+from autograd_core.declare import (
+    NEGATED,
+    SAME,
+    by_rule,
+    elementwise,
+    piecewise_constant,
+    real_only,
+)
 from autograd_core.errors import DtypeError
 from autograd_core.primitive import no_rule
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 
 __all__ = [
+    "abs",
     "absolute",
     "add",
     "arctan2",
+    "atan2",
     "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "cbrt",
     "ceil",
@@ -55,7 +67,10 @@ __all__ = [
     "multiply",
     "nan_to_num",
     "negative",
+    "nextafter",
     "not_equal",
+    "positive",
+    "pow",
     "power",
     "rad2deg",
     "reciprocal",
@@ -72,7 +87,7 @@ __all__ = [
     "where",
 ]
 
-positive = (0.2, 3.0)
+above = (0.2, 3.0)
 
 
 def _once(x: Any) -> Any:
@@ -80,10 +95,17 @@ def _once(x: Any) -> Any:
     return x[tuple(slice(None) if s else slice(1) for s in x.strides)]
 
 
-add = elementwise("add", np.add, SAME, SAME, doc="x + y, elementwise.")
-subtract = elementwise("subtract", np.subtract, SAME, NEGATED, doc="x - y, elementwise.")
+add = elementwise("add", np.add, SAME, SAME, doc="x + y, elementwise.", complex=True)
+subtract = elementwise(
+    "subtract", np.subtract, SAME, NEGATED, doc="x - y, elementwise.", complex=True
+)
 multiply = elementwise(
-    "multiply", np.multiply, lambda _out, _x, y: y, lambda _out, x, _y: x, doc="x · y, elementwise."
+    "multiply",
+    np.multiply,
+    lambda _out, _x, y: y,
+    lambda _out, x, _y: x,
+    doc="x · y, elementwise.",
+    complex=True,
 )
 
 
@@ -102,31 +124,44 @@ divide = elementwise(
     _divide_kernel,
     by_rule(lambda g, _out, _x, y: g / y),
     by_rule(lambda g, out, _x, y: -(g * out / y)),
-    domain=[(-3.0, 3.0), positive],
+    domain=[(-3.0, 3.0), above],
     doc="x / y, elementwise; integers divide to floats.",
+    complex=True,
 )
 negative = elementwise(
     "negative",
     lambda x: np.broadcast_to(-_once(x), x.shape) if 0 in x.strides else np.negative(x),
     NEGATED,
     doc="-x, elementwise.",
+    complex=True,
 )
 reciprocal = elementwise(
-    "reciprocal", np.reciprocal, lambda out, _x: -square(out), domain=positive, doc="1 / x."
+    "reciprocal",
+    np.reciprocal,
+    lambda out, _x: -square(out),
+    domain=above,
+    doc="1 / x.",
+    complex=True,
 )
-square = elementwise("square", np.square, lambda _out, x: 2 * x, doc="x², elementwise.")
-absolute = elementwise(
-    "absolute",
-    np.absolute,
-    lambda _out, x: sign(x),
-    doc="|x|, elementwise; its derivative at 0 is 0.",
+square = elementwise(
+    "square", np.square, lambda _out, x: 2 * x, doc="x², elementwise.", complex=True
 )
+absolute_p = elementwise("absolute", np.absolute, lambda _out, x: sign_p(x))
+
+
+def absolute(x: Any) -> Tensor:
+    """|x|, elementwise, of real or complex numbers; its derivative at 0 is 0."""
+    x = asarray(x)
+    return hypot(real(x), imag(x)) if x.dtype.kind == "c" else absolute_p(x)
+
+
 sqrt = elementwise(
     "sqrt",
     np.sqrt,
     lambda out, _x: 0.5 / out,
-    domain=positive,
+    domain=above,
     doc="√x, elementwise; its derivative at 0 is +inf, as the limit is.",
+    complex=True,
 )
 
 
@@ -137,16 +172,16 @@ def _root_partial(out: Tensor, _x: None) -> Tensor:
 
 root = elementwise(
     "root",
-    np.sqrt,
+    real_only(np.sqrt),
     _root_partial,
-    domain=positive,
+    domain=above,
     doc="√x, elementwise, with derivative 0 at 0: for sums of squares, whose root has a minimum.",
 )
 cbrt = elementwise(
     "cbrt",
     np.cbrt,
     lambda out, _x: (1 / 3) / square(out),
-    domain=positive,
+    domain=above,
     doc="The real cube root, elementwise.",
 )
 
@@ -163,13 +198,18 @@ def _power_by_base(_out: None, x: Any, y: Any) -> Tensor:
 
 
 power_p = elementwise(
-    "power", np.power, _power_by_base, _power_by_exponent, domain=[positive, (-2.0, 3.0)]
+    "power",
+    np.power,
+    _power_by_base,
+    _power_by_exponent,
+    domain=[above, (-2.0, 3.0)],
+    complex=True,
 )
 
 
 def is_floating(x: Any) -> bool:
-    """Whether x is a tensor or array of floating-point numbers."""
-    return hasattr(x, "dtype") and x.dtype.kind == "f"
+    """Whether x is a tensor or array of floating-point or complex numbers."""
+    return hasattr(x, "dtype") and x.dtype.kind in INEXACT
 
 
 def power(x: Any, y: Any) -> Tensor:
@@ -223,6 +263,7 @@ maximum = elementwise(
     np.maximum,
     _first_wins,
     _second_wins,
+    complex=True,
     doc="The larger of x and y, elementwise; at ties each gets half of the derivative.",
 )
 minimum = elementwise(
@@ -230,11 +271,12 @@ minimum = elementwise(
     np.minimum,
     _first_wins,
     _second_wins,
+    complex=True,
     doc="The smaller of x and y, elementwise; at ties each gets half of the derivative.",
 )
 relu = elementwise(
     "relu",
-    lambda x: np.maximum(x, 0),
+    real_only(lambda x: np.maximum(x, 0)),
     by_rule(lambda g, out, _x: select(greater(out, 0), g, 0.0)),
     doc="max(x, 0), elementwise; its derivative at 0 is 0.",
 )
@@ -243,7 +285,7 @@ arctan2 = elementwise(
     np.arctan2,
     lambda _out, y, x: x / (square(x) + square(y)),
     lambda _out, y, x: -y / (square(x) + square(y)),
-    domain=[(-3.0, 3.0), positive],
+    domain=[(-3.0, 3.0), above],
     doc="The angle of the point (x, y), in radians in (-π, π]; arguments in NumPy's order (y, x).",
 )
 hypot = elementwise(
@@ -251,7 +293,7 @@ hypot = elementwise(
     np.hypot,
     lambda out, x, _y: x / where(equal(out, 0), 1, out),
     lambda out, _x, y: y / where(equal(out, 0), 1, out),
-    domain=positive,
+    domain=above,
     doc="√(x² + y²), elementwise, without overflow; its derivative at (0, 0) is 0.",
 )
 
@@ -274,6 +316,13 @@ logaddexp2 = elementwise(
     lambda _out, x, y: sigmoid(math.log(2) * _difference(x, y)),
     lambda _out, x, y: sigmoid(math.log(2) * _difference(y, x)),
     doc="log₂(2ˣ + 2ʸ), elementwise, without overflow.",
+)
+nextafter = elementwise(
+    "nextafter",
+    np.nextafter,
+    SAME,
+    lambda _out, _x, _y: 0.0,
+    doc="The number next to x in the direction of y, elementwise; its derivative in x is 1.",
 )
 copysign = elementwise(
     "copysign",
@@ -327,13 +376,25 @@ def _not_all_finite(draw: Any) -> tuple[tuple, dict]:
     return (np.choose(kind, [draw.array(shape), np.nan, np.inf, -np.inf]),), {}
 
 
-sign = piecewise_constant("sign", np.sign, 1, doc="-1, 0 or 1 by the sign of x.")
+sign_p = piecewise_constant("sign", np.sign, 1)
+
+
+def sign(x: Any) -> Tensor:
+    """-1, 0 or 1 by the sign of x; of complex numbers x / |x|, or 0 at 0."""
+    x = asarray(x)
+    if x.dtype.kind != "c":
+        return sign_p(x)
+    size = absolute(x)
+    zero = equal(size, 0)
+    return where(zero, 0.0, x / where(zero, 1.0, size))
+
+
 floor = piecewise_constant("floor", np.floor, 1, doc="The largest whole number at most x.")
 ceil = piecewise_constant("ceil", np.ceil, 1, doc="The smallest whole number at least x.")
 trunc = piecewise_constant("trunc", np.trunc, 1, doc="x without its fraction.")
 rint = piecewise_constant("rint", np.rint, 1, doc="The nearest whole number, halves to even.")
 floor_divide = piecewise_constant(
-    "floor_divide", np.floor_divide, 2, domain=[(-3.0, 3.0), positive], doc="⌊x / y⌋, elementwise."
+    "floor_divide", np.floor_divide, 2, domain=[(-3.0, 3.0), above], doc="⌊x / y⌋, elementwise."
 )
 pairs = _whole_numbers(2)
 equal = piecewise_constant("equal", np.equal, 2, pairs, doc="x == y, elementwise.")
@@ -368,6 +429,8 @@ bitwise_and = piecewise_constant("bitwise_and", np.bitwise_and, 2, domain=_integ
 bitwise_or = piecewise_constant("bitwise_or", np.bitwise_or, 2, domain=_integers(2))
 bitwise_xor = piecewise_constant("bitwise_xor", np.bitwise_xor, 2, domain=_integers(2))
 bitwise_not = piecewise_constant("bitwise_not", np.bitwise_not, 1, domain=_integers(1))
+bitwise_left_shift = piecewise_constant("left_shift", np.left_shift, 2, domain=_integers(2))
+bitwise_right_shift = piecewise_constant("right_shift", np.right_shift, 2, domain=_integers(2))
 
 
 def _mask(condition: Tensor, like: Tensor) -> Tensor:
@@ -413,6 +476,7 @@ select = elementwise(
     by_rule(lambda g, _out, c, _x, _y: select(c, g, 0.0)),
     by_rule(lambda g, _out, c, _x, _y: select(c, 0.0, g)),
     domain=_select_domain,
+    complex=True,
 )
 
 
@@ -426,18 +490,19 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     return select(condition, x, y)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """x limited to [low, high], elementwise; the derivative in x is 1 on the bounds themselves.
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+    """x limited to [min, max], elementwise; the derivative in x is 1 on the bounds themselves.
 
     Args:
         x: any shape.
-        low, high: bounds that broadcast against x; None for no bound. Where low > high, high wins.
+        min, max: bounds that broadcast against x; None for no bound. Where min > max, max wins.
     """
-    if low is not None:
-        x = where(less(x, low), low, x)
-    if high is not None:
-        x = where(greater(x, high), high, x)
-    return multiply(x, 1) if low is None and high is None else x
+    x = asarray(x)
+    if min is not None:
+        x = where(less(x, min), min, x)
+    if max is not None:
+        x = where(greater(x, max), max, x)
+    return alias(x)
 
 
 def round(x: Any, decimals: int = 0) -> Tensor:
@@ -445,13 +510,13 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     from autograd_core.ops.structural import astype
 
     x = asarray(x)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in INEXACT:
         if decimals >= 0:
             return alias(x)
         return astype(round(astype(x, np.float64), decimals), x.dtype)
     if decimals == 0:
         return rint(x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
     return rint(x * scale) / scale if decimals > 0 else rint(x / scale) * scale
 
 
@@ -462,8 +527,16 @@ def float_power(x: Any, y: Any) -> Tensor:
     """
     from autograd_core.ops.structural import astype
 
-    x, y = (v if v.__class__ is float or is_floating(v) else astype(v, np.float64) for v in (x, y))
+    x, y = (
+        v if v.__class__ in (float, complex) or is_floating(v) else astype(v, np.float64)
+        for v in (x, y)
+    )
     return power(x, y)
+
+
+def positive(x: Any) -> Tensor:
+    """x itself, elementwise: what +x gives."""
+    return alias(asarray(x))
 
 
 def deg2rad(x: Any) -> Tensor:
@@ -491,6 +564,8 @@ def nan_to_num(
     """x with NaN, inf and -inf replaced: by 0 and the dtype's largest and smallest number, where
     nothing else is given. No derivative flows to what was replaced."""
     x = asarray(x)
+    if x.dtype.kind == "c":
+        return to_complex(*(nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))))
     if x.dtype.kind != "f":
         return alias(x)
     limits = np.finfo(x.dtype)
@@ -499,5 +574,9 @@ def nan_to_num(
     return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
 
 
+# The array API standard's names of functions above.
+abs, atan2, bitwise_invert, pow = absolute, arctan2, bitwise_not, power
+
+from autograd_core.ops.complex import imag, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above
 from autograd_core.ops.normalize import sigmoid  # noqa: E402

@@ -131,6 +131,7 @@ conv_p = bilinear(
         conv_p, size, args, batched, geometry, places=((1, 1), (4, 4))
     ),
     domain=_conv_domain,
+    complex=True,
 )
 """Cross-correlation: x (B, N, H, W, C), w (B, kh, kw, C, O) to (B, N, Ho, Wo, O)."""
 
@@ -147,6 +148,7 @@ conv_input_p = bilinear(
         conv_input_p, size, args, batched, params, places=((1, 1), (3, 4))
     ),
     domain=_conv_input_domain,
+    complex=True,
 )
 """The transpose of `conv` in x: g (B, N, Ho, Wo, O), w (B, kh, kw, C, O) to (B, N, H, W, C)."""
 
@@ -163,6 +165,7 @@ conv_weight_p = bilinear(
         conv_weight_p, size, args, batched, params, places=((4, 3), (4, 4))
     ),
     domain=_conv_weight_domain,
+    complex=True,
 )
 """The transpose of `conv` in w: x (B, N, H, W, C), g (B, N, Ho, Wo, O) to (B, kh, kw, C, O)."""
 

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from autograd_core.device import beside, filled, placed
+from autograd_core.ops.complex import real_dtype
 from autograd_core.ops.placement import to_device
-from autograd_core.ops.structural import Shape, as_shape, broadcast_to, reshape
+from autograd_core.ops.structural import Shape, as_shape, astype, broadcast_to, reshape
 from autograd_core.tensor import Tensor, asarray
 
 __all__ = [
     "arange",
+    "empty",
+    "empty_like",
     "eye",
     "full",
     "full_like",
@@ -35,28 +38,43 @@ def ones(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
     return placed(np.ones(as_shape(shape), dtype or np.float64), device)
 
 
-def full(shape: Shape, value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`value` everywhere; derivatives flow through it."""
-    value = asarray(value, dtype)
-    return broadcast_to(value if device is None else to_device(value, device), shape)
+def empty(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor to be filled by `x[i] = v`: zeros, as nothing is ever left undefined here."""
+    return zeros(shape, dtype, device)
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def full(shape: Shape, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`fill_value` everywhere; derivatives flow through it."""
+    value = asarray(fill_value, dtype)
+    return broadcast_to(value if device is None else to_device(value, device), as_shape(shape))
+
+
+def zeros_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros of the shape and dtype of x, on its device."""
-    x = asarray(x)
-    return filled(0, x.shape, dtype or x.dtype, x)
+    return _filled_like(x, 0, dtype, device)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones of the shape and dtype of x, on its device."""
-    x = asarray(x)
-    return filled(1, x.shape, dtype or x.dtype, x)
+    return _filled_like(x, 1, dtype, device)
 
 
-def full_like(x: Any, value: Any, dtype: Any = None) -> Tensor:
-    """`value` in the shape and dtype of x, on its device; derivatives flow through the value."""
+def empty_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor like x to be filled by `y[i] = v`: zeros, as nothing is ever left undefined here."""
+    return zeros_like(x, dtype, device)
+
+
+def _filled_like(x: Any, number: int, dtype: Any, device: str | None) -> Tensor:
     x = asarray(x)
-    return broadcast_to(beside(asarray(value, dtype or x.dtype), x), x.shape)
+    like = filled(number, x.shape, dtype or x.dtype, x)
+    return like if device is None else to_device(like, device)
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
+    """`fill_value` in the shape and dtype of x, on its device; derivatives flow through it."""
+    x = asarray(x)
+    value = beside(asarray(fill_value, dtype or x.dtype), x)
+    return broadcast_to(value if device is None else to_device(value, device), x.shape)
 
 
 def arange(
@@ -68,23 +86,36 @@ def arange(
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, device: str | None = None
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    device: str | None = None,
+    *,
+    dtype: Any = None,
 ) -> Tensor:
     """`num` evenly spaced numbers from start to stop; derivatives flow through both."""
     start, stop = asarray(start), asarray(stop)
     if device is not None:
         start, stop = to_device(start, device), to_device(stop, device)
-    dtype = np.result_type(start.dtype, stop.dtype, 1.0)
-    steps = np.arange(num, dtype=dtype) / max(num - 1 if endpoint else num, 1)
+    if dtype is None:
+        dtype = np.result_type(start.dtype, stop.dtype, 1.0)
+    exact = np.result_type(dtype, np.float32)  # integers are truncated in the end
+    steps = np.arange(num, dtype=real_dtype(exact)) / max(num - 1 if endpoint else num, 1)
     ramp = np.reshape(steps, (num,) + (1,) * max(start.ndim, stop.ndim))
-    return start * (1 - ramp) + stop * ramp  # exact at both ends
+    start, stop = astype(start, exact), astype(stop, exact)
+    return astype(start * (1 - ramp) + stop * ramp, dtype)  # exact at both ends
 
 
 def eye(
-    n: int, m: int | None = None, k: int = 0, dtype: Any = None, device: str | None = None
+    n_rows: int,
+    n_cols: int | None = None,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
 ) -> Tensor:
-    """Ones on the k-th diagonal of an n × m matrix of zeros."""
-    return placed(np.eye(n, m, k, dtype=dtype or np.float64), device)
+    """Ones on the k-th diagonal of a matrix of zeros, square by default."""
+    return placed(np.eye(n_rows, n_cols, k, dtype=dtype or np.float64), device)
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:

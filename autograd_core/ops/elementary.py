@@ -1,4 +1,4 @@
-"""Exponentials, logarithms, trigonometric and hyperbolic functions, erf and the gamma family."""
+"""Exponentials, logarithms, trigonometric and hyperbolic functions."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import numpy as np
 
-import kernels
 from autograd_core.declare import elementwise
 from autograd_core.tensor import Tensor
 
 __all__ = [
+    "acos",
+    "acosh",
     "arccos",
     "arccosh",
     "arcsin",
     "arcsinh",
     "arctan",
     "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
     "cos",
     "cosh",
-    "digamma",
-    "erf",
-    "erfc",
     "exp",
     "exp2",
     "expm1",
-    "lgamma",
     "log",
     "log1p",
     "log2",
     "log10",
-    "polygamma",
     "sin",
     "sinc",
     "sinh",
@@ -42,13 +42,34 @@ __all__ = [
 positive = (0.2, 3.0)
 inside = (-0.8, 0.8)
 
-exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.")
-exp2 = elementwise("exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.")
+exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.", complex=True)
+exp2 = elementwise(
+    "exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.", complex=True
+)
+
+
+def _expm1_kernel(x: Any) -> Any:
+    """NumPy's, but for complex numbers that are 0 or not finite, where it makes 0 · inf."""
+    out = np.expm1(x)
+    if out.dtype.kind != "c":
+        return out
+    return np.where(np.isfinite(x) & (x != 0), out, np.exp(x) - 1)
+
+
 expm1 = elementwise(
-    "expm1", np.expm1, lambda out, _x: out + 1, doc="eˣ - 1, elementwise, accurate near 0."
+    "expm1",
+    _expm1_kernel,
+    lambda out, _x: out + 1,
+    doc="eˣ - 1, elementwise, accurate near 0.",
+    complex=True,
 )
 log = elementwise(
-    "log", np.log, lambda _out, x: reciprocal(x), domain=positive, doc="The natural logarithm."
+    "log",
+    np.log,
+    lambda _out, x: reciprocal(x),
+    domain=positive,
+    doc="The natural logarithm.",
+    complex=True,
 )
 log2 = elementwise(
     "log2",
@@ -56,6 +77,7 @@ log2 = elementwise(
     lambda _out, x: (1 / math.log(2)) / x,
     domain=positive,
     doc="The logarithm to base 2.",
+    complex=True,
 )
 log10 = elementwise(
     "log10",
@@ -63,6 +85,7 @@ log10 = elementwise(
     lambda _out, x: (1 / math.log(10)) / x,
     domain=positive,
     doc="The logarithm to base 10.",
+    complex=True,
 )
 log1p = elementwise(
     "log1p",
@@ -70,80 +93,57 @@ log1p = elementwise(
     lambda _out, x: reciprocal(x + 1),
     domain=(-0.7, 3.0),
     doc="log(1 + x), elementwise, accurate near 0.",
+    complex=True,
 )
-sin = elementwise("sin", np.sin, lambda _out, x: cos(x), doc="The sine of x radians.")
-cos = elementwise("cos", np.cos, lambda _out, x: -sin(x), doc="The cosine of x radians.")
+sin = elementwise("sin", np.sin, lambda _out, x: cos(x), doc="The sine of x radians.", complex=True)
+cos = elementwise(
+    "cos", np.cos, lambda _out, x: -sin(x), doc="The cosine of x radians.", complex=True
+)
 tan = elementwise(
-    "tan", np.tan, lambda out, _x: square(out) + 1, domain=(-1.2, 1.2), doc="The tangent."
+    "tan",
+    np.tan,
+    lambda out, _x: square(out) + 1,
+    domain=(-1.2, 1.2),
+    doc="The tangent.",
+    complex=True,
 )
 arcsin = elementwise(
-    "arcsin", np.arcsin, lambda _out, x: reciprocal(sqrt(1 - square(x))), domain=inside
+    "arcsin",
+    np.arcsin,
+    lambda _out, x: reciprocal(sqrt(1 - square(x))),
+    domain=inside,
+    complex=True,
 )
 arccos = elementwise(
-    "arccos", np.arccos, lambda _out, x: -reciprocal(sqrt(1 - square(x))), domain=inside
+    "arccos",
+    np.arccos,
+    lambda _out, x: -reciprocal(sqrt(1 - square(x))),
+    domain=inside,
+    complex=True,
 )
-arctan = elementwise("arctan", np.arctan, lambda _out, x: reciprocal(square(x) + 1))
-sinh = elementwise("sinh", np.sinh, lambda _out, x: cosh(x))
-cosh = elementwise("cosh", np.cosh, lambda _out, x: sinh(x))
-tanh = elementwise("tanh", np.tanh, lambda out, _x: 1 - square(out))
-arcsinh = elementwise("arcsinh", np.arcsinh, lambda _out, x: reciprocal(sqrt(square(x) + 1)))
+arctan = elementwise("arctan", np.arctan, lambda _out, x: reciprocal(square(x) + 1), complex=True)
+sinh = elementwise("sinh", np.sinh, lambda _out, x: cosh(x), complex=True)
+cosh = elementwise("cosh", np.cosh, lambda _out, x: sinh(x), complex=True)
+tanh = elementwise("tanh", np.tanh, lambda out, _x: 1 - square(out), complex=True)
+arcsinh = elementwise(
+    "arcsinh", np.arcsinh, lambda _out, x: reciprocal(sqrt(square(x) + 1)), complex=True
+)
 arccosh = elementwise(
     "arccosh",
     np.arccosh,
     lambda _out, x: reciprocal(sqrt(x - 1) * sqrt(x + 1)),
     domain=(1.3, 3.0),
+    complex=True,
 )
 arctanh = elementwise(
-    "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside
+    "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside, complex=True
 )
-erf = elementwise(
-    "erf",
-    kernels.erf,
-    lambda _out, x: (2 / math.sqrt(math.pi)) * exp(-square(x)),
-    doc="The error function 2/√π ∫₀ˣ exp(-t²) dt.",
-)
-erfc = elementwise(
-    "erfc",
-    kernels.erfc,
-    lambda _out, x: (-2 / math.sqrt(math.pi)) * exp(-square(x)),
-    doc="1 - erf(x), accurate for large x.",
-)
-lgamma = elementwise(
-    "lgamma",
-    kernels.lgamma,
-    lambda _out, x: digamma(x),
-    domain=positive,
-    doc="log |Γ(x)|; infinite at 0, -1, -2, ….",
-)
-digamma = elementwise(
-    "digamma",
-    kernels.digamma,
-    lambda _out, x: polygamma_p(x, n=1),
-    domain=positive,
-    doc="The derivative of log Γ(x).",
-)
-
-
-def _polygamma_domain(draw: Any) -> tuple[tuple, dict]:
-    return (draw.array(draw.shape(min_length=0), 0.5, 3.0),), {"n": draw.integer(1, 3)}
-
-
-polygamma_p = elementwise(
-    "polygamma",
-    lambda x, n: kernels.polygamma(n, x),
-    lambda _out, x, n: polygamma_p(x, n=n + 1),
-    domain=_polygamma_domain,
-)
-
-
-def polygamma(n: int, x: Any) -> Tensor:
-    """The n-th derivative of `digamma` at x; n = 0 is `digamma` itself."""
-    if not isinstance(n, int) or n < 0:
-        raise ValueError(f"polygamma: expected a whole number n >= 0, got {n!r}")
-    return digamma(x) if n == 0 else polygamma_p(x, n=n)
-
 
 SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
+
+
+# The array API standard's names.
+acos, asin, atan, acosh, asinh, atanh = arccos, arcsin, arctan, arccosh, arcsinh, arctanh
 
 
 def sinc(x: Any) -> Tensor:

@@ -57,7 +57,7 @@ from autograd_core.ops.structural import (
     sum_to,
 )
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 from kernels.devices import on_host
 
 __all__ = [
@@ -93,7 +93,7 @@ def _matrices(x: Any, name: str, square: bool = True) -> Tensor:
     if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
         wanted = "(…, n, n)" if square else "(…, m, n)"
         raise ShapeError(f"{name}: expected shape {wanted}, got {x.shape}")
-    return x if x.dtype.kind == "f" else astype(x, np.float64)
+    return x if x.dtype.kind in INEXACT else astype(x, np.float64)
 
 
 def _on_stacks(name: str, kernel: Callable, **rules: Any) -> Primitive:
@@ -228,7 +228,7 @@ def solve(a: Any, b: Any) -> Tensor:
     a, b = _matrices(a, "solve"), asarray(b)
     if b.ndim == 0 or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-1]:
         raise ShapeError(f"solve: shapes {a.shape} and {b.shape} do not fit; expected (…, n, k)")
-    b = b if b.dtype.kind == "f" else astype(b, a.dtype)
+    b = b if b.dtype.kind in INEXACT else astype(b, a.dtype)
     return squeeze(solve_p(a, expand_dims(b, 1)), -1) if b.ndim == 1 else solve_p(a, b)
 
 

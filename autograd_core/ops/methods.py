@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,9 +10,10 @@ from autograd_core import reverse
 from autograd_core.device import device
 from autograd_core.dlpack import dlpack, dlpack_device
 from autograd_core.errors import AutogradError
+from autograd_core.inspection import VERSIONS
 from autograd_core.ops import (
     arithmetic,
-    creation,
+    complex,
     index,
     linalg,
     numpy_protocol,
@@ -58,6 +60,8 @@ OPERATORS = {
     "and": arithmetic.bitwise_and,
     "or": arithmetic.bitwise_or,
     "xor": arithmetic.bitwise_xor,
+    "lshift": arithmetic.bitwise_left_shift,
+    "rshift": arithmetic.bitwise_right_shift,
 }
 COMPARISONS = {
     "eq": arithmetic.equal,
@@ -76,8 +80,8 @@ METHODS = {
     "argsort": sorting.argsort,
     "astype": structural.astype,
     "clip": arithmetic.clip,
-    "conj": alias,
-    "conjugate": alias,
+    "conj": complex.conj,
+    "conjugate": complex.conj,
     "copy": alias,
     "cumprod": reduce.cumprod,
     "cumsum": reduce.cumsum,
@@ -125,13 +129,14 @@ def install() -> None:
         "__dlpack_device__": dlpack_device,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
+        "__array_namespace__": _array_namespace,
         "device": property(_device),
         "fill": _fill,
         "flat": property(_flat),
-        "imag": property(creation.zeros_like),
+        "imag": property(complex.imag),
         "itemsize": property(lambda self: self.dtype.itemsize),
         "nbytes": property(lambda self: self.size * self.dtype.itemsize),
-        "real": property(alias),
+        "real": property(complex.real),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
         "tobytes": lambda self: self.numpy().tobytes(),
@@ -157,6 +162,20 @@ backward.__doc__ = reverse.backward_from.__doc__
 def _device(self: Tensor) -> str:
     """Where the tensor lies: "cpu", or "cuda:0" and so on."""
     return device(self)
+
+
+def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
+    """This package, as the namespace of the array API standard that the tensor belongs to.
+
+    Raises:
+        ValueError: it does not have that version of the standard.
+    """
+    if api_version is not None and api_version not in VERSIONS:
+        raise ValueError(
+            f"__array_namespace__: version {api_version!r} of the array API standard is not "
+            f"supported; expected one of {', '.join(VERSIONS)}"
+        )
+    return sys.modules["autograd_core"]
 
 
 def _requires_grad(self: Tensor) -> bool:

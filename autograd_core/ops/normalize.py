@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import kernels
-from autograd_core.declare import elementwise
+from autograd_core.declare import elementwise, real_only
 from autograd_core.ops.elementary import exp
 from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import normalize_axis
@@ -29,13 +29,18 @@ def _softplus_kernel(x: Any) -> Any:
 
 sigmoid = elementwise(
     "sigmoid",
-    _sigmoid_kernel,
+    real_only(_sigmoid_kernel),
     lambda out, _x: out * (1 - out),
-    doc="1 / (1 + e⁻ˣ), elementwise, without overflow.",
+    doc="""1 / (1 + e⁻ˣ), elementwise, without overflow; `special.expit` is the same function.
+
+    >>> from autograd_core import special
+    >>> special.expit([-745.0, 0.0, 800.0]).tolist()
+    [5e-324, 0.5, 1.0]
+    """,
 )
 softplus = elementwise(
     "softplus",
-    _softplus_kernel,
+    real_only(_softplus_kernel),
     lambda _out, x: sigmoid(x),
     doc="log(1 + eˣ), elementwise, without overflow.",
 )

@@ -18,6 +18,7 @@ from autograd_core.errors import DtypeError
 from autograd_core.fetching import fetched
 from autograd_core.ops import (
     arithmetic,
+    complex,
     creation,
     elementary,
     index,
@@ -27,6 +28,7 @@ from autograd_core.ops import (
     placement,
     products,
     sorting,
+    special,
     structural,
 )
 from autograd_core.ops import reduce as reductions
@@ -265,11 +267,6 @@ def _multi_dot(arrays: Sequence[Any]) -> Tensor:
     return reduce(lambda right, left: products.matmul(left, right), reversed(tensors))
 
 
-@added("vecdot", "linalg.vecdot")
-def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
-    return reductions.sum(arithmetic.multiply(x1, x2), axis)
-
-
 @added("matvec")
 def _matvec(x1: Any, x2: Any) -> Tensor:
     return structural.squeeze(products.matmul(x1, structural.expand_dims(x2, -1)), -1)
@@ -277,7 +274,8 @@ def _matvec(x1: Any, x2: Any) -> Tensor:
 
 @added("vecmat")
 def _vecmat(x1: Any, x2: Any) -> Tensor:
-    return structural.squeeze(products.matmul(structural.expand_dims(x1, -2), x2), -2)
+    row = structural.expand_dims(complex.conj(x1), -2)
+    return structural.squeeze(products.matmul(row, x2), -2)
 
 
 # What has another name here, or is a word about one -------------------------------------------
@@ -289,9 +287,7 @@ _OTHERWISE: dict[str, Callable] = {
     "invert": arithmetic.bitwise_not,
     "fix": arithmetic.trunc,
     "around": arithmetic.round,
-    "scipy.special.gammaln": elementary.lgamma,
-    "scipy.special.psi": elementary.digamma,
-    "scipy.special.expit": normalize.sigmoid,
+    "scipy.special.psi": special.digamma,
     "scipy.special.log_expit": normalize.log_sigmoid,
     "asarray": placement.asarray,
     "asanyarray": placement.asarray,
@@ -301,25 +297,21 @@ _OTHERWISE: dict[str, Callable] = {
 ADDED.update(_OTHERWISE)
 
 
-@added("positive", "conjugate", "real", "real_if_close", "copy")
+@added("positive", "copy")
 def _itself(a: Any) -> Tensor:
     return alias(asarray(a))
+
+
+@added("real_if_close")
+def _real_if_close(a: Any, tol: float = 100) -> Tensor:
+    x = asarray(a)
+    return by_numpy(np.real_if_close, np.real_if_close, (x, tol), {}) if _iscomplexobj(x) else x
 
 
 @added("array")
 def _array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Tensor:
     x = alias(placement.asarray(object, dtype))
     return structural.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
-
-
-@added("imag")
-def _imag(val: Any) -> Tensor:
-    return creation.zeros_like(val)
-
-
-@added("angle")
-def _angle(z: Any, deg: bool = False) -> Tensor:
-    return arithmetic.where(arithmetic.less(z, 0), 180.0 if deg else math.pi, 0.0)
 
 
 @added("divmod")
@@ -417,12 +409,12 @@ def _isrealobj(x: Any) -> bool:
 
 @added("isreal")
 def _isreal(x: Any) -> Tensor:
-    return creation.ones_like(x, bool)
+    return arithmetic.equal(complex.imag(x), 0)
 
 
 @added("iscomplex")
 def _iscomplex(x: Any) -> Tensor:
-    return creation.zeros_like(x, bool)
+    return arithmetic.not_equal(complex.imag(x), 0)
 
 
 @added("isposinf")

@@ -45,12 +45,9 @@ HOMES = {
 """Where operations are looked up for functions of a module: in modules of `autograd_core`, and ""
 is all operations."""
 
-RENAMED = {
-    "a_max": "high", "a_min": "low", "correction": "ddof", "k": "offset", "max": "high",
-    "min": "low", "N": "n",
-}  # fmt: skip
+RENAMED = {"N": "n", "a_max": "max", "a_min": "min", "k": "offset"}
 """NumPy's optional arguments that have another name here."""
-LAYOUT = {"kind", "optimize", "order", "overwrite_input", "stable", "subok"}
+LAYOUT = {"assume_unique", "kind", "optimize", "order", "overwrite_input", "stable", "subok"}
 """Arguments that say how to store or to compute something, but not what: they are ignored."""
 
 
@@ -115,8 +112,9 @@ def _full_name(func: Callable) -> tuple[str, str]:
     if not isinstance(func, np.ufunc):
         return getattr(func, "__module__", ""), name
     for module in ("numpy", "scipy.special"):
-        if getattr(sys.modules.get(module), name, None) is func:
-            return module, name
+        for place in (module, f"{module}._ufuncs"):
+            if getattr(sys.modules.get(place), name, None) is func:
+                return module, name
     return "", name
 
 

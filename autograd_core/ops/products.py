@@ -11,10 +11,12 @@ import kernels
 from autograd_core.declare import bilinear
 from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import multiply
+from autograd_core.ops.complex import conj
 from autograd_core.ops.structural import (
     Aval,
     expand_dims,
     matrix_transpose,
+    moveaxis,
     normalize_axes,
     ravel,
     reshape,
@@ -31,6 +33,7 @@ __all__ = [
     "outer",
     "tensordot",
     "vdot",
+    "vecdot",
 ]
 
 
@@ -81,6 +84,7 @@ matmul_p = bilinear(
     shape=_matmul_aval,
     batch=_matmul_batch,
     domain=_matmul_domain,
+    complex=True,
 )
 
 
@@ -128,8 +132,26 @@ def dot(x: Any, y: Any) -> Tensor:
 
 
 def vdot(x: Any, y: Any) -> Tensor:
-    """The inner product of x and y, both flattened."""
-    return matmul(ravel(x), ravel(y))
+    """The inner product of x and y, both flattened; of the conjugate of x where it is complex."""
+    return matmul(conj(ravel(x)), ravel(y))
+
+
+def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Tensor:
+    """The inner products of vectors along an axis; the other axes broadcast. Complex x is
+    conjugated.
+
+    Args:
+        axis: counted from the end, as the axes that broadcast may differ in number.
+
+    Raises:
+        ShapeError: the vectors differ in length.
+    """
+    x, y = asarray(x), asarray(y)
+    x, y = moveaxis(x, axis, -1), moveaxis(y, axis, -1)
+    if x.shape[-1] != y.shape[-1]:
+        raise ShapeError(f"vecdot: vectors of {x.shape[-1]} and of {y.shape[-1]} entries")
+    row, column = expand_dims(conj(x), -2), expand_dims(y, -1)
+    return squeeze(matmul(row, column), (-2, -1))
 
 
 def inner(x: Any, y: Any) -> Tensor:

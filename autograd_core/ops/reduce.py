@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.declare import linear, nondifferentiable
-from autograd_core.errors import ShapeError
+from autograd_core.errors import ShapeError, operation
 from autograd_core.ops.arithmetic import (
     absolute,
     divide,
@@ -24,6 +24,7 @@ from autograd_core.ops.arithmetic import (
     subtract,
     where,
 )
+from autograd_core.ops.complex import imag, real, real_dtype
 from autograd_core.ops.elementary import exp, log
 from autograd_core.ops.structural import (
     Aval,
@@ -60,6 +61,8 @@ __all__ = [
     "count_nonzero",
     "cumprod",
     "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
     "diff",
     "logsumexp",
     "max",
@@ -90,11 +93,16 @@ def _back(reduced: Tensor, like: Any, axes: tuple[int, ...]) -> Tensor:
     return broadcast_p(reduced, shape=like.shape, axes=stay)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over one, several or all axes."""
-    x = asarray(x)
+def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over one, several or all axes.
+
+    Args:
+        dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
+    """
+    x = asarray(x, dtype)
     axes = normalize_axes(axis, x.ndim)
-    return keep_axes(x, axes, sum_axes(x, axes), keepdims)
+    total = keep_axes(x, axes, sum_axes(x, axes), keepdims)
+    return total if dtype is None else astype(total, dtype)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -108,20 +116,40 @@ def _count(x: Tensor, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[a] for a in axes)
 
 
-def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def var(
+    x: Any,
+    axis: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The sum of squared deviations from the mean, divided by (count - ddof), or by 0 where that is
-    negative."""
+    negative. The array API standard's name of ddof is `correction`."""
+    ddof = ddof if correction is None else correction
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     deviations = x - mean(x, axes, keepdims=True)
-    total = sum_axes(square(deviations), axes)
+    total = sum_axes(square_magnitude(deviations), axes)
     freedom = np.maximum(_count(x, axes) - ddof, 0).item()
     return keep_axes(x, axes, divide(total, freedom), keepdims)
 
 
-def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+def square_magnitude(x: Tensor) -> Tensor:
+    """|x|², elementwise."""
+    return square(real(x)) + square(imag(x)) if x.dtype.kind == "c" else square(x)
+
+
+def std(
+    x: Any,
+    axis: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    correction: float | None = None,
+) -> Tensor:
     """The standard deviation, √var; its derivative is 0 where all entries are equal."""
-    return _safe_sqrt(var(x, axis, ddof, keepdims))
+    return _safe_sqrt(var(x, axis, ddof, keepdims, correction=correction))
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
@@ -161,6 +189,7 @@ def _extreme(name: str, ufunc: Any) -> Primitive:
         jvps=[jvp],
         batch=lambda _size, args, _batched, axes: primitive(args[0], axes=shifted(axes)),
         domain=reduction_domain,
+        complex=True,
     )
     return primitive
 
@@ -296,13 +325,13 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     if ord == 2:
-        return _safe_sqrt(sum(square(x), axes, keepdims))
+        return _safe_sqrt(sum(square_magnitude(x), axes, keepdims))
     if ord == 1:
         return sum(absolute(x), axes, keepdims)
     if ord == np.inf:
         return max(absolute(x), axes, keepdims)
     if ord == 0:
-        return astype(count_nonzero(x, axes, keepdims), x.dtype)
+        return astype(count_nonzero(x, axes, keepdims), real_dtype(x.dtype))
     if not (isinstance(ord, int | float) and ord > 0):
         raise ValueError(f"norm: expected ord > 0 (or inf, or 0), got {ord!r}")
     total = sum(_safe_power(absolute(x), ord), axes, keepdims)
@@ -382,6 +411,7 @@ def by_composition(name: str, kernel: Any, composition: Any, *, shape: Any) -> P
         jvps=[jvp],
         batch=lambda _size, args, _batched, axis: primitive(args[0], axis=axis + 1),
         domain=_along,
+        complex=True,
     )
     return primitive
 
@@ -400,11 +430,15 @@ cumprod_p = by_composition(
 )
 
 
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product over one, several or all axes; its derivatives are right at zeros too."""
+def prod(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product over one, several or all axes; its derivatives are right at zeros too.
+
+    Args:
+        dtype: to multiply in; where not given that of x, or int64 for booleans and short integers.
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    out = astype(x, sum_dtype(x.dtype))
+    out = astype(x, dtype or sum_dtype(x.dtype))
     for a in sorted(axes, reverse=True):
         out = prod_p(out, axis=a)
     return keep_axes(x, axes, out, keepdims)
@@ -417,6 +451,47 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
         return cumprod(ravel(x), 0)
     x = astype(x, sum_dtype(x.dtype))
     return cumprod_p(x, axis=normalize_axis(axis, x.ndim))
+
+
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """`cumsum` by the array API standard: x has one axis where none is named, and the result may
+    begin with the sum of nothing.
+
+        >>> ac.cumulative_sum(ac.asarray([1.0, 2.0]), include_initial=True)
+        Tensor([0., 1., 3.], dtype=float64)
+
+    Args:
+        dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
+        include_initial: begin with 0, so that there is one more entry.
+
+    Raises:
+        ShapeError: no axis is named, but x has several.
+    """
+    return _cumulative(cumsum, 0, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """`cumprod` by the array API standard; see `cumulative_sum`. It may begin with 1."""
+    return _cumulative(cumprod, 1, x, axis, dtype, include_initial)
+
+
+def _cumulative(
+    scan: Any, first: int, x: Any, axis: int | None, dtype: Any, include_initial: bool
+) -> Tensor:
+    x = asarray(x)
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"{operation()}name an axis of x, which has {x.ndim}")
+    axis = normalize_axis(axis or 0, x.ndim)
+    out = scan(astype(x, dtype or sum_dtype(x.dtype)), axis)
+    out = out if dtype is None else astype(out, dtype)
+    if not include_initial:
+        return out
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return concatenate([np.full(shape, first, out.dtype), out], axis)
 
 
 # Compositions ---------------------------------------------------------------------------------
@@ -462,16 +537,30 @@ def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
     return divide(sum(multiply(x, weights), axis, keepdims), sum(weights, axis, keepdims))
 
 
-def diff(x: Any, n: int = 1, axis: int = -1) -> Tensor:
-    """The differences of neighbours along an axis, taken n times: n entries fewer."""
+def diff(x: Any, n: int = 1, axis: int = -1, *, prepend: Any = None, append: Any = None) -> Tensor:
+    """The differences of neighbours along an axis, taken n times: n entries fewer.
+
+    Args:
+        prepend, append: arrays to join to x before and after along the axis first; numbers stand
+            for one entry of it.
+    """
     x = asarray(x)
     axis = normalize_axis(axis, x.ndim)
+    ends = (_as_slab(prepend, x, axis), x, _as_slab(append, x, axis))
+    x = concatenate([part for part in ends if part is not None], axis)
     for _ in range(n):
         length = x.shape[axis]
         after = slice_axis(x, axis, 1 if length else 0, length)
         before = slice_axis(x, axis, 0, length - 1 if length else 0)
         x = (not_equal if x.dtype.kind == "b" else subtract)(after, before)
     return alias(x)
+
+
+def _as_slab(end: Any, x: Tensor, axis: int) -> Tensor | None:
+    """What is joined to x along an axis; a number fills one entry of it."""
+    if end is None or asarray(end).ndim:
+        return end
+    return broadcast_to(asarray(end), (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:

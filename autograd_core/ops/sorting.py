@@ -54,26 +54,31 @@ argsort_p = nondifferentiable(
 )
 
 
-def argsort(x: Any, axis: int | None = -1) -> Tensor:
-    """The indices that sort x along an axis (flattened x where it is None), ascending, NaN last.
-
-    Equal entries keep their order.
+def argsort(
+    x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+) -> Tensor:
+    """The indices that sort x along an axis (flattened x where it is None), NaN last in ascending
+    order and first in descending. Equal entries keep their order, whether `stable` is asked or not.
     """
     x = asarray(x)
     if axis is None:
-        return argsort_p(ravel(x), axis=0)
-    return argsort_p(x, axis=normalize_axis(axis, x.ndim))
+        x, axis = ravel(x), 0
+    axis = normalize_axis(axis, x.ndim)
+    if not descending:
+        return argsort_p(x, axis=axis)
+    # Reversed before and after, so that of equal entries the first comes first.
+    return x.shape[axis] - 1 - flip(argsort_p(flip(x, axis), axis=axis), axis)
 
 
-def sort(x: Any, axis: int | None = -1) -> Tensor:
-    """x sorted along an axis (flattened x where it is None), ascending, NaN last.
+def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+    """x sorted along an axis (flattened x where it is None); see `argsort`.
 
     Of equal entries, the first in x comes first; derivatives go to the entries accordingly.
     """
     x = asarray(x)
     if axis is None:
         x, axis = ravel(x), 0
-    return take_along_axis(x, argsort(x, axis), axis)
+    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
 
 
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
@@ -90,12 +95,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, 
     n = x.shape[axis]
     if not 0 <= k <= n:
         raise ShapeError(f"topk: an axis of length {n} has no {k} largest entries")
-    if largest:
-        # Reversed before and after, so that of equal entries the first comes first.
-        order = n - 1 - flip(argsort_p(flip(x, axis), axis=axis), axis)
-    else:
-        order = argsort_p(x, axis=axis)
-    order = slice_axis(order, axis, 0, k)
+    order = slice_axis(argsort(x, axis, descending=largest), axis, 0, k)
     return take_along_axis(x, order, axis), order
 
 
@@ -203,19 +203,22 @@ searchsorted_p = nondifferentiable(
 )
 
 
-def searchsorted(ordered: Any, values: Any, side: str = "left") -> Tensor:
+def searchsorted(ordered: Any, values: Any, side: str = "left", *, sorter: Any = None) -> Tensor:
     """Where in `ordered` to insert each value so that it stays sorted: before equal entries, or
     after them with side="right".
 
     Args:
         ordered: one axis, ascending.
         values: any shape.
+        sorter: positions that would sort `ordered`, where it is not.
     """
     ordered, values = asarray(ordered), asarray(values)
     if ordered.ndim != 1:
         raise ShapeError(f"searchsorted: expected one axis to search, got shape {ordered.shape}")
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: expected side 'left' or 'right', got {side!r}")
+    if sorter is not None:
+        ordered = take(ordered, sorter, 0)
     return searchsorted_p(ordered, values, side=side)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 import kernels
 from autograd_core.declare import linear, nondifferentiable
-from autograd_core.errors import ShapeError, operation
+from autograd_core.errors import DtypeError, ShapeError, operation
 from autograd_core.primitive import Primitive, bind, no_rule
-from autograd_core.tensor import Aval, Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
 
 __all__ = [
     "astype",
@@ -25,6 +25,7 @@ __all__ = [
     "atleast_2d",
     "broadcast_arrays",
     "broadcast_to",
+    "concat",
     "concatenate",
     "expand_dims",
     "flip",
@@ -102,8 +103,12 @@ reshape_p = linear(
 )
 
 
-def reshape(x: Any, shape: Shape) -> Tensor:
-    """The entries of x in row-major order, in another shape; one length may be -1."""
+def reshape(x: Any, shape: Shape, *, copy: bool | None = None) -> Tensor:
+    """The entries of x in row-major order, in another shape; one length may be -1.
+
+    Args:
+        copy: makes no difference: nothing writes to the entries of a tensor, shared or not.
+    """
     x, shape = asarray(x), as_shape(shape)
     if -1 in shape:
         shape = _infer_length(x, shape)
@@ -289,15 +294,17 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _astype(x: Any, dtype: np.dtype) -> Any:
-    """As an array: NumPy makes numbers of numbers, where CuPy makes arrays."""
-    found = x.astype(dtype) if hasattr(x, "astype") else np.asarray(x).astype(dtype)
+    """As an array: NumPy makes numbers of numbers, where CuPy makes arrays. Complex numbers as real
+    ones are their real parts."""
+    x = x if hasattr(x, "astype") else np.asarray(x)
+    found = (x.real if x.dtype.kind == "c" and dtype.kind == "f" else x).astype(dtype)
     return np.asarray(found) if isinstance(found, np.generic) else found
 
 
 astype_p = linear(
     "astype",
     _astype,
-    transpose=lambda g, x_like, dtype: astype(g, x_like.dtype),  # noqa: ARG005
+    transpose=lambda g, x_like, dtype: converted(g, x_like.dtype),  # noqa: ARG005
     shape=lambda x, dtype: Aval(x.shape, dtype),
     batch=lambda _size, args, _batched, dtype: astype_p(args[0], dtype=dtype),
     domain=lambda draw: (
@@ -317,12 +324,33 @@ truncate_p = nondifferentiable(
 )
 
 
-def astype(x: Any, dtype: Any) -> Tensor:
-    """x converted to another dtype; derivatives flow between floating dtypes only."""
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """x converted to another dtype; derivatives flow between floating and complex dtypes only.
+
+    Args:
+        copy: whether a tensor of that dtype already is returned as another object; its entries are
+            shared in either case, as nothing writes to them.
+        device: where to; where x lies if not given.
+
+    Raises:
+        DtypeError: a complex number would lose its imaginary part.
+    """
     x, dtype = asarray(x), np.dtype(dtype)
+    if device is not None:
+        x = x.to_device(device)
     if x.dtype == dtype:
-        return alias(x)
-    primitive = astype_p if dtype.kind == "f" and x.dtype.kind == "f" else truncate_p
+        return alias(x) if copy else x
+    if x.dtype.kind == "c" and dtype.kind not in "cb":
+        raise DtypeError(
+            f"astype: {x.dtype} to {dtype} would drop the imaginary part; take real(x), imag(x) or "
+            "absolute(x)"
+        )
+    return converted(x, dtype)
+
+
+def converted(x: Tensor, dtype: np.dtype) -> Tensor:
+    """x in another dtype; where that is real, the real part."""
+    primitive = astype_p if dtype.kind in INEXACT and x.dtype.kind in INEXACT else truncate_p
     return primitive(x, dtype=dtype)
 
 
@@ -353,6 +381,7 @@ after_p = Primitive(
     jvps=[lambda t, _out, _x, _y: t, no_rule("nothing flows from what is waited for")],
     batch=_after_batch,
     domain=_after_domain,
+    complex=True,
 )
 
 
@@ -503,6 +532,7 @@ concatenate_p = Primitive(
     batch=_concatenate_batch,
     domain=_concatenate_domain,
     variadic=True,
+    complex=True,
 )
 
 
@@ -524,6 +554,9 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
         given = ", ".join(str(x.shape) for x in tensors)
         raise ShapeError(f"concatenate: shapes {given} differ in an axis other than {axis}")
     return bind(concatenate_p, [astype(x, dtype) for x in tensors], {"axis": axis})
+
+
+concat = concatenate  # the array API standard's name
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:

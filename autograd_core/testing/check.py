@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autograd_core.primitive import Primitive
-from autograd_core.testing.case import PrimitiveCase, draw_case
+from autograd_core.testing.case import FunctionCase, PrimitiveCase, draw_case
 from autograd_core.testing.draw import RandomDraw
-from autograd_core.testing.laws import HIGHER_LAWS, LAWS, kept_unread
+from autograd_core.testing.laws import COMPLEX_LAWS, HIGHER_LAWS, LAWS, kept_unread
 from autograd_core.testing.numeric import LawViolation
+from autograd_core.testing.parts import draw_complex_case
 
 EMPTY_EVERY = 6
 THIRD_ORDER_EVERY = 3
+COMPLEX_DRAWS = 2
 
 
 def check_primitive(
@@ -31,6 +33,20 @@ def check_primitive(
         LawViolation: a law does not hold; the message names it.
     """
     check_cases(draw_cases(primitive, draws, seed), orders)
+    if primitive.complex and primitive.differentiable:
+        for k in range(min(draws, COMPLEX_DRAWS)):
+            check_complex(
+                draw_complex_case(primitive, RandomDraw(seed + k)), orders if not k else (1,)
+            )
+
+
+def check_complex(case: FunctionCase, orders: Sequence[int] = (1, 2, 3)) -> None:
+    """Check the laws of complex functions on one case; see `parts`."""
+    for law in COMPLEX_LAWS if 1 in orders else ():
+        law(case)
+    for order in orders:
+        if order in HIGHER_LAWS:
+            HIGHER_LAWS[order](case)
 
 
 def draw_cases(primitive: Primitive, draws: int, seed: int = 0) -> list[PrimitiveCase]:

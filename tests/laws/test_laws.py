@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from autograd_core.primitive import REGISTRY, Primitive, no_rule
 from autograd_core.testing.case import Law, draw_case
-from autograd_core.testing.check import draw_cases
+from autograd_core.testing.check import check_complex, draw_cases
+from autograd_core.testing.draw import RandomDraw
 from autograd_core.testing.laws import HIGHER_LAWS, LAWS, kept_unread
+from autograd_core.testing.parts import draw_complex_case
 from autograd_core.testing.registry import import_everything
 from autograd_core.testing.strategies import HypothesisDraw
 
@@ -99,3 +101,14 @@ def test_no_primitive_is_left_out():
     assert [name for name in found if name not in NAMES] == []
     for test in (test_law, test_higher_order, test_every_slot_is_filled):
         assert NAMES in [mark.args[1] for mark in test.pytestmark], test.__name__
+
+
+COMPLEX = [n for n in NAMES if REGISTRY[n].complex and REGISTRY[n].differentiable]
+REAL_ONLY = [n for n in NAMES if not REGISTRY[n].complex and REGISTRY[n].differentiable]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex(name, seed):
+    case = draw_complex_case(REGISTRY[name], RandomDraw(seed))
+    check_complex(case, (1, 2) if seed else (1, 2, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import autograd_core as ac
 from autograd_core.ops import FAMILIES
 from tests.oracles.tables import JAX_TABLE, TABLE
 
@@ -9,6 +10,7 @@ ELSEWHERE = {
     # without floating-point arguments, compared with NumPy in test_numpy.py
     "arange",
     "broadcast_shapes",
+    "empty",
     "eye",
     "ones",
     "zeros",
@@ -18,7 +20,8 @@ ELSEWHERE = {
 def test_every_operation_has_a_row() -> None:
     public = {name for family in FAMILIES for name in family.__all__}
     compared = {row.name for row in [*TABLE, *JAX_TABLE]}
-    assert public - compared - ELSEWHERE == set()
+    functions = {getattr(ac, name) for name in compared}  # some have several names
+    assert {name for name in public - ELSEWHERE if getattr(ac, name) not in functions} == set()
     assert compared <= public, "rows about operations that do not exist"
 
 

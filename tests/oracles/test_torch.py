@@ -55,7 +55,7 @@ def _gradients(y: Any, xs: list[Any]) -> list[Any]:
 
 
 def _numbers(tensors: list[Any]) -> list[np.ndarray]:
-    return [x.detach().numpy() for x in tensors]
+    return [x.detach().resolve_neg().numpy() for x in tensors]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=identify(TABLE))

@@ -242,6 +242,14 @@ PRODUCTS = [
     case("iscomplex", np.iscomplex, WIDE, smooth=False),
     case("isposinf", np.isposinf, WIDE, smooth=False),
     case("isneginf", np.isneginf, WIDE, smooth=False),
+    case("isin", lambda x: np.isin(x, WIDE[0], assume_unique=True), WIDE, smooth=False),
+    case("cumulative_sum", lambda x: np.cumulative_sum(x, axis=1, include_initial=True), WIDE),
+    case("cumulative_prod", lambda x: np.cumulative_prod(x, axis=0), WIDE),
+    case("unique_values", lambda x: np.sort(np.unique_values(x)), COUNTS % 5, smooth=False,
+         maps=False),
+    case("unique_counts", np.unique_counts, COUNTS % 5, smooth=False, maps=False),
+    case("unique_inverse", np.unique_inverse, COUNTS % 5, smooth=False, maps=False),
+    case("unique_all", np.unique_all, COUNTS % 5, smooth=False, maps=False),
     case("isclose", lambda x: np.isclose(x, WIDE + 1e-9), WIDE, smooth=False),
 ]  # fmt: skip
 

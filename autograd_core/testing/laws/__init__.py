@@ -32,6 +32,7 @@ from autograd_core.testing.laws.tape import kept_unread, tape
 __all__ = [
     "BATCHING_LAWS",
     "CAPTURE_LAWS",
+    "COMPLEX_LAWS",
     "FUNCTION_LAWS",
     "HIGHER_LAWS",
     "LAWS",
@@ -71,6 +72,9 @@ BATCHING_LAWS: tuple[Law, ...] = (
 
 CAPTURE_LAWS: tuple[Law, ...] = (captured,)
 """Those of functions that `jit` can capture."""
+
+COMPLEX_LAWS: tuple[Law, ...] = (forward_rules, *FUNCTION_LAWS, *BATCHING_LAWS, *CAPTURE_LAWS)
+"""Those of primitives on complex arguments, as functions of real and imaginary parts."""
 
 HIGHER_LAWS: dict[int, Law] = {2: second_order, 3: third_order}
 """The laws of derivatives of each higher order."""

@@ -1,0 +1,119 @@
+"""Complex numbers: their parts, conjugates and angles.
+
+A complex number counts as a pair of real ones. Rules are transposes, never adjoints: the cotangent
+of z = x + iy, of a real function f, is ∂f/∂x - i ∂f/∂y, and rules of holomorphic functions are what
+they are for real numbers. See docs/decisions/0012-complex-numbers.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_core.declare import by_rule, elementwise, linear
+from autograd_core.device import filled
+from autograd_core.ops.structural import astype, broadcast_arrays, converted, with_batch
+from autograd_core.primitive import Primitive
+from autograd_core.reverse import PYTHON_NUMBERS
+from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
+from kernels.devices import namespace
+
+__all__ = ["angle", "conj", "conjugate", "imag", "real", "to_complex"]
+
+
+def complex_dtype(dtype: np.dtype) -> np.dtype:
+    """The complex dtype of the same precision."""
+    return np.result_type(dtype, np.complex64)
+
+
+def real_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype of the parts of complex numbers."""
+    return np.empty((), dtype).real.dtype
+
+
+def _some_shape(draw: Any, count: int) -> tuple[tuple, dict]:
+    shape = draw.shape(min_length=0)
+    return tuple(draw.array(shape) for _ in range(count)), {}
+
+
+# Cotangents and tangents meet in Re(g · t). A real g times the imaginary part of t is Re(-i g · t).
+
+conj_p = elementwise("conj", np.conj, by_rule(lambda g, _out, _x: conj(g)), complex=True)
+imag_p = linear(
+    "imag",
+    lambda x: np.array(x.imag),
+    transpose=lambda g, x_like: converted(to_complex_p(_zeros_beside(g), -g), x_like.dtype),
+    shape=lambda x: Aval(x.shape, real_dtype(x.dtype)),
+    batch=lambda _size, args, _batched: imag_p(args[0]),
+    domain=lambda draw: _some_shape(draw, 1),
+    complex=True,
+)
+
+
+def _to_complex_kernel(x: Any, y: Any) -> Any:
+    out = namespace(x).empty(x.shape, complex_dtype(x.dtype))
+    out.real, out.imag = x, y
+    return out
+
+
+def _zeros_beside(t: Tensor) -> Tensor:
+    return filled(0, t.shape, t.dtype, t)
+
+
+to_complex_p = Primitive(
+    "to_complex",
+    _to_complex_kernel,
+    shape=lambda x, _y: Aval(x.shape, complex_dtype(x.dtype)),
+    vjps=[lambda g, _out, _x, _y: real(g), lambda g, _out, _x, _y: -imag(g)],
+    jvps=[
+        lambda t, _out, _x, _y: to_complex_p(t, _zeros_beside(t)),
+        lambda t, _out, _x, _y: to_complex_p(_zeros_beside(t), t),
+    ],
+    batch=lambda size, args, batched: to_complex_p(
+        *(with_batch(x, b, size) for x, b in zip(args, batched, strict=True))
+    ),
+    domain=lambda draw: _some_shape(draw, 2),
+    complex=lambda draw: _some_shape(draw, 2),
+)
+
+
+def to_complex(x: Any, y: Any) -> Tensor:
+    """x + iy of real x and y, which broadcast; other than by that formula an infinite y is right.
+
+    Raises:
+        DtypeError: x or y is complex.
+    """
+    kinds: list[Any] = [v if v.__class__ in PYTHON_NUMBERS else asarray(v).dtype for v in (x, y)]
+    dtype = np.result_type(*kinds)
+    dtype = dtype if dtype.kind in INEXACT else np.dtype(np.float64)
+    return to_complex_p(*broadcast_arrays(*(astype(v, real_dtype(dtype)) for v in (x, y))))
+
+
+def real(x: Any) -> Tensor:
+    """The real part of x, elementwise; real numbers are their own."""
+    x = asarray(x)
+    return converted(x, real_dtype(x.dtype)) if x.dtype.kind == "c" else alias(x)
+
+
+def imag(x: Any) -> Tensor:
+    """The imaginary part of x, elementwise; 0 for real numbers."""
+    x = asarray(x)
+    return imag_p(x) if x.dtype.kind == "c" else _zeros_beside(x)
+
+
+def conj(x: Any) -> Tensor:
+    """x with the sign of its imaginary part changed, elementwise; real numbers stay as they are."""
+    x = asarray(x)
+    return conj_p(x) if x.dtype.kind == "c" else alias(x)
+
+
+conjugate = conj
+
+
+def angle(x: Any) -> Tensor:
+    """The angle of x in the complex plane, elementwise, in radians in (-π, π]."""
+    return arctan2(imag(x), real(x))
+
+
+from autograd_core.ops.arithmetic import arctan2  # noqa: E402 - which uses the parts

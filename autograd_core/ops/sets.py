@@ -1,0 +1,102 @@
+"""Sets: the values of an array, each once. Their shapes depend on values, so that these must be
+known: neither `vmap` nor `jit` can look. Derivatives of values go to where each comes first."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_core.fetching import fetched
+from autograd_core.ops.arithmetic import equal, logical_not, minimum
+from autograd_core.ops.creation import zeros_like
+from autograd_core.ops.index import take
+from autograd_core.ops.placement import to_device
+from autograd_core.ops.sorting import searchsorted, sort
+from autograd_core.ops.structural import ravel
+from autograd_core.tensor import Tensor, asarray, concrete
+
+__all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]
+
+
+class UniqueAll(NamedTuple):
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+class UniqueCounts(NamedTuple):
+    values: Tensor
+    counts: Tensor
+
+
+class UniqueInverse(NamedTuple):
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_all(x: Any, /) -> UniqueAll:
+    """The values of x, ascending, each once; NaN is unlike itself.
+
+        >>> ac.unique_all(ac.asarray([3.0, 1.0, 3.0])).counts
+        Tensor([1, 2], dtype=int64)
+
+    Returns:
+        `values` (n,), `indices` (n,) of where each comes first in flattened x, `inverse_indices` of
+        the shape of x, with x = values[inverse_indices], and `counts` (n,).
+
+    Raises:
+        ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+    """
+    x = asarray(x)
+    array = fetched(concrete(x, "unique_all()"))
+    _, first, inverse, counts = np.unique(
+        array, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    found = (_beside(part, x) for part in (first, inverse.reshape(x.shape), counts))
+    indices, inverse_indices, counts_ = found
+    return UniqueAll(take(ravel(x), indices, 0), indices, inverse_indices, counts_)
+
+
+def unique_counts(x: Any, /) -> UniqueCounts:
+    """The values of x, and how often each is there; see `unique_all`."""
+    found = unique_all(x)
+    return UniqueCounts(found.values, found.counts)
+
+
+def unique_inverse(x: Any, /) -> UniqueInverse:
+    """The values of x, and which of them each entry is; see `unique_all`."""
+    found = unique_all(x)
+    return UniqueInverse(found.values, found.inverse_indices)
+
+
+def unique_values(x: Any, /) -> Tensor:
+    """The values of x, each once, ascending; see `unique_all`."""
+    return unique_all(x).values
+
+
+def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
+    """Whether each entry of x is one of some values; NaN never is.
+
+        >>> ac.isin(ac.asarray([1, 2, 3]), ac.asarray([3, 1]))
+        Tensor([ True, False,  True], dtype=bool)
+
+    Args:
+        values: any shape.
+        invert: ask whether it is none of them.
+
+    Returns:
+        Booleans of the shape of x.
+    """
+    x, ordered = asarray(x), sort(ravel(values))
+    if ordered.size == 0:
+        found = zeros_like(x, bool)
+    else:
+        places = minimum(searchsorted(ordered, x), ordered.size - 1)
+        found = equal(take(ordered, places, 0), x)
+    return logical_not(found) if invert else found
+
+
+def _beside(positions: np.ndarray, x: Tensor) -> Tensor:
+    return to_device(asarray(positions), x.device)

@@ -1,0 +1,80 @@
+"""Functions of complex numbers as functions of their real and imaginary parts.
+
+So all laws of real functions hold for them, differences included: none has to know of complex
+numbers, nor of the convention for their cotangents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_core.ops.complex import imag, real, to_complex
+from autograd_core.primitive import Primitive
+from autograd_core.tensor import Tensor
+from autograd_core.testing.case import BATCH, FunctionCase, PrimitiveCase
+from autograd_core.testing.draw import ArgumentsDomain, Draw, draw_siblings
+
+
+def draw_complex_case(primitive: Primitive, draw: Draw) -> FunctionCase:
+    """A primitive on complex arguments from its domain, as a function of their parts."""
+    domain: Any = primitive.complex
+    if domain is True:
+        assert primitive.domain is not None
+        domain = with_imaginary_parts(primitive.domain)
+    calls, params = draw_siblings(domain, draw, BATCH)
+    case = PrimitiveCase(primitive=primitive, calls=tuple(calls), params=params, seed=draw.seed())
+    return in_parts(case)
+
+
+def with_imaginary_parts(domain: ArgumentsDomain) -> ArgumentsDomain:
+    """A domain of real arrays, with imaginary parts added."""
+
+    def drawn(draw: Draw) -> tuple[tuple, dict]:
+        args, params = domain(draw)
+        return tuple(_with_imaginary_part(draw, np.asarray(x)) for x in args), params
+
+    return drawn
+
+
+def _with_imaginary_part(draw: Draw, x: np.ndarray) -> np.ndarray:
+    return x + 1j * draw.array(x.shape, -1.5, 1.5) if x.dtype.kind == "f" else x
+
+
+def in_parts(case: PrimitiveCase) -> FunctionCase:
+    """A case with complex arguments as one of their parts."""
+    is_complex = [x.dtype.kind == "c" for x in case.args]
+
+    def flat(*leaves: Any) -> Sequence[Tensor]:
+        left = iter(leaves)
+        whole = [to_complex(next(left), next(left)) if c else next(left) for c in is_complex]
+        return [part for y in case.run(whole) for part in parts(y)]
+
+    return FunctionCase(
+        calls=tuple(_parts_of(args) for args in case.calls),
+        seed=case.seed,
+        flat=flat,
+        called=f"{case.name}, of complex numbers",
+        given=case.params,
+    )
+
+
+def parts(y: Tensor) -> tuple[Tensor, ...]:
+    """A tensor, or the parts of a complex one."""
+    return (real(y), imag(y)) if y.dtype.kind == "c" else (y,)
+
+
+def _parts_of(args: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Of arguments; views as they are, which nobody may write to."""
+    found = []
+    for x in args:
+        found += [x.real, x.imag] if x.dtype.kind == "c" else [x]
+    return tuple(_read_only(x) for x in found)
+
+
+def _read_only(x: np.ndarray) -> np.ndarray:
+    x = x.view()
+    x.flags.writeable = False
+    return x

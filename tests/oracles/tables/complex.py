@@ -1,0 +1,92 @@
+"""Operations on complex numbers, as functions of real and imaginary parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ac
+from tests.oracles.compare import flat
+from tests.oracles.rows import Row, normal
+from tests.oracles.tables.elementwise import BINARY, UNARY
+from tests.oracles.tables.linear import EINSUM, PRODUCTS
+from tests.oracles.tables.reductions import REDUCTIONS
+from tests.oracles.tables.structure import STRUCTURE
+
+NAMES = """
+    absolute exp expm1 square negative sin cos tan sinh cosh tanh log log2 log10 log1p
+    sqrt reciprocal arcsin arccos arctan arcsinh arctanh
+    add subtract multiply divide power where isfinite isnan isinf
+    matmul vecdot outer tensordot dot inner kron trace diagonal diag tril triu
+    sum mean prod cumsum cumprod var std norm
+    reshape transpose moveaxis swapaxes concatenate stack flip roll tile squeeze
+    expand_dims take take_along_axis getitem broadcast_to split unstack pad
+"""
+
+
+def of_parts(row: Row) -> Row:
+    """The same operation on complex numbers, of which each argument's imaginary parts come last."""
+    shapes = [x.shape if x.dtype.kind == "f" else None for x in row.arguments()]
+
+    def make(rng: np.random.Generator) -> tuple:
+        parts = [rng.uniform(-1.5, 1.5, s) for s in shapes if s is not None]
+        return (*row.make(rng), *parts)
+
+    def ours(*given: Any) -> Any:
+        return _parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
+
+    def theirs(library: Any, *given: Any) -> Any:
+        f = row.theirs
+        if not callable(f):
+            f = reduce(getattr, (f or row.name).split("."), library)
+            return _parts(f(*_whole(given, shapes, _maker(library))), library)
+        return _parts(f(library, *_whole(given, shapes, _maker(library))), library)
+
+    return Row(row.name, make, ours, theirs, f"complex {row.tag}")
+
+
+def _maker(library: Any) -> Callable:
+    """Complex numbers from parts, in PyTorch or JAX."""
+    return library.complex if hasattr(library, "complex") else lambda x, y: x + 1j * y
+
+
+def _whole(given: tuple, shapes: list, make: Callable) -> list[Any]:
+    imaginary = iter(given[len(shapes) :])
+    return [
+        x if s is None else make(x, next(imaginary)) for x, s in zip(given, shapes, strict=False)
+    ]
+
+
+def _parts(outputs: Any, library: Any) -> list[Any]:
+    return [part for y in flat(outputs) for part in _parts_of(y, library)]
+
+
+def _parts_of(y: Any, library: Any) -> tuple:
+    is_complex = y.is_complex() if hasattr(y, "is_complex") else y.dtype.kind == "c"
+    return (library.real(y), library.imag(y) * 1) if is_complex else (y,)
+
+
+PLAIN = [*UNARY, *BINARY, *REDUCTIONS, *STRUCTURE, *PRODUCTS, *EINSUM]
+COMPLEX = [
+    *(of_parts(row) for row in PLAIN if row.name in NAMES.split() and row.tag != "number"),
+    *(
+        of_parts(Row(name, normal((3, 4)), theirs=theirs))
+        for name, theirs in (
+            ("real", "real"),
+            ("imag", "imag"),
+            ("conj", lambda t, x: t.conj(x).resolve_conj()),
+            ("angle", "angle"),
+            ("sign", "sgn"),
+        )
+    ),
+    of_parts(Row("vdot", normal((5,), (5,)))),
+    Row(
+        "to_complex",
+        normal((3, 1), (4,)),
+        lambda x, y: _parts(ac.to_complex(x, y), ac),
+        lambda t, x, y: _parts(t.complex(*t.broadcast_tensors(x, y)), t),
+    ),
+]
