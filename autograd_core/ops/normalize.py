@@ -47,7 +47,11 @@ softplus = elementwise(
 
 
 def log_sigmoid(x: Any) -> Tensor:
-    """log(sigmoid(x)), elementwise, without overflow."""
+    """log(sigmoid(x)), elementwise, without overflow.
+
+    >>> ac.log_sigmoid(-1000.0).item()
+    -1000.0
+    """
     return -softplus(-asarray(x))
 
 

@@ -202,13 +202,17 @@ def _slogdet(a: Any) -> Any:
 @instead("linalg.cholesky")
 def _cholesky(a: Any, upper: bool = False) -> Tensor:
     lower = linalg.cholesky(_from_triangle(a, "U" if upper else "L"))
-    return structural.matrix_transpose(lower) if upper else lower
+    return _adjoint(lower) if upper else lower
+
+
+def _adjoint(x: Any) -> Tensor:
+    return complex.conj(structural.matrix_transpose(x))
 
 
 def _from_triangle(a: Any, part: str) -> Tensor:
     """The symmetric matrices of which NumPy reads one triangle; ours read the mean of both."""
-    lower = structural.matrix_transpose(a) if part.upper() == "U" else asarray(a)
-    return linalg.tril(lower) + structural.matrix_transpose(linalg.tril(lower, -1))
+    lower = _adjoint(a) if part.upper() == "U" else asarray(a)
+    return linalg.tril(lower) + _adjoint(linalg.tril(lower, -1))
 
 
 @instead("linalg.pinv")
@@ -249,7 +253,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> tuple:
     x = products.matmul(linalg.pinv(a, cutoff), b)
     rank = int(np.sum(fetched(concrete(s, "numpy.linalg.lstsq")) > cutoff * s.data[..., 0]))
     apart = products.matmul(a, x) - b
-    residuals = reductions.sum(arithmetic.square(apart), 0)
+    residuals = reductions.sum(complex.real(complex.conj(apart) * apart), 0)
     enough = rank == n and m > n
     return x, structural.atleast_1d(residuals) if enough else creation.zeros(0, s.dtype), rank, s
 

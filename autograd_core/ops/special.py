@@ -29,7 +29,7 @@ from autograd_core.ops.arithmetic import (
     where,
 )
 from autograd_core.ops.elementary import exp, log, log1p
-from autograd_core.ops.normalize import sigmoid
+from autograd_core.ops.normalize import log_sigmoid, sigmoid
 from autograd_core.ops.structural import astype
 from autograd_core.tensor import Tensor, asarray
 
@@ -46,10 +46,12 @@ __all__ = [
     "i0e",
     "i1e",
     "lgamma",
+    "log_expit",
     "log_ndtr",
     "logit",
     "ndtr",
     "polygamma",
+    "psi",
     "xlog1py",
     "xlogy",
 ]
@@ -263,6 +265,9 @@ betaln = elementwise(
 )
 
 
+psi = digamma
+
+
 def _drop_domain(draw: Any) -> tuple[tuple, dict]:
     shapes = draw.broadcastable_shapes(2, min_length=0)
     return tuple(draw.array(s, 0.5, 3.0) for s in shapes), {"n": draw.integer(0, 2)}
@@ -279,7 +284,7 @@ polygamma_drop: Callable[..., Tensor] = elementwise(
 
 # Odds and entropies ---------------------------------------------------------------------------
 
-expit = sigmoid
+expit, log_expit = sigmoid, log_sigmoid
 logit = elementwise(
     "logit",
     kernels.logit,
