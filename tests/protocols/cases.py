@@ -298,7 +298,7 @@ LINALG = [
 Z = WIDE + 1j * ABOVE
 HERMITIAN = SYMMETRIC + 1j * np.triu(INSIDE[:, :3], 1) - 1j * np.triu(INSIDE[:, :3], 1).T
 COMPLEX = [
-    case(name, call, *args, smooth=False)
+    case(name, call, *args, smooth=False, maps=name != "real_if_close")
     for name, call, *args in [
         ("conjugate", np.conjugate, Z),
         ("angle", np.angle, Z),
