@@ -20,7 +20,7 @@ from autograd_core.ops import (
     roll,
     stop_gradient,
 )
-from autograd_core.tensor import Aval, Tensor, asarray
+from autograd_core.tensor import INEXACT, Aval, Tensor, asarray
 from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 Rule = Callable[..., Any]
@@ -35,7 +35,7 @@ def _each(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
 
     def changed(x: Any) -> Any:
         x = asarray(x)
-        return change(x) if x.dtype.kind == "f" else x
+        return change(x) if x.dtype.kind in INEXACT else x
 
     return lambda tree: tree_map(changed, tree)
 
@@ -45,8 +45,11 @@ def _transposed(x: Tensor) -> Tensor:
     return matrix_transpose(x) if square else x
 
 
+SINGLE = (np.float32, np.complex64)
+
+
 def _only_single(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
-    return _each(lambda x: change(x) if x.dtype == np.float32 else x)
+    return _each(lambda x: change(x) if x.dtype in SINGLE else x)
 
 
 RULE_RESULTS: dict[str, Callable[[Any], Any]] = {
@@ -60,7 +63,7 @@ RULE_RESULTS: dict[str, Callable[[Any], Any]] = {
     "transposed": _each(_transposed),
     "rolled": _each(lambda x: roll(x, 1, -1) if x.ndim else x),
     "with an extra axis": _each(lambda x: expand_dims(x, 0)),
-    "in float64": _each(lambda x: astype(x, np.float64)),
+    "in float64": _each(lambda x: astype(x, np.result_type(x.dtype, np.float64))),
     "plus 1e-3": _each(lambda x: x + 1e-3),
 }
 OF_ZERO = frozenset({"with an extra axis", "in float64", "plus 1e-3"})
@@ -148,7 +151,7 @@ def _values_linearised(rule: Callable) -> Callable:
 def float_leaves(values: Sequence[Any]) -> tuple[list[Tensor], Callable[[Sequence], list]]:
     """The floating tensors among what a rule reads, and how to put others in their place."""
     leaves, structure = tree_flatten(list(values))
-    places = [i for i, x in enumerate(leaves) if x.__class__ is Tensor and x.dtype.kind == "f"]
+    places = [i for i, x in enumerate(leaves) if x.__class__ is Tensor and x.dtype.kind in INEXACT]
 
     def rebuild(xs: Sequence) -> list:
         full = list(leaves)
