@@ -6,7 +6,7 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.primitive import bind
-from autograd_core.tensor import INEXACT, asarray, aval_of
+from autograd_core.tensor import INEXACT, Tensor, asarray, aval_of
 from autograd_core.testing.case import (
     PrimitiveCase,
     checking,
@@ -84,21 +84,25 @@ def _check_single_rules(case: PrimitiveCase, single: Arrays, double: Arrays) -> 
     scale = largest(*found[1], *double)
     _require_single(found[0], found[1], scale, "(co)tangent")
     for i in places:
-        for dtype in _dtypes_of_rules(case, single, i):
-            if dtype in IN_SINGLE:
-                raise LawViolation(f"a rule of argument {i} gives {dtype} for float32")
+        tangents, cotangents = _results_of_rules(case, single, i)
+        for y in (*tangents, *cotangents):
+            if y.dtype in IN_SINGLE:
+                raise LawViolation(f"a rule of argument {i} gives {y.dtype} for float32")
+        for y in () if case.primitive.broadcasts else cotangents:
+            if y.shape != single[i].shape:
+                raise LawViolation(f"a rule of argument {i} gives {y.shape}: {single[i].shape}")
 
 
-def _dtypes_of_rules(case: PrimitiveCase, args: Arrays, i: int) -> list[np.dtype]:
-    """The dtypes of what the rules of argument i return."""
+def _results_of_rules(case: PrimitiveCase, args: Arrays, i: int) -> list[list[Tensor]]:
+    """What the rules of argument i return: tangents, and the cotangent."""
     primitive = case.primitive
     tensors = [asarray(x) for x in args]
     out = bind(primitive, tensors, case.params)
     t = asarray(np.ones_like(args[i]))
     found = [primitive.jvps[i](t, out, *tensors, **case.params)]
     found.append(primitive.vjps[i](out, out, *tensors, **case.params))
-    flat = [y for x in found for y in (x if isinstance(x, tuple) else (x,))]
-    return [y.dtype for y in flat if y is not None]
+    each = [x if isinstance(x, tuple) else (x,) for x in found]
+    return [[y for y in ys if y is not None] for ys in each]
 
 
 def mixed_precision(case: PrimitiveCase) -> None:

@@ -45,8 +45,11 @@ def _transposed(x: Tensor) -> Tensor:
     return matrix_transpose(x) if square else x
 
 
+SINGLE = (np.float32, np.complex64)
+
+
 def _only_single(change: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
-    return _each(lambda x: change(x) if x.dtype in (np.float32, np.complex64) else x)
+    return _each(lambda x: change(x) if x.dtype in SINGLE else x)
 
 
 RULE_RESULTS: dict[str, Callable[[Any], Any]] = {
@@ -60,7 +63,7 @@ RULE_RESULTS: dict[str, Callable[[Any], Any]] = {
     "transposed": _each(_transposed),
     "rolled": _each(lambda x: roll(x, 1, -1) if x.ndim else x),
     "with an extra axis": _each(lambda x: expand_dims(x, 0)),
-    "in float64": _each(lambda x: astype(x, np.float64)),
+    "in float64": _each(lambda x: astype(x, np.result_type(x.dtype, np.float64))),
     "plus 1e-3": _each(lambda x: x + 1e-3),
 }
 OF_ZERO = frozenset({"with an extra axis", "in float64", "plus 1e-3"})
