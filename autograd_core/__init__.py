@@ -8,11 +8,12 @@ Transforms (`grad`, `vjp`, `jvp`, `vmap`, …) nest in any order and to any orde
 
 import math
 
-from autograd_core import errors, linalg, nn, ops, optim, random, tree
+from autograd_core import errors, fft, linalg, nn, ops, optim, random, special, tree
 from autograd_core.capture import Explanation, cond, jit, scan, while_loop
 from autograd_core.custom import checkpoint, custom_jvp, custom_vjp
 from autograd_core.debug import debug_nans
 from autograd_core.device import devices
+from autograd_core.dlpack import from_dlpack
 from autograd_core.dtypes import *  # noqa: F403
 from autograd_core.dtypes import __all__ as _dtypes
 from autograd_core.errors import (
@@ -33,6 +34,7 @@ from autograd_core.ops.arithmetic import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.curves import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
@@ -41,8 +43,11 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.selection import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
+from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 from autograd_core.reverse import no_grad
 from autograd_core.tensor import Tensor
@@ -88,6 +93,8 @@ __all__ = [
     "devices",
     "e",
     "errors",
+    "fft",
+    "from_dlpack",
     "grad",
     "hessian",
     "hvp",
@@ -107,6 +114,7 @@ __all__ = [
     "pi",
     "random",
     "scan",
+    "special",
     "tree",
     "tree_flatten",
     "tree_leaves",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -24,7 +24,17 @@ from autograd_core.primitive import (
     no_rule,
 )
 from autograd_core.reverse import PYTHON_NUMBERS, pass_through
-from autograd_core.tensor import FREE, INEXACT, NUMBER, Array, Aval, Tensor, asarray, box
+from autograd_core.tensor import (
+    FREE,
+    INEXACT,
+    NUMBER,
+    Array,
+    ArrayLike,
+    Aval,
+    Tensor,
+    asarray,
+    box,
+)
 
 SAME = object()
 """The partial derivative 1."""
@@ -111,6 +121,42 @@ def _pad_rank(x: Tensor, ndim: int) -> Tensor:
     return reshape(x, (shape[0], *[1] * (ndim - len(shape)), *shape[1:]))
 
 
+Unary = Callable[[ArrayLike], Tensor]
+Binary = Callable[[ArrayLike, ArrayLike], Tensor]
+
+
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    partial: Any,
+    /,
+    *,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Unary: ...
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    partial_x: Any,
+    partial_y: Any,
+    /,
+    *,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Binary: ...
+@overload
+def elementwise(
+    name: str,
+    kernel: Callable[..., Array],
+    *partials: Any,
+    domain: Domain = ...,
+    doc: str = ...,
+    complex: bool = ...,
+) -> Callable[..., Tensor]: ...
 def elementwise(
     name: str,
     kernel: Callable[..., Array],
@@ -158,6 +204,14 @@ def real_only(kernel: Callable[..., Array]) -> Callable[..., Array]:
     return of_real
 
 
+@overload
+def piecewise_constant(
+    name: str, kernel: Callable[..., Array], arity: Literal[1], domain: Domain = ..., doc: str = ...
+) -> Unary: ...
+@overload
+def piecewise_constant(
+    name: str, kernel: Callable[..., Array], arity: Literal[2], domain: Domain = ..., doc: str = ...
+) -> Binary: ...
 def piecewise_constant(
     name: str,
     kernel: Callable[..., Array],

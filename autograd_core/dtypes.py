@@ -85,7 +85,6 @@ class IntegerInfo(NamedTuple):
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a floating-point or complex dtype, or of a tensor's.
 
-        >>> import autograd_core as ac
         >>> ac.finfo(ac.float32).eps
         1.1920928955078125e-07
 
@@ -109,7 +108,6 @@ def finfo(type: Any, /) -> FloatInfo:
 def iinfo(type: Any, /) -> IntegerInfo:
     """The limits of an integer dtype, or of a tensor's.
 
-        >>> import autograd_core as ac
         >>> ac.iinfo(ac.int8).max
         127
 
@@ -126,7 +124,6 @@ def iinfo(type: Any, /) -> IntegerInfo:
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether a dtype is another one, or of a kind.
 
-        >>> import autograd_core as ac
         >>> ac.isdtype(ac.float32, "real floating"), ac.isdtype(ac.float32, ("bool", ac.int8))
         (True, False)
 
@@ -150,7 +147,6 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
     """Whether the numbers of a dtype, or a tensor's, are kept by promotion to another dtype.
 
-    >>> import autograd_core as ac
     >>> ac.can_cast(ac.int8, ac.float32), ac.can_cast(ac.float64, ac.float32)
     (True, False)
     """
@@ -161,7 +157,6 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype:
     """The dtype that tensors, dtypes and Python numbers are promoted to; numbers promote the kind
     alone.
 
-        >>> import autograd_core as ac
         >>> ac.result_type(ac.float32, 1j)
         dtype('complex64')
     """

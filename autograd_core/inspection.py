@@ -57,7 +57,6 @@ class NamespaceInfo:
 def __array_namespace_info__() -> NamespaceInfo:
     """What is supported: dtypes, devices, capabilities.
 
-    >>> import autograd_core as ac
     >>> ac.__array_namespace_info__().default_dtypes()["real floating"]
     dtype('float64')
     """

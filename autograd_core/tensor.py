@@ -11,7 +11,8 @@ if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 
@@ -67,8 +68,8 @@ class Tensor:
     trace: Interpreter | None
     mark: Any
 
-    # NumPy must leave `array * tensor` to Tensor.__rmul__.
-    __array_ufunc__ = None
+    # CuPy, whose arrays have 100, must leave `array * tensor` to Tensor.__rmul__.
+    __array_priority__ = 1000
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
         plain = asarray(own(data), dtype)
@@ -114,7 +115,8 @@ class Tensor:
                 concrete(self, "numpy()")
             raise ConcreteValueError(
                 "numpy() on a traced tensor would silently drop its gradient; "
-                "write x.detach().numpy() if that is meant, or use this package's functions"
+                "write x.detach().numpy() if that is meant, or use functions that take tensors "
+                "(np.stack(list) for np.array(list))"
             )
         view = np.asarray(fetched(self.value)).view()
         view.flags.writeable = False
@@ -125,26 +127,6 @@ class Tensor:
         if dtype is not None and array.dtype != dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """NumPy's functions take tensors that are not traced as arrays.
-
-        Raises:
-            ConcreteValueError: a tensor is traced, so that its derivative would be lost.
-        """
-        from autograd_core.tree import tree_map
-
-        def array(x: Any) -> Any:
-            if x.__class__ is Tensor and x.trace is not None:
-                if entries(x) is None:
-                    concrete(x, f"numpy.{func.__name__}")
-                raise ConcreteValueError(
-                    f"numpy.{func.__name__} of a traced tensor would drop its gradient; use "
-                    f"autograd_core.{func.__name__}, or x.detach() if that is meant"
-                )
-            return x.numpy() if x.__class__ is Tensor else x
-
-        return func(*tree_map(array, args), **tree_map(array, kwargs))
 
     def item(self) -> Any:
         """The single element as a Python number; a gradient does not flow through it."""
@@ -173,8 +155,9 @@ class Tensor:
         if self.trace is not None and self.trace.level > 0:
             raise ConcreteValueError(
                 f"{wanted} of a value traced by {self.trace.describe()}, as when it is written "
-                "into a NumPy array or given to `math`, would drop its derivative; use this "
-                "package's functions, or x.item() to look at the number"
+                "into a NumPy array or given to `math`, would drop its derivative; make the array "
+                "one of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, "
+                "or x.item() to look at the number"
             )
 
     def _real(self, wanted: str) -> Array:
@@ -258,6 +241,11 @@ class Tensor:
         def __or__(self, other: Any) -> Tensor: ...
         def __invert__(self) -> Tensor: ...
 
+
+ArrayLike: TypeAlias = (
+    Tensor | np.ndarray | np.generic | bool | int | float | complex | Sequence["ArrayLike"]
+)
+"""What functions take for an array."""
 
 _new = object.__new__
 

@@ -35,25 +35,47 @@ erfinv = Kernel("erfinv", reference.erfinv)
 lgamma = Kernel("lgamma", reference.lgamma)
 digamma = Kernel("digamma", reference.digamma)
 polygamma = Kernel("polygamma", reference.polygamma, position=1)
+erfcx = Kernel("erfcx", reference.erfcx)
+ndtr = Kernel("ndtr", reference.ndtr)
+log_ndtr = Kernel("log_ndtr", reference.log_ndtr)
+entr = Kernel("entr", reference.entr)
+logit = Kernel("logit", reference.logit)
+i0e = Kernel("i0e", reference.i0e)
+i1e = Kernel("i1e", reference.i1e)
+betaln = Kernel("betaln", reference.betaln)
+erfcx_derivative = Kernel("erfcx_derivative", reference.erfcx_derivative, position=1)
+bessel_derivative = Kernel("bessel_derivative", reference.bessel_derivative, position=2)
+polygamma_drop = Kernel("polygamma_drop", reference.polygamma_drop, position=1)
 
 __all__ = [
     "Kernel",
+    "bessel_derivative",
+    "betaln",
     "col2im",
     "conv",
     "conv_input",
     "conv_weight",
     "digamma",
+    "entr",
     "erf",
     "erfc",
+    "erfcx",
+    "erfcx_derivative",
     "erfinv",
     "gather_images",
+    "i0e",
+    "i1e",
     "im2col",
     "index_add",
     "lgamma",
+    "log_ndtr",
     "log_softmax",
+    "logit",
     "matmul",
+    "ndtr",
     "output_shape",
     "polygamma",
+    "polygamma_drop",
     "pool_argmax",
     "random_bits",
     "random_children",

@@ -5,8 +5,11 @@ nothing of its own. No input is ever modified, results keep the dtype of the inp
 takes a C-contiguous array of the result's shape and dtype to fill and return.
 """
 
+import functools
 import math
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -433,22 +436,22 @@ def _philox(key: Array, count: int, index: int, purpose: int) -> Array:
 
 def erf(x: Array, out: Array | None = None) -> Array:
     """Error function, 2/√π ∫₀ˣ exp(-t²) dt, elementwise."""
-    return _special(_each(math.erf), x, out)
+    return _special(_each(math.erf), x, out=out)
 
 
 def erfc(x: Array, out: Array | None = None) -> Array:
     """Complementary error function 1 - erf(x), elementwise, accurate where that is tiny."""
-    return _special(_each(math.erfc), x, out)
+    return _special(_each(math.erfc), x, out=out)
 
 
 def erfinv(x: Array, out: Array | None = None) -> Array:
     """Inverse of the error function, elementwise: ±inf at ±1, NaN beyond."""
-    return _special(_each(_erfinv), x, out)
+    return _special(_each(_erfinv), x, out=out)
 
 
 def lgamma(x: Array, out: Array | None = None) -> Array:
     """log|Γ(x)|, elementwise; inf at the poles 0, -1, -2, …"""
-    return _special(_each(_lgamma), x, out)
+    return _special(_each(_lgamma), x, out=out)
 
 
 def digamma(x: Array, out: Array | None = None) -> Array:
@@ -458,7 +461,7 @@ def digamma(x: Array, out: Array | None = None) -> Array:
     depends on the side. Between them, accuracy is relative to the terms of the reflection
     formula, not to ψ, which has a zero in each interval.
     """
-    return _special(_digamma, x, out)
+    return _special(_digamma, x, out=out)
 
 
 def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
@@ -476,13 +479,98 @@ def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
         ValueError: an order outside that range.
     """
     check_order(n)
-    return digamma(x, out) if n == 0 else _special(lambda z: _polygamma(n, z), x, out)
+    return digamma(x, out) if n == 0 else _special(lambda z: _polygamma(n, z), x, out=out)
+
+
+def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Array:
+    """ψ⁽ⁿ⁾(x) - ψ⁽ⁿ⁾(x + y), elementwise, without the cancellation where y is small beside x.
+
+    Args:
+        n: order, from 0 to 100.
+        x, y: shapes that broadcast. Where x or x + y is not positive, it is the plain difference.
+        out: where to write the result.
+
+    Raises:
+        ValueError: an order outside that range.
+    """
+    check_order(n)
+    return _special(_each(functools.partial(_polygamma_drop, n)), x, y, out=out)
+
+
+def betaln(x: Array, y: Array, out: Array | None = None) -> Array:
+    """log|B(x, y)| = log|Γ(x) Γ(y) / Γ(x + y)|, elementwise, for shapes that broadcast.
+
+    For x, y > 0 the error is of the order of the rounding of the larger of 1 and the result; left
+    of 0, of that of the three terms.
+    """
+    return _special(_each(_betaln), x, y, out=out)
+
+
+def erfcx(x: Array, out: Array | None = None) -> Array:
+    """exp(x²) erfc(x), elementwise: erfc without its underflow, about 1/(x√π) for large x."""
+    return _special(_each(_erfcx), x, out=out)
+
+
+def erfcx_derivative(n: int, x: Array, out: Array | None = None) -> Array:
+    """The n-th derivative of erfcx, 2/√π ∫₀^∞ (-2t)ⁿ exp(-t² - 2xt) dt, elementwise, n ≥ 1."""
+    return _special(lambda z: _erfcx_derivative(n, z), x, out=out)
+
+
+def ndtr(x: Array, out: Array | None = None) -> Array:
+    """Φ(x) = erfc(-x/√2)/2, the normal distribution's cumulative probability, elementwise."""
+    return _special(_each(_ndtr), x, out=out)
+
+
+def log_ndtr(x: Array, out: Array | None = None) -> Array:
+    """log Φ(x), elementwise, accurate in both tails."""
+    return _special(_each(_log_ndtr), x, out=out)
+
+
+def entr(x: Array, out: Array | None = None) -> Array:
+    """-x log x, elementwise: 0 at 0, -inf left of it."""
+    inside = lambda z: -z * np.log(np.where(z == 0, 1, z))
+    return _special(lambda z: np.select([z < 0, z == 0], [-np.inf, 0], inside(z)), x, out=out)
+
+
+def logit(x: Array, out: Array | None = None) -> Array:
+    """log(x / (1 - x)), elementwise: ∓inf at 0 and 1, NaN outside."""
+    inside = lambda z: np.where(np.abs(z - 0.5) < 0.25, 2 * np.arctanh(2 * z - 1), _log_odds(z))
+    return _special(lambda z: np.where(np.abs(z - 0.5) <= 0.5, inside(z), np.nan), x, out=out)
+
+
+def i0e(x: Array, out: Array | None = None) -> Array:
+    """exp(-|x|) I₀(x), the scaled modified Bessel function of order 0, elementwise."""
+    return _special(lambda z: _bessel(0, 0, z), x, out=out)
+
+
+def i1e(x: Array, out: Array | None = None) -> Array:
+    """exp(-|x|) I₁(x), the scaled modified Bessel function of order 1, elementwise."""
+    return _special(lambda z: _bessel(1, 0, z), x, out=out)
+
+
+def bessel_derivative(order: int, n: int, x: Array, out: Array | None = None) -> Array:
+    """The n-th derivative of exp(-|x|) I_order(x), elementwise, for order 0 or 1.
+
+    At 0, where exp(-|x|) has a kink, it is the mean of the derivatives on both sides.
+    """
+    return _special(lambda z: _bessel(order, n, z), x, out=out)
 
 
 def check_order(n: int) -> None:
     """Raise ValueError unless ``n`` is an order that polygamma supports."""
     if n != int(n) or not 0 <= n <= 100:
         raise ValueError(f"polygamma has orders 0 to 100, got {n}")
+
+
+def bessel_terms(order: int, n: int, count: int) -> list[float]:
+    """Coefficients in powers of 1/x, the constant first, of the n-th derivative of
+    √(2πx) exp(-x) I_order(x) / √(2πx), times x^(n + ½) √(2π) (Abramowitz & Stegun 9.7.1)."""
+    terms, term = [], 1.0
+    for j in range(count):
+        falling = math.prod(-(0.5 + j + k) for k in range(n))  # of the powers of x
+        terms.append(term * falling / math.sqrt(2 * math.pi))
+        term *= ((2 * j + 1) ** 2 - 4 * order**2) / (8 * (j + 1))
+    return terms
 
 
 def cotangent_derivative(n: int) -> list[int]:
@@ -497,14 +585,26 @@ def cotangent_derivative(n: int) -> list[int]:
     return coefficients
 
 
-def _special(function: Callable[[Array], Array], x: Array, out: Array | None) -> Array:
-    x = np.asarray(x)
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+def _special(function: Callable[..., Array], *args: Array, out: Array | None) -> Array:
+    dtype = special_dtype(*args)
     with np.errstate(all="ignore"):
-        return _deliver(function(x.astype(np.float64)).astype(dtype), out)
+        wide = [np.asarray(x).astype(np.float64) for x in args]
+        return _deliver(np.asarray(function(*wide)).astype(dtype), out)
 
 
-def _each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+def special_dtype(*args: Any) -> np.dtype:
+    """The dtype of a special function of arrays, numbers or dtypes: integers count as float64.
+
+    Raises:
+        TypeError: an argument that is not real.
+    """
+    dtype = np.result_type(*args)
+    if dtype.kind not in "fiub":
+        raise TypeError(f"expected real numbers, got {dtype}")
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _each(function: Callable[..., float]) -> Callable[..., Array]:
     return np.vectorize(function, otypes=[np.float64])
 
 
@@ -580,6 +680,126 @@ def _cot_pi(x: Array) -> Array:
     r = x - np.rint(x)
     near_zero = np.copysign(np.tan(np.pi * (0.5 - np.abs(r))), r)
     return np.where(np.abs(r) < 0.25, 1 / np.tan(np.pi * r), near_zero)
+
+
+def _polygamma_drop(n: int, x: float, y: float) -> float:
+    """(-1)ⁿ⁺¹ n! (ζ(n + 1, x) - ζ(n + 1, x + y)), by Euler-Maclaurin summation of differences."""
+    if not (x > 0 and x + y > 0 and y < math.inf):
+        ends = np.array([x, x + y])
+        first, second = _polygamma(n, ends) if n else _digamma(ends)
+        return float(first - second)
+    s, terms = n + 1, 20 + n
+    end = x + terms
+    total = _power_drop(end, y, n) / n if n else math.log1p(y / end)
+    total += 0.5 * _power_drop(end, y, s) + sum(_power_drop(x + k, y, s) for k in range(terms))
+    factor = float(s)
+    for k in range(1, 11):
+        total += BERNOULLI[k] / math.factorial(2 * k) * factor * _power_drop(end, y, s + 2 * k - 1)
+        factor *= (s + 2 * k - 1) * (s + 2 * k)
+    return (-1) ** s * math.factorial(n) * total
+
+
+def _power_drop(x: float, y: float, m: int) -> float:
+    """x⁻ᵐ - (x + y)⁻ᵐ, as (1/x - 1/(x + y)) Σ x⁻ᵏ (x + y)^(k + 1 - m)."""
+    p, q = 1 / x, 1 / (x + y)
+    return y * p * q * sum(p**k * q ** (m - 1 - k) for k in range(m))
+
+
+def _betaln(x: float, y: float) -> float:
+    """By log Γ, or Stirling's formula with its remainder for what is large: the leading terms of
+    the three cancel then (Didonato & Morris 1992, algorithm 708, BETALN)."""
+    if math.isnan(x) or math.isnan(y):
+        return math.nan
+    p, q = min(x, y), max(x, y)
+    if p > 0 and q == math.inf:
+        return -math.inf
+    if p == 0:
+        return math.inf
+    if p < 0 or q < 10:
+        return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
+    rest = _stirling_rest(q) - _stirling_rest(p + q)
+    if p < 10:
+        return _lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(p / q)
+    rest += _stirling_rest(p) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(q)
+    return rest + (p - 0.5) * math.log(p / q / (1 + p / q)) - q * math.log1p(p / q)
+
+
+def _stirling_rest(x: float) -> float:
+    """log Γ(x) - (x - ½) log x + x - ½ log 2π for x ≥ 10 (Abramowitz & Stegun 6.1.40)."""
+    return sum(BERNOULLI[k] / (2 * k * (2 * k - 1)) * x ** (1 - 2 * k) for k in range(8, 0, -1))
+
+
+def _exp_of_square(x: float, factor: float) -> float:
+    """exp(factor · x²), where the rounding of x² alone would cost digits."""
+    square = x * x
+    if not square < 2000:
+        return float(np.exp(factor * square))
+    rest = float(Fraction(x) ** 2 - Fraction(square))
+    return float(np.exp(factor * square)) * (1 + factor * rest)
+
+
+def _erfcx(x: float) -> float:
+    if x < -27:
+        return math.inf
+    if x < 25 or math.isnan(x):
+        return _exp_of_square(x, 1.0) * math.erfc(x)
+    series = 1.0  # asymptotic (Abramowitz & Stegun 7.1.23)
+    for k in range(19, 0, -2):
+        series = 1 - k * (0.5 / x / x) * series
+    return series / (x * math.sqrt(math.pi))
+
+
+def _erfcx_derivative(n: int, x: Array) -> Array:
+    """By the recurrence where its terms have one sign, else the integral, by the trapezoidal rule
+    in u with t = exp(u - exp(-u)) / (1 + x), which decays at both ends."""
+    previous, left = np.zeros_like(x), erfcx(np.where(x < 0, x, 0))
+    for k in range(n):  # from y' = 2xy - 2/√π, differentiated k times
+        last = 2 / math.sqrt(math.pi) if k == 0 else -2 * k * previous
+        previous, left = left, 2 * x * left - last
+    right = np.where(x < 0, 0, x)
+    right = np.where(np.isinf(right), 1, right)[..., None]
+    u = np.arange(-4, 7, 1 / 32)
+    t = np.exp(u - np.exp(-u)) / (1 + right)
+    values = t * (1 + np.exp(-u)) * (-2 * t) ** n * np.exp(-t * (t + 2 * right))
+    integral = 2 / math.sqrt(math.pi) / 32 * values.sum(-1)
+    return np.where(x < 0, left, np.where(np.isinf(x), 0, integral))
+
+
+def _ndtr(x: float) -> float:
+    if x < -1:
+        return 0.5 * _erfcx(-x / math.sqrt(2)) * _exp_of_square(x, -0.5)
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def _log_ndtr(x: float) -> float:
+    if x == -math.inf:
+        return x
+    if x < -1:
+        return math.log(0.5 * _erfcx(-x / math.sqrt(2))) - 0.5 * x * x
+    return math.log(_ndtr(x)) if x < 0 else math.log1p(-_ndtr(-x))
+
+
+def _log_odds(x: Array) -> Array:
+    return np.log(x / (1 - x))
+
+
+def _bessel(order: int, n: int, x: Array) -> Array:
+    """(1/π) ∫₀^π exp(|x| (cos t - 1)) (cos t - 1)ⁿ cos(order · t) dt right of 0, by the trapezoidal
+    rule, which is exact to rounding for such periodic functions; beyond, the asymptotic series."""
+    size, even = np.abs(x), (order + n) % 2 == 0
+    middle = np.pi * (np.arange(200) + 0.5) / 200
+    drop = -2 * np.sin(middle / 2) ** 2  # cos t - 1
+    waves = np.exp(np.where(size < 400, size, 0)[..., None] * drop)
+    if order == 1 and n == 0:  # by parts, so that no terms cancel for small x
+        near = size * np.mean(waves * np.sin(middle) ** 2, -1)
+    else:
+        near = np.mean(waves * drop**n * np.cos(order * middle), -1)
+    far = np.zeros_like(x)
+    for term in reversed(bessel_terms(order, n, 12)):
+        far = far / size + term
+    value = np.where(size < 400, near, far * size ** (-0.5 - n))
+    value = np.where(np.isnan(x), x, value)
+    return value if even else np.where(x == 0, x, value * np.sign(x))
 
 
 # B₂ₖ at index k, for the asymptotic series.

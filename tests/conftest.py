@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, settings
 
 from autograd_core.capture.lowering import kept
 
+# SciPy and scikit-learn look at it when they are imported: they take arrays of the standard.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

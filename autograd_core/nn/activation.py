@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from autograd_core.ops.arithmetic import clip, greater, multiply, relu, where
-from autograd_core.ops.elementary import erfc, expm1, tanh
+from autograd_core.ops.elementary import expm1, tanh
 from autograd_core.ops.normalize import (
     log_sigmoid,
     log_softmax,
@@ -14,6 +14,7 @@ from autograd_core.ops.normalize import (
     softmax,
     softplus,
 )
+from autograd_core.ops.special import erfc
 from autograd_core.tensor import Tensor, asarray
 
 __all__ = [

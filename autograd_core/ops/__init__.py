@@ -6,6 +6,7 @@ from autograd_core.ops import (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -15,14 +16,18 @@ from autograd_core.ops import (
     placement,
     products,
     reduce,
+    selection,
     sets,
     sorting,
+    special,
+    statistics,
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
+from autograd_core.ops.curves import *  # noqa: F403
 from autograd_core.ops.elementary import *  # noqa: F403
 from autograd_core.ops.index import *  # noqa: F403
 from autograd_core.ops.layout import *  # noqa: F403
@@ -31,8 +36,11 @@ from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
+from autograd_core.ops.selection import *  # noqa: F403
 from autograd_core.ops.sets import *  # noqa: F403
 from autograd_core.ops.sorting import *  # noqa: F403
+from autograd_core.ops.special import digamma, erf, erfc, lgamma, polygamma  # noqa: F401
+from autograd_core.ops.statistics import *  # noqa: F403
 from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
@@ -41,6 +49,7 @@ FAMILIES = (
     contraction,
     conv,
     creation,
+    curves,
     elementary,
     index,
     layout,
@@ -49,11 +58,19 @@ FAMILIES = (
     placement,
     products,
     reduce,
+    selection,
     sets,
     sorting,
+    special,
+    statistics,
     structural,
 )
 
-__all__ = sorted(name for family in FAMILIES for name in family.__all__)
+# The family fft is public in a namespace of its own, `autograd_core.fft`, and so are the other
+# special functions, in `autograd_core.special`.
+_FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
+__all__ = sorted(
+    name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)
+)
 
 methods.install()

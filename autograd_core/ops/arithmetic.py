@@ -152,7 +152,7 @@ absolute_p = elementwise("absolute", np.absolute, lambda _out, x: sign_p(x))
 def absolute(x: Any) -> Tensor:
     """|x|, elementwise, of real or complex numbers; its derivative at 0 is 0."""
     x = asarray(x)
-    return hypot(real(x), imag(x)) if x.dtype.kind == "c" else absolute_p(x)
+    return (modulus_p if x.dtype.kind == "c" else absolute_p)(x)
 
 
 sqrt = elementwise(
@@ -385,7 +385,8 @@ def sign(x: Any) -> Tensor:
     if x.dtype.kind != "c":
         return sign_p(x)
     size = absolute(x)
-    return x / where(equal(size, 0), 1.0, size)
+    zero = equal(size, 0)
+    return where(zero, 0.0, x / where(zero, 1.0, size))
 
 
 floor = piecewise_constant("floor", np.floor, 1, doc="The largest whole number at most x.")
@@ -576,6 +577,6 @@ def nan_to_num(
 # The array API standard's names of functions above.
 abs, atan2, bitwise_invert, pow = absolute, arctan2, bitwise_not, power
 
-from autograd_core.ops.complex import imag, real, to_complex  # noqa: E402
+from autograd_core.ops.complex import imag, modulus_p, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above
 from autograd_core.ops.normalize import sigmoid  # noqa: E402

@@ -17,7 +17,7 @@ from autograd_core.ops.structural import astype, broadcast_arrays, converted, wi
 from autograd_core.primitive import Primitive
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
-from kernels.devices import namespace
+from kernels.devices import namespace, on_gpu
 
 __all__ = ["angle", "conj", "conjugate", "imag", "real", "to_complex"]
 
@@ -42,7 +42,7 @@ def _some_shape(draw: Any, count: int) -> tuple[tuple, dict]:
 conj_p = elementwise("conj", np.conj, by_rule(lambda g, _out, _x: conj(g)), complex=True)
 imag_p = linear(
     "imag",
-    lambda x: np.array(x.imag),
+    lambda x: x.imag.copy(),
     transpose=lambda g, x_like: converted(to_complex_p(_zeros_beside(g), -g), x_like.dtype),
     shape=lambda x: Aval(x.shape, real_dtype(x.dtype)),
     batch=lambda _size, args, _batched: imag_p(args[0]),
@@ -111,9 +111,40 @@ def conj(x: Any) -> Tensor:
 conjugate = conj
 
 
+def _modulus_kernel(x: Any) -> Any:
+    """√(x² + y²), by NumPy's vectors: ten times as fast as its hypot. Where they lose an infinity
+    beside a NaN, it is hypot that finds it; CuPy's are of one mind."""
+    out = np.absolute(x)
+    if not on_gpu(x) and np.isnan(out).any():
+        out = np.hypot(x.real, x.imag)
+    return out
+
+
+def _complex_domain(draw: Any) -> tuple[tuple, dict]:
+    shape = draw.shape(min_length=0)
+    return (draw.array(shape, 0.2, 3.0) + 1j * draw.array(shape, -1.5, 1.5),), {}
+
+
+def _slope_of_modulus(out: Tensor, x: Tensor) -> Tensor:
+    return conj(x) / where(equal(out, 0), 1, out)
+
+
+modulus_p = Primitive(
+    "modulus",
+    _modulus_kernel,
+    shape=lambda x: Aval(x.shape, real_dtype(x.dtype)),
+    vjps=[lambda g, out, x: g * _slope_of_modulus(out, x)],
+    jvps=[lambda t, out, x: real(t * _slope_of_modulus(out, x))],
+    batch=lambda _size, args, _batched: modulus_p(args[0]),
+    domain=_complex_domain,
+    complex=_complex_domain,
+)
+"""|x| of complex x; the derivative at 0 is 0."""
+
+
 def angle(x: Any) -> Tensor:
     """The angle of x in the complex plane, elementwise, in radians in (-π, π]."""
     return arctan2(imag(x), real(x))
 
 
-from autograd_core.ops.arithmetic import arctan2  # noqa: E402 - which uses the parts
+from autograd_core.ops.arithmetic import arctan2, equal, where  # noqa: E402 - which uses the parts

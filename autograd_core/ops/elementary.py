@@ -1,4 +1,4 @@
-"""Exponentials, logarithms, trigonometric and hyperbolic functions, erf and the gamma family."""
+"""Exponentials, logarithms, trigonometric and hyperbolic functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import kernels
 from autograd_core.declare import elementwise
 from autograd_core.tensor import Tensor
 
@@ -26,18 +25,13 @@ __all__ = [
     "atanh",
     "cos",
     "cosh",
-    "digamma",
-    "erf",
-    "erfc",
     "exp",
     "exp2",
     "expm1",
-    "lgamma",
     "log",
     "log1p",
     "log2",
     "log10",
-    "polygamma",
     "sin",
     "sinc",
     "sinh",
@@ -52,9 +46,19 @@ exp = elementwise("exp", np.exp, lambda out, _x: out, doc="eˣ, elementwise.", c
 exp2 = elementwise(
     "exp2", np.exp2, lambda out, _x: out * math.log(2), doc="2ˣ, elementwise.", complex=True
 )
+
+
+def _expm1_kernel(x: Any) -> Any:
+    """NumPy's, but for complex numbers that are 0 or not finite, where it makes 0 · inf."""
+    out = np.expm1(x)
+    if out.dtype.kind != "c":
+        return out
+    return np.where(np.isfinite(x) & (x != 0), out, np.exp(x) - 1)
+
+
 expm1 = elementwise(
     "expm1",
-    np.expm1,
+    _expm1_kernel,
     lambda out, _x: out + 1,
     doc="eˣ - 1, elementwise, accurate near 0.",
     complex=True,
@@ -134,52 +138,6 @@ arccosh = elementwise(
 arctanh = elementwise(
     "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside, complex=True
 )
-erf = elementwise(
-    "erf",
-    kernels.erf,
-    lambda _out, x: (2 / math.sqrt(math.pi)) * exp(-square(x)),
-    doc="The error function 2/√π ∫₀ˣ exp(-t²) dt.",
-)
-erfc = elementwise(
-    "erfc",
-    kernels.erfc,
-    lambda _out, x: (-2 / math.sqrt(math.pi)) * exp(-square(x)),
-    doc="1 - erf(x), accurate for large x.",
-)
-lgamma = elementwise(
-    "lgamma",
-    kernels.lgamma,
-    lambda _out, x: digamma(x),
-    domain=positive,
-    doc="log |Γ(x)|; infinite at 0, -1, -2, ….",
-)
-digamma = elementwise(
-    "digamma",
-    kernels.digamma,
-    lambda _out, x: polygamma_p(x, n=1),
-    domain=positive,
-    doc="The derivative of log Γ(x).",
-)
-
-
-def _polygamma_domain(draw: Any) -> tuple[tuple, dict]:
-    return (draw.array(draw.shape(min_length=0), 0.5, 3.0),), {"n": draw.integer(1, 3)}
-
-
-polygamma_p = elementwise(
-    "polygamma",
-    lambda x, n: kernels.polygamma(n, x),
-    lambda _out, x, n: polygamma_p(x, n=n + 1),
-    domain=_polygamma_domain,
-)
-
-
-def polygamma(n: int, x: Any) -> Tensor:
-    """The n-th derivative of `digamma` at x; n = 0 is `digamma` itself."""
-    if not isinstance(n, int) or n < 0:
-        raise ValueError(f"polygamma: expected a whole number n >= 0, got {n!r}")
-    return digamma(x) if n == 0 else polygamma_p(x, n=n)
-
 
 SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
 

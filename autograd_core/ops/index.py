@@ -379,8 +379,8 @@ def _without_masks(key: Any, shape: tuple[int, ...]) -> list[Any]:
 
 def _plain_item(item: Any) -> Any:
     """Lists and masks as arrays, tensors without axes as integers."""
-    if isinstance(item, list):
-        item = asarray(item) if item else np.zeros(0, np.int64)
+    if isinstance(item, list | range):
+        item = asarray(item) if len(item) else np.zeros(0, np.int64)
     if isinstance(item, bool | np.bool_):
         return np.asarray(item)
     if item.__class__ is Tensor and item.dtype == np.bool_:

@@ -29,17 +29,20 @@ from autograd_core.ops.structural import (
     transpose,
 )
 from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tree import tree_leaves, tree_map
 
 __all__ = [
     "append",
     "array_split",
     "atleast_3d",
+    "block",
     "broadcast_shapes",
     "column_stack",
     "delete",
     "dstack",
     "fliplr",
     "flipud",
+    "insert",
     "pad",
     "permute_dims",
     "unstack",
@@ -120,6 +123,41 @@ def column_stack(arrays: Sequence[Any]) -> Tensor:
 def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
     """x and `values` joined along an axis; both flattened where it is None."""
     return concatenate([x, values], axis)
+
+
+def block(arrays: Any) -> Tensor:
+    """An array put together from blocks, in nested lists: the innermost along the last axis, the
+    next ones along the one before it, and so on."""
+    depth = _depth(arrays)
+    tensors = tree_map(asarray, arrays)
+    ndim = max(depth, *(x.ndim for x in tree_leaves(tensors)))
+    return alias(_joined(tensors, ndim, depth))
+
+
+def _depth(arrays: Any) -> int:
+    return 1 + max(map(_depth, arrays)) if isinstance(arrays, list) else 0
+
+
+def _joined(arrays: Any, ndim: int, depth: int) -> Tensor:
+    if not isinstance(arrays, list):
+        return reshape(arrays, (1,) * (ndim - arrays.ndim) + arrays.shape)
+    return concatenate([_joined(x, ndim, depth - 1) for x in arrays], ndim - depth)
+
+
+def insert(x: Any, places: Any, values: Any, axis: int | None = None) -> Tensor:
+    """x with values before some places (a number, a slice, or several numbers) along an axis;
+    flattened where it is None.
+
+    Raises:
+        IndexError: a place is out of bounds.
+        ValueError: the values do not fit.
+    """
+    x = asarray(x)
+    values = astype(values, x.dtype)
+    # NumPy moves positions: those of x from 0 on, and those of the values after them.
+    old = np.arange(x.size).reshape(x.shape)
+    new = x.size + np.arange(values.size).reshape(values.shape)
+    return take(concatenate([x, values], None), np.insert(old, places, new, axis))
 
 
 # Cutting --------------------------------------------------------------------------------------

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from autograd_core import reverse
 from autograd_core.device import device
+from autograd_core.dlpack import dlpack, dlpack_device
 from autograd_core.errors import AutogradError
 from autograd_core.inspection import VERSIONS
 from autograd_core.ops import (
     arithmetic,
+    complex,
     index,
     linalg,
+    numpy_protocol,
     placement,
     products,
     reduce,
@@ -77,6 +80,9 @@ METHODS = {
     "argsort": sorting.argsort,
     "astype": structural.astype,
     "clip": arithmetic.clip,
+    "conj": complex.conj,
+    "conjugate": complex.conj,
+    "copy": alias,
     "cumprod": reduce.cumprod,
     "cumsum": reduce.cumsum,
     "detach": structural.stop_gradient,
@@ -117,12 +123,23 @@ def install() -> None:
         "__pos__": alias,
         "__abs__": arithmetic.absolute,
         "__invert__": arithmetic.bitwise_not,
+        "__array_ufunc__": numpy_protocol.array_ufunc,
+        "__array_function__": numpy_protocol.array_function,
+        "__dlpack__": dlpack,
+        "__dlpack_device__": dlpack_device,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
         "__array_namespace__": _array_namespace,
         "device": property(_device),
+        "fill": _fill,
+        "flat": property(_flat),
+        "imag": property(complex.imag),
+        "itemsize": property(lambda self: self.dtype.itemsize),
+        "nbytes": property(lambda self: self.size * self.dtype.itemsize),
+        "real": property(complex.real),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
+        "tobytes": lambda self: self.numpy().tobytes(),
         "T": property(structural.transpose),
         "mT": property(structural.matrix_transpose),
         "at": property(index.At),
@@ -182,6 +199,16 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     if not isinstance(self.mark, reverse.Leaf):
         raise AutogradError(".grad can be set on tensors made with requires_grad=True only")
     self.mark.grad = value
+
+
+def _flat(self: Tensor) -> Iterator[Tensor]:
+    """The entries in turn, the last axis fastest."""
+    return iter(structural.ravel(self))
+
+
+def _fill(self: Tensor, value: Any) -> None:
+    """`x[...] = value`: x becomes a new value."""
+    _setitem(self, ..., value)
 
 
 def _setitem(self: Tensor, key: Any, value: Any) -> None:

@@ -31,7 +31,12 @@ sigmoid = elementwise(
     "sigmoid",
     real_only(_sigmoid_kernel),
     lambda out, _x: out * (1 - out),
-    doc="1 / (1 + e⁻ˣ), elementwise, without overflow.",
+    doc="""1 / (1 + e⁻ˣ), elementwise, without overflow; `special.expit` is the same function.
+
+    >>> from autograd_core import special
+    >>> special.expit([-745.0, 0.0, 800.0]).tolist()
+    [5e-324, 0.5, 1.0]
+    """,
 )
 softplus = elementwise(
     "softplus",
@@ -42,7 +47,11 @@ softplus = elementwise(
 
 
 def log_sigmoid(x: Any) -> Tensor:
-    """log(sigmoid(x)), elementwise, without overflow."""
+    """log(sigmoid(x)), elementwise, without overflow.
+
+    >>> ac.log_sigmoid(-1000.0).item()
+    -1000.0
+    """
     return -softplus(-asarray(x))
 
 

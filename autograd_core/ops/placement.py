@@ -9,7 +9,7 @@ import numpy as np
 from autograd_core.declare import linear
 from autograd_core.device import device, device_named, moved
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import FREE, Aval, Tensor, aval_of, box, entries, own
+from autograd_core.tensor import FREE, Aval, Tensor, alias, aval_of, box, entries, own
 from autograd_core.tensor import asarray as as_tensor
 from kernels.devices import CPU, device_of, on_gpu
 
@@ -39,8 +39,8 @@ def asarray(
         data: a tensor, array, number, or nested sequence of numbers or tensors.
         dtype: dtype to convert to (NumPy's default rules where not given).
         device: where to; where the data lie if not given.
-        copy: True for a copy in any case; False for an error where there would be one. A tensor is
-            as good as its copy, as nothing writes to its entries.
+        copy: True for an object of its own in any case, so that `x[i] = v` on it changes nothing
+            else; False for an error where data have to be copied.
 
     Raises:
         DtypeError: `data` has no boolean, integer, floating or complex dtype.
@@ -52,7 +52,9 @@ def asarray(
             "asarray: copy=False, but this needs a copy: of numbers or lists, to another dtype or "
             "device"
         )
-    x = as_tensor(own(data) if copy else data, dtype)
+    x = as_tensor(own(data), dtype) if copy else as_tensor(data, dtype)
+    if copy and x is data:
+        x = alias(x)
     if device is not None:
         return to_device(x, device)
     return box(x.value) if x.trace is None and x.mark is FREE else x

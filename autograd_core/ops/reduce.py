@@ -459,7 +459,6 @@ def cumulative_sum(
     """`cumsum` by the array API standard: x has one axis where none is named, and the result may
     begin with the sum of nothing.
 
-        >>> import autograd_core as ac
         >>> ac.cumulative_sum(ac.asarray([1.0, 2.0]), include_initial=True)
         Tensor([0., 1., 3.], dtype=float64)
 

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core.fetching import fetched
+from autograd_core.ops.arithmetic import equal, logical_not, minimum
+from autograd_core.ops.creation import zeros_like
 from autograd_core.ops.index import take
 from autograd_core.ops.placement import to_device
+from autograd_core.ops.sorting import searchsorted, sort
 from autograd_core.ops.structural import ravel
 from autograd_core.tensor import Tensor, asarray, concrete
 
-__all__ = ["unique_all", "unique_counts", "unique_inverse", "unique_values"]
+__all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]
 
 
 class UniqueAll(NamedTuple):
@@ -36,7 +39,6 @@ class UniqueInverse(NamedTuple):
 def unique_all(x: Any, /) -> UniqueAll:
     """The values of x, ascending, each once; NaN is unlike itself.
 
-        >>> import autograd_core as ac
         >>> ac.unique_all(ac.asarray([3.0, 1.0, 3.0])).counts
         Tensor([1, 2], dtype=int64)
 
@@ -72,6 +74,28 @@ def unique_inverse(x: Any, /) -> UniqueInverse:
 def unique_values(x: Any, /) -> Tensor:
     """The values of x, each once, ascending; see `unique_all`."""
     return unique_all(x).values
+
+
+def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
+    """Whether each entry of x is one of some values; NaN never is.
+
+        >>> ac.isin(ac.asarray([1, 2, 3]), ac.asarray([3, 1]))
+        Tensor([ True, False,  True], dtype=bool)
+
+    Args:
+        values: any shape.
+        invert: ask whether it is none of them.
+
+    Returns:
+        Booleans of the shape of x.
+    """
+    x, ordered = asarray(x), sort(ravel(values))
+    if ordered.size == 0:
+        found = zeros_like(x, bool)
+    else:
+        places = minimum(searchsorted(ordered, x), ordered.size - 1)
+        found = equal(take(ordered, places, 0), x)
+    return logical_not(found) if invert else found
 
 
 def _beside(positions: np.ndarray, x: Tensor) -> Tensor:

@@ -40,17 +40,6 @@ Law = Callable[[Any], None]
 """Takes a case, of a primitive where it is about those."""
 
 
-def parts_of(y: Tensor) -> tuple[Tensor, ...]:
-    """A tensor, or the parts of a complex one."""
-    return (real(y), imag(y)) if y.dtype.kind == "c" else (y,)
-
-
-def floats_of(outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The floating ones among the outputs of a function, complex ones as two."""
-    parts = (part for y in outputs for part in parts_of(y))
-    return tuple(y for y in parts if y.dtype.kind == "f")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A function of tensors, arguments, and more arguments of the same shapes."""
@@ -113,14 +102,15 @@ class Case:
         return outs if self.device is None else tuple(to_device(y, CPU) for y in outs)
 
     def function(self, places: Sequence[int], args: Sequence[Any] | None = None) -> Function:
-        """The floating outputs, complex ones as two, as a function of the arguments at `places`."""
+        """The floating outputs, of complex ones the parts, as a function of the arguments at
+        `places`."""
         fixed = self.args if args is None else args
 
         def f(*xs: Any) -> tuple[Tensor, ...]:
             full = list(fixed)
             for i, x in zip(places, xs, strict=True):
                 full[i] = x
-            return floats_of(self.apply(full))
+            return floating(self.apply(full))
 
         return f
 
@@ -296,6 +286,16 @@ def checking(case: Case, law: str) -> Iterator[None]:
 
 
 # Small tools of the laws ----------------------------------------------------------------------
+
+
+def parts(y: Tensor) -> tuple[Tensor, ...]:
+    """A tensor, or the parts of a complex one."""
+    return (real(y), imag(y)) if y.dtype.kind == "c" else (y,)
+
+
+def floating(outputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Those of some outputs that can be differentiated, complex ones as their parts."""
+    return tuple(part for y in outputs for part in parts(y) if part.dtype.kind == "f")
 
 
 def numbers(tensors: Sequence[Any]) -> list[np.ndarray]:

@@ -34,7 +34,7 @@ def likely_cause(got: np.ndarray, expected: np.ndarray, off: Any = 0.0) -> str:
         return "it is not finite where the function has a derivative"
     wrong = known & ~(np.abs(got - expected) <= off)
     for words, candidate in _explanations(got, expected):
-        if _close(candidate, expected) and _mends(candidate, expected, wrong):
+        if resembles(candidate, expected) and _mends(candidate, expected, wrong):
             return words
     return _partial(got, expected, known, wrong)
 
@@ -47,7 +47,8 @@ def _mends(candidate: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> bo
     )
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
+def resembles(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether arrays agree, where both are finite, relative to their largest entries."""
     if a.shape != b.shape:
         return False
     known = np.isfinite(b) & np.isfinite(a)
@@ -110,7 +111,7 @@ def _partial(got: np.ndarray, expected: np.ndarray, known: np.ndarray, wrong: np
 def _is_symmetric_part(got: np.ndarray, expected: np.ndarray) -> bool:
     if got.shape[-1] != got.shape[-2]:
         return False
-    return _close(got, (expected + np.swapaxes(expected, -1, -2)) / 2)
+    return resembles(got, (expected + np.swapaxes(expected, -1, -2)) / 2)
 
 
 def _wrong_shape(got: np.ndarray, expected: np.ndarray) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_core.testing.diagnosis import likely_cause, table
+from autograd_core.testing.diagnosis import likely_cause, resembles, table
 
 if TYPE_CHECKING:
     from autograd_core.testing.point import Point
@@ -17,6 +17,9 @@ KINDS = {
     "fwd": "the tangent (forward mode)",
     "value": "the value",
 }
+
+
+CONJUGATED = "it is conjugated: a conjugate is missing, or there is one too many"
 
 
 class Fault(Exception):
@@ -61,6 +64,16 @@ class Fault(Exception):
             where = f" with respect to {subject.names[subject.places[self.place]]}"
         return f"{KINDS[self.mode]}{where} is wrong"
 
+    def _is_conjugated(self, expected: np.ndarray) -> bool:
+        """Whether conjugates would mend the gradient."""
+        if self.mode != "rev" or self.place is None:
+            return False
+        try:
+            found = self.point.conjugated()
+        except Exception:
+            return False
+        return bool(found) and resembles(found[self.place], expected)
+
     def details(self) -> list[str]:
         """What it looks like, and the entries that differ."""
         lines = [f"  what is wrong: {self.what}"] if self.what else []
@@ -68,6 +81,8 @@ class Fault(Exception):
             got, expected = (np.asarray(x) for x in self.pair)
             off = 0.0 if self.off is None else self.off
             cause = likely_cause(got, expected, off) if self.place is not None else ""
+            if cause and self._is_conjugated(expected):
+                cause = CONJUGATED
             if cause and cause != self.what:
                 lines.append(f"  it looks as if {cause}")
             lines.append(table(got, expected, off))

@@ -53,7 +53,9 @@ def check_grads(
     Args:
         f: a function of this package's tensors; of PyTorch's or JAX's, if the arguments are; or
             NumPy functions `(f, vjp)`, `(f, vjp, jvp)` or `(f, grad)` (see `subjects.Pair`).
-        args, kwargs: of f. What is floating point among the leaves of args is differentiated.
+        args, kwargs: of f. What is floating point among the leaves of args is differentiated. A
+            complex one counts as two, its real and its imaginary part, and so does a complex
+            result: in whatever way the library writes their gradients as one number.
         order: of the highest derivatives to check: those of the gradient, and of the tangent, are
             of the second. As the profile says, where not given.
         modes: "rev", "fwd"; one that the function does not have is noted in the report.
@@ -95,8 +97,8 @@ def check_grads(
     subject = subject_of(f, args, kwargs)
     if not subject.places:
         raise TypeError(
-            f"check_grads: {subject.name} has no floating-point argument (complex ones are not "
-            "checked): give its arguments as floats"
+            f"check_grads: {subject.name} has no floating-point argument: give its arguments as "
+            "floats"
         )
     if len(options.within) not in (0, 1, len(subject.places)):
         raise ValueError(
@@ -268,7 +270,7 @@ class Check:
 
     def _message(self, fault: Fault) -> str:
         point = fault.point
-        at = "  at " + ", ".join(shown(x) for x in point.floats)
+        at = "  at " + ", ".join(shown(x) for x in self._arguments(point))
         if fault.mode == "value":
             return "\n".join([f"{self.subject.name}: {fault.headline()}", *fault.details(), at])
         lines = [f"{self.subject.name}: {fault.headline()}, at {point.what}", *fault.details()]
@@ -277,12 +279,17 @@ class Check:
             lines.append(at)
         return "\n".join([*lines, f"  see it again: {self._line()}"])
 
+    def _arguments(self, point: Point) -> list[np.ndarray]:
+        """What is differentiated, as somebody gave it where that is known."""
+        subject = point.subject
+        return subject.shown(point.leaves) if subject is self.subject else point.floats
+
     def _line(self) -> str:
         subject = self.subject
         small = sum(x.size for x in subject.leaves) <= SHOWN_IN_LINE
         arguments = "…the same arguments"
         if small and not subject.is_nested:
-            arguments = ", ".join(map(subject.typed, subject.leaves))
+            arguments = ", ".join(map(subject.typed, subject.wholes(subject.leaves)))
         told = [arguments, *self.options.typed, f"seed={self.seed}"]
         return f"check_grads({subject.spelled}, {', '.join(told)})"
 

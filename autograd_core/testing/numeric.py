@@ -30,7 +30,7 @@ def largest(*arrays: Any) -> float:
     """The largest finite magnitude among the entries of some arrays; 0 where there is none."""
     best = 0.0
     for x in arrays:
-        x = np.abs(np.asarray(x)).astype(np.float64)
+        x = np.abs(_wide(x))
         best = max(best, float(np.max(x, initial=0.0, where=np.isfinite(x))))
     return best
 
@@ -67,7 +67,9 @@ def require_close(got: Any, expected: Any, tolerance: float, what: str) -> None:
         )
 
 
-def _wide(x: np.ndarray) -> np.ndarray:
+def _wide(x: Any) -> np.ndarray:
+    """In double precision, real or complex."""
+    x = np.asarray(x)
     return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
 
 

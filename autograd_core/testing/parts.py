@@ -14,7 +14,7 @@ import numpy as np
 from autograd_core.ops.complex import to_complex
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
-from autograd_core.testing.case import BATCH, FunctionCase, PrimitiveCase, parts_of
+from autograd_core.testing.case import BATCH, FunctionCase, PrimitiveCase, parts
 from autograd_core.testing.draw import ArgumentsDomain, Draw, draw_siblings
 
 
@@ -50,7 +50,7 @@ def in_parts(case: PrimitiveCase) -> FunctionCase:
     def flat(*leaves: Any) -> Sequence[Tensor]:
         left = iter(leaves)
         whole = [to_complex(next(left), next(left)) if c else next(left) for c in is_complex]
-        return [part for y in case.run(whole) for part in parts_of(y)]
+        return [part for y in case.run(whole) for part in parts(y)]
 
     return FunctionCase(
         calls=tuple(_parts_of(args) for args in case.calls),

@@ -21,6 +21,7 @@ from autograd_core.testing.noise import MANY, by_value, eps_of, noise_of, nudged
 from autograd_core.testing.numeric_side import AROUND, FAR, NUDGED, NUDGES, ULPS, Numeric, signs
 from autograd_core.testing.reports import Entries, Report
 from autograd_core.testing.subjects import Arrays, Mismatch, Subject, Unavailable
+from autograd_core.testing.subjects.base import IMAGINARY_PART
 
 __tracebackhide__ = True  # pytest shows the user's lines
 HALF = 2e-8
@@ -270,6 +271,17 @@ class Point:
     def pulled_at(self, leaves: Arrays) -> list[Any]:
         assert self.cts is not None
         return self.subject.pull(leaves, [np.array(g) for g in self.cts])
+
+    def conjugated(self) -> list[np.ndarray]:
+        """The gradient, had its rule the conjugate of what it multiplies the cotangent by; nothing
+        where nothing is complex."""
+        subject = self.subject
+        if self.cts is None or not any(subject.is_complex):
+            return []
+        found = self.as_floats(subject.pull(self.copies(), subject.conjugated(self.cts)))
+        names = (subject.names[i] for i in subject.places)
+        pairs = zip(found, names, strict=True)
+        return [-g if name.endswith(IMAGINARY_PART) else g for g, name in pairs]
 
     def _measure_noise(self) -> None:
         """How far the gradient's entries are off by rounding: what nudges of its arguments do."""

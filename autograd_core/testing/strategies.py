@@ -18,11 +18,12 @@ import numpy as np
 from hypothesis import currently_in_test_context, note
 from hypothesis import strategies as st
 
+from autograd_core.ops.complex import real_dtype
 from autograd_core.tensor import asarray
 from autograd_core.testing import domains
 from autograd_core.testing.domains import Domain
 from autograd_core.testing.draw import LAYOUTS_BY_NAME, Draw, Shape
-from autograd_core.testing.subjects.base import loaded
+from autograd_core.testing.subjects.base import joined, loaded
 from autograd_core.testing.subjects.of_jax import Jax
 
 FEW = 32
@@ -65,7 +66,8 @@ def tensors(
     """Tensors.
 
     Args:
-        dtypes: a dtype or several: float32, float64 or integers.
+        dtypes: a dtype or several: float32, float64, integers, complex64 or complex128; both parts
+            of complex numbers are of the domain.
         shapes: a shape, a list of shapes, or a strategy of shapes; where not given, up to 3 axes of
             lengths 1 to 3.
         domain: of the entries: a condition such as "x>0" or "0<x<1", a pair (low, high), or a
@@ -192,11 +194,18 @@ def _tensors(
     shape = tuple(draw(shapes))
     dtype = draw(st.sampled_from(kind.dtypes))
     layout = draw(st.sampled_from(kind.layouts))
-    array = made(entries(draw, math.prod(shape), dtype).reshape(shape)).astype(dtype)
+    array = made(_drawn(draw, entries, math.prod(shape), dtype).reshape(shape)).astype(dtype)
     laid_out = LAYOUTS_BY_NAME[layout](array)
     if not laid_out.flags.c_contiguous and currently_in_test_context():
         note(f"{dtype}{list(shape)} has layout={layout!r}")  # which no array's repr tells
     return _of_library(laid_out, kind.library)
+
+
+def _drawn(draw: Any, entries: Entries, count: int, dtype: np.dtype) -> np.ndarray:
+    """Entries, for complex numbers their parts one after the other."""
+    if dtype.kind != "c":
+        return entries(draw, count, dtype)
+    return joined(*(entries(draw, count, real_dtype(dtype)) for _ in range(2)))
 
 
 @st.composite
@@ -212,7 +221,7 @@ def _small_shapes(draw: Any, empty: bool) -> Shape:
 
 def _any_entries(of: Domain, kind: _Kind) -> Entries:
     # Made here, so that a domain without any raises here, and not where a test draws.
-    numbers = {dtype: _numbers(*of.choices(dtype)) for dtype in kind.dtypes}
+    numbers = {dtype: _numbers(*of.choices(dtype)) for dtype in map(real_dtype, kind.dtypes)}
 
     def entries(draw: Any, count: int, dtype: np.dtype) -> np.ndarray:
         if count > FEW:
@@ -267,15 +276,16 @@ def _definite(mixed: np.ndarray) -> np.ndarray:
 # What callers may give ------------------------------------------------------------------------
 
 
-def _kind(dtypes: Any, layout: str, library: str, kinds: str = "fiu") -> _Kind:
+def _kind(dtypes: Any, layout: str, library: str, kinds: str = "fiuc") -> _Kind:
     return _Kind(_dtypes(dtypes, kinds), _layouts(layout, library), library)
 
 
 def _dtypes(given: Any, kinds: str) -> tuple[np.dtype, ...]:
     found = tuple(map(np.dtype, given if isinstance(given, tuple | list) else (given,)))
     for dtype in found:
-        if dtype.kind not in kinds or dtype == np.float16 or dtype == np.longdouble:
-            allowed = "float32 or float64" + (" or integers" if "i" in kinds else "")
+        if dtype.kind not in kinds or dtype in (np.float16, np.longdouble, np.clongdouble):
+            more = " or integers or complex numbers" if "i" in kinds else ""
+            allowed = f"float32 or float64{more}"
             raise ValueError(f"dtypes: expected {allowed}, got {dtype}")
     return found
 

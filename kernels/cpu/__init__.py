@@ -14,7 +14,11 @@ _MODULES = {
     products: ("matmul",),
     reduce: ("sum_axes",),
     scatter: ("take_along", "index_add", "take_along_transpose", "scatter_add_nd"),
-    special: ("erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"),
+    special: (
+        *("erf", "erfc", "erfinv", "erfcx", "erfcx_derivative", "ndtr", "log_ndtr"),
+        *("lgamma", "digamma", "polygamma", "polygamma_drop", "betaln"),
+        *("entr", "logit", "i0e", "i1e", "bessel_derivative"),
+    ),
 }
 
 for _module, _names in _MODULES.items():

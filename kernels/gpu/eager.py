@@ -9,12 +9,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cupy as cp
 import numpy as np
 
 from kernels import reference
+from kernels.cpu import special
 from kernels.dispatch import KERNELS
 from kernels.geometry import NO_PADDING, Padding, Pair, output_shape, pooling_shape
 from kernels.gpu import library
@@ -203,6 +205,22 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
 # --- gather and scatter -----------------------------------------------------------------------
 
 
+def _by_part(kernel: Callable) -> Callable:
+    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one."""
+
+    @functools.wraps(kernel)
+    def of_parts(values: Array, *args: Any) -> Array:
+        if values.dtype.kind != "c":
+            return kernel(values, *args)
+        x, y = kernel(values.real, *args), kernel(values.imag, *args)
+        out = cp.empty(x.shape, values.dtype)
+        out.real, out.imag = x, y
+        return out
+
+    return of_parts
+
+
+@_by_part
 def take_along(values: Array, index: Array) -> Array:
     _one_device(values, index)
     _check(values.ndim == index.ndim == 3 and values.shape[::2] == index.shape[::2], values, index)
@@ -215,6 +233,7 @@ def take_along(values: Array, index: Array) -> Array:
     return out
 
 
+@_by_part
 def index_add(values: Array, index: Array, size: int) -> Array:
     """In the order of the indices, sorted: the same bits each time."""
     _one_device(values, index)
@@ -234,6 +253,7 @@ def index_add(values: Array, index: Array, size: int) -> Array:
     return out
 
 
+@_by_part
 def take_along_transpose(values: Array, index: Array, size: int) -> Array:
     _one_device(values, index)
     _check(index.shape == values.shape and values.ndim in (2, 3), values, index)
@@ -329,18 +349,57 @@ def random_children(keys: Array, numbers: Array) -> Array:
 
 def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
     reference.check_order(n)
-    return _special("polygamma_each" if n else "digamma_each", x, out, int(n))
+    table = reference.cotangent_derivative(n)
+    return _special("polygamma_each" if n else "digamma_each", x, out, int(n), table)
 
 
-def _special(name: str, x: Array, out: Array | None = None, order: int = 0) -> Array:
-    if x.dtype.char not in "fd":
-        x = x.astype(np.float64)
+def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Array:
+    reference.check_order(n)
+    return _of_pairs("polygamma_drop_each", x, y, out, n, reference.cotangent_derivative(n))
+
+
+def betaln(x: Array, y: Array, out: Array | None = None) -> Array:
+    return _of_pairs("betaln_each", x, y, out)
+
+
+def erfcx_derivative(n: int, x: Array, out: Array | None = None) -> Array:
+    return _special("erfcx_derivative_each", x, out, n, special.laplace_weights(n))
+
+
+def bessel_derivative(order: int, n: int, x: Array, out: Array | None = None) -> Array:
+    code, table = 2 * n + order, special.bessel_table(order, n)
+    return _special("bessel_derivative_each", x, out, code, table)
+
+
+def _special(
+    name: str, x: Array, out: Array | None = None, order: int = 0, table: Any = (0,)
+) -> Array:
+    x = cp.ascontiguousarray(x.astype(_wide(x), copy=False))
     out = _like(x, out, x.shape)
-    polynomial = cp.asarray(np.array(reference.cotangent_derivative(order), np.float64))
-    run(
-        "special.cu", name, x.dtype, x.size, cp.ascontiguousarray(x), out, x.size, order, polynomial
-    )
+    run("special.cu", name, x.dtype, x.size, x, out, x.size, order, _numbers(table))
     return out
+
+
+def _of_pairs(
+    name: str, x: Array, y: Any, out: Array | None, order: int = 0, table: Any = (0,)
+) -> Array:
+    _one_device(*(v for v in (x, y) if not isinstance(v, int | float)))
+    dtype = _wide(x, y)
+    shape = np.broadcast_shapes(*map(np.shape, (x, y)))
+    a, b = (cp.array(cp.broadcast_to(cp.asarray(v, dtype), shape), order="C") for v in (x, y))
+    out = _like(a, out, a.shape)
+    run("special.cu", name, dtype, out.size, a, b, out, out.size, order, _numbers(table))
+    return out
+
+
+def _wide(*args: Array) -> np.dtype:
+    """The dtype that a kernel of special functions computes for arguments of these dtypes."""
+    dtype = reference.special_dtype(*(getattr(x, "dtype", x) for x in args))
+    return dtype if dtype.char in "fd" else np.dtype(np.float64)
+
+
+def _numbers(table: Any) -> Array:
+    return cp.asarray(np.array(table, np.float64))
 
 
 def _deliver(values: Array, out: Array | None) -> Array:
@@ -355,7 +414,11 @@ for _kernel in (
     *(im2col, col2im, conv, conv_input, conv_weight, pool_argmax, matmul, sum_axes),
     *(softmax, log_softmax, take_along, index_add, take_along_transpose, scatter_add_nd),
     *(gather_images, random_bits, random_children, polygamma),
+    *(polygamma_drop, betaln, erfcx_derivative, bessel_derivative),
 ):
     KERNELS[_kernel.__name__].register(cp.ndarray, _kernel)
-for _name in ("erf", "erfc", "erfinv", "lgamma", "digamma"):
+for _name in (
+    *("erf", "erfc", "erfinv", "erfcx", "ndtr", "log_ndtr", "lgamma", "digamma"),
+    *("entr", "logit", "i0e", "i1e"),
+):
     KERNELS[_name].register(cp.ndarray, functools.partial(_special, f"{_name}_each"))

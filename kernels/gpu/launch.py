@@ -18,7 +18,10 @@ TYPES = {
     "u2": "uint16",
     "u4": "uint32",
     "u8": "uint64",
-    "f2": "uint16",  # only copied
+    # Those that are only copied:
+    "f2": "uint16",
+    "c8": "uint64",
+    "c16": "two_doubles",
 }
 """NumPy's short names → CUDA's types, as the prelude names them."""
 

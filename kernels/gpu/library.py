@@ -17,7 +17,12 @@ FILES = {
     "random.cu": ("random_bits", "random_children"),
     "episodes.cu": ("gather_bytes", "gather_images"),
     "special.cu": tuple(
-        f"{name}_each" for name in ("erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma")
+        f"{name}_each"
+        for name in (
+            *("erf", "erfc", "erfinv", "erfcx", "erfcx_derivative", "ndtr", "log_ndtr"),
+            *("lgamma", "digamma", "polygamma", "polygamma_drop", "betaln"),
+            *("entr", "logit", "i0e", "i1e", "bessel_derivative"),
+        )
     ),
     "norm.cu": ("batch_norm", "batch_norm_vjp", "batch_norm_vjp_vjp"),
     "softmax.cu": ("softmax", "log_softmax", "cross_entropy", "cross_entropy_vjp"),
@@ -34,8 +39,9 @@ def source(file: str, dtype: str = "f4") -> str:
 def _coefficients() -> str:
     """Those of the CPU's special functions, exactly."""
     names = (
-        *("DIGAMMA_ROOT", "DIGAMMA_ROOT_REST", "DIGAMMA_AT_ROOT", "DIGAMMA_AT_INFINITY"),
-        "EULER_MACLAURIN",
+        *("DIGAMMA_ROOT", "DIGAMMA_ROOT_REST", "DIGAMMA_FROM_ROOT", "DIGAMMA_AT_INFINITY"),
+        *("EULER_MACLAURIN", "STIRLING", "SQRT_HALF", "ERFCX", "LAPLACE_NODES"),
+        *("I0_NEAR", "I1_NEAR", "I0E_FAR", "I1E_FAR", "BESSEL_NODES", "BESSEL_FAR_COUNT"),
     )
     lines = []
     for name in names:

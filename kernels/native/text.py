@@ -19,6 +19,8 @@ IN_MEMORY = {
     "u4": "i32",
     "u8": "i64",
     "f2": "half",
+    "c8": "{ float, float }",
+    "c16": "{ double, double }",
 }
 """What is loaded, stored and copied."""
 BYTES = {code: int(code[1:]) for code in IN_MEMORY}

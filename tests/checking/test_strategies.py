@@ -306,7 +306,10 @@ def test_what_strategies_are_asked_for_is_checked(monkeypatch):
     for options, says in (
         ({"library": "mxnet"}, "library: expected one of autograd_core, numpy, torch, jax"),
         ({"layout": "D"}, "layout: expected one of any, C, F, strided, reversed for autograd_core"),
-        ({"dtypes": np.float16}, "dtypes: expected float32 or float64 or integers, got float16"),
+        (
+            {"dtypes": np.float16},
+            "dtypes: expected float32 or float64 or integers or complex numbers, got float16",
+        ),
         ({"dtypes": (np.float64, bool)}, "dtypes: expected .* got bool"),
         ({"domain": "x>"}, "expected a condition"),
         ({"domain": "0<x<1", "dtypes": int}, "expected one with numbers of dtype int64"),

@@ -41,5 +41,12 @@ def test_examples_run_and_print_what_the_page_says(page, tmp_path, monkeypatch):
 
 
 def test_there_are_pages_with_examples():
-    named = ["README", "tour", "add-a-primitive", "conventions", "checking-gradients"]
+    named = [
+        "README",
+        "tour",
+        "add-a-primitive",
+        "conventions",
+        "checking-gradients",
+        "complex-and-fft",
+    ]
     assert {f"{name}.md" for name in named} <= {page.name for page in PAGES}

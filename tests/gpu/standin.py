@@ -32,7 +32,8 @@ FUNCTIONS = _words(
     """
     absolute add all any arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin
     argsort array_equal ascontiguousarray bitwise_and bitwise_or bitwise_xor broadcast_to can_cast
-    cbrt ceil choose clip concatenate copysign copyto cos cosh cumprod cumsum diagonal diff divide
+    cbrt ceil choose clip concatenate conj conjugate
+    copysign copyto cos cosh cumprod cumsum diagonal diff divide
     einsum empty_like equal exp exp2 expand_dims expm1 eye flip float_power floor floor_divide
     fmod full_like greater greater_equal heaviside hypot invert isfinite isinf isnan left_shift
     less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
@@ -43,6 +44,7 @@ FUNCTIONS = _words(
     transpose tril triu true_divide trunc where zeros_like
     """
 )
+FFT = _words("fft fftn ifft ifftn irfft rfft")
 MAKERS = _words(
     """
     arange empty eye full linspace ones tri zeros
@@ -59,6 +61,15 @@ METHODS = _words(
 
 REDUCTIONS = {(name, how) for name in ("add", "multiply") for how in ("reduce", "accumulate")}
 """Of ufuncs, those that CuPy has."""
+
+
+def _part(name: str) -> property:
+    """The real or imaginary parts, a view that can be written to."""
+
+    def write(self: Any, x: Any) -> None:
+        setattr(self._a, name, _unwrapped(x))
+
+    return property(lambda self: ndarray(getattr(self._a, name)), write)
 
 
 class ndarray:
@@ -83,7 +94,8 @@ class ndarray:
     strides = property(lambda self: self._a.strides)
     T = property(lambda self: ndarray(self._a.T))
     mT = property(lambda self: ndarray(self._a.mT))
-    real = property(lambda self: ndarray(self._a.real))
+    real = _part("real")
+    imag = _part("imag")
     base = property(lambda self: None if self._a.base is None else ndarray(self._a.base))
     device = property(lambda _: Device(0))
 
@@ -101,6 +113,14 @@ class ndarray:
     @property
     def __cuda_array_interface__(self) -> dict:
         return self._a.__array_interface__
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """CuPy's are never read-only. No library takes the capsule for memory of a GPU."""
+        assert set(options) <= {"stream", "max_version", "dl_device", "copy"}
+        return self._a
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
 
     def set(self, arr: np.ndarray, stream: Any = None) -> None:
         if isinstance(arr, ndarray) or arr.dtype != self.dtype or arr.shape != self.shape:
@@ -420,6 +440,11 @@ def _asarray(data: Any, dtype: Any = None) -> ndarray:
     return _array(data, dtype, copy=not isinstance(data, ndarray))
 
 
+def _from_dlpack(array: Any) -> ndarray:
+    assert array.__dlpack_device__()[0] == 2
+    return ndarray(array.__dlpack__(stream=1))
+
+
 def _argsort(a: ndarray, axis: int = -1, kind: str | None = None) -> ndarray:
     if kind not in (None, "stable"):
         raise ValueError("kind can only be None or 'stable'")
@@ -432,6 +457,8 @@ def _built() -> types.ModuleType:
     for name in sorted({*FUNCTIONS, *MAKERS}):
         if REAL is None or hasattr(REAL, name):
             setattr(module, name, _function(name))
+    transforms = {name: _function(f"fft.{name}") for name in FFT}
+    module.fft = types.SimpleNamespace(**transforms)  # type: ignore[attr-defined]
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         getDeviceCount=lambda: 1,
@@ -447,8 +474,8 @@ def _built() -> types.ModuleType:
         get_current_stream=lambda: Stream.current[-1] if Stream.current else Stream(),
     )
     members = dict(
-        ndarray=ndarray, array=_array, asarray=_asarray, argsort=_argsort, RawModule=RawModule,
-        cuda=cuda,
+        ndarray=ndarray, array=_array, asarray=_asarray, argsort=_argsort, from_dlpack=_from_dlpack,
+        RawModule=RawModule, cuda=cuda,
     )  # fmt: skip
     for name, value in members.items():
         setattr(module, name, value)

@@ -1,6 +1,7 @@
 """CUDA kernels written by hand give what the references give."""
 
 import ctypes
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import autograd_core as ac
 import kernels
 from kernels import reference
+from kernels.cpu import special
 from kernels.gpu import library
 from kernels.gpu.host import HostKernels
 from kernels.gpu.source import FOLDER, text_of
@@ -161,23 +163,76 @@ def test_images_of_a_dataset(size, dtype):
 
 EDGES = [0.0, -0.0, 1, -1, 2, -2, -3, 0.5, -0.5, 1.4616321449683622, 30, 170.5, np.inf, -np.inf,
          np.nan, 1e-12, -1e-12, 1 - 1e-7, -2.5, -20.25]  # fmt: skip
+FAR = [-30, -12.5, 20.5, 45, 60, 900]
+
+
+NO_TABLE = np.zeros(1)
+
+
+def cotangents(n):
+    return np.array(reference.cotangent_derivative(n), np.float64)
+
+
+SPECIAL = [
+    *(
+        (name, 0, NO_TABLE, getattr(reference, name))
+        for name in (
+            *("erf", "erfc", "erfinv", "erfcx", "ndtr", "log_ndtr", "lgamma", "digamma"),
+            *("entr", "logit", "i0e", "i1e"),
+        )
+    ),
+    *(("polygamma", n, cotangents(n), partial(reference.polygamma, n)) for n in (1, 2, 5)),
+    *(
+        ("erfcx_derivative", n, special.laplace_weights(n), partial(reference.erfcx_derivative, n))
+        for n in (1, 2, 5)
+    ),
+    *(
+        (
+            "bessel_derivative",
+            2 * n + order,
+            special.bessel_table(order, n),
+            partial(reference.bessel_derivative, order, n),
+        )
+        for order in (0, 1)
+        for n in (1, 2, 3)
+    ),
+]
 
 
 @needs_host_compiler
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"])
+@pytest.mark.parametrize("name", sorted({name for name, *_ in SPECIAL}))
 def test_special_functions(name, dtype):
-    x = np.concatenate([EDGES, RNG.uniform(-6, 12, 300), RNG.uniform(-1, 1, 60)]).astype(dtype)
-    for order in (1, 2, 5) if name == "polygamma" else (0,):
-        polynomial = np.array(reference.cotangent_derivative(order), np.float64)
+    x = np.concatenate([EDGES, RNG.uniform(-6, 12, 300), RNG.uniform(-1, 1, 60), FAR]).astype(dtype)
+    for order, table, function in (rest for found, *rest in SPECIAL if found == name):
         found = np.zeros_like(x)
-        given = x, found, LONG(x.size), LONG(order), polynomial
-        launch("special.cu", f"{name}_each", dtype, *given)
-        function = getattr(reference, name)
-        expected = function(order, x) if name == "polygamma" else function(x)
+        launch("special.cu", f"{name}_each", dtype, x, found, LONG(x.size), LONG(order), table)
+        expected = function(x)
         digits = {"f4": 3e-7, "f8": 2e-13}[dtype]
         np.testing.assert_allclose(found, expected, rtol=digits, atol=digits)
         np.testing.assert_array_equal(np.signbit(found)[:2], np.signbit(expected)[:2])
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["betaln", "polygamma_drop"])
+def test_special_functions_of_pairs(name, dtype):
+    x, y = (v.ravel() for v in np.meshgrid([*EDGES, 3.7, 9.9, 12, 1e3], [*EDGES, 0.3, 11, 2e5]))
+    x, y = x.astype(dtype), y.astype(dtype)
+    for n in (0,) if name == "betaln" else (0, 1, 2, 5):
+        found = np.zeros_like(x)
+        sizes = LONG(x.size), LONG(n)
+        launch("special.cu", f"{name}_each", dtype, x, y, found, *sizes, cotangents(n))
+        expected = getattr(reference, name)(*([n] if name == "polygamma_drop" else []), x, y)
+        # Left of 0 by formulas whose terms cancel: compared with the largest of them.
+        term = partial(reference.polygamma, n) if name == "polygamma_drop" else reference.lgamma
+        with np.errstate(all="ignore"):
+            terms = np.nan_to_num(np.abs([term(x), term(y), term(x + y)]), posinf=0).max(0)
+            scale = 1 + np.where((x > 0) & (x + y > 0), 0, terms) + np.abs(expected)
+            errors = np.abs(found - expected) / scale
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(found[~finite], expected[~finite])
+        assert np.all(errors[finite] <= {"f4": 3e-7, "f8": 2e-13}[dtype])
 
 
 # Softmax --------------------------------------------------------------------------------------
@@ -325,6 +380,14 @@ MUTANTS = {
         ("x < 0 && x == floor(x)", "false"),
         ("n + 2. * k + 3", "n + 2. * k + 2"),
         ("tail > 0.5 ?", "true ?"),
+        ("2 * exp_of_square(x, 1)", "exp_of_square(x, 1)"),
+        ("k <= n", "k < n"),
+        ("log1p(-normal_probability(-x))", "-normal_probability(x)"),
+        ("(n + code) % 2", "n % 2"),
+        ("size < 50", "size < 5"),
+        ("fmin(x, y)", "x"),
+        ("(q - 0.5) * log1p", "q * log1p"),
+        ("power *= q;", ""),
     ],
     "softmax.cu": [
         ("maximum(most, row[i])", "row[i]"),
@@ -354,8 +417,10 @@ def _scatter():
 
 
 def _special():
-    for name in ("erfinv", "digamma", "polygamma"):
+    for name in sorted({name for name, *_ in SPECIAL}):
         test_special_functions(name, "f8")
+    for name in ("betaln", "polygamma_drop"):
+        test_special_functions_of_pairs(name, "f8")
 
 
 def _softmax():

@@ -201,7 +201,14 @@ results = dict(
     matmul=kernels.matmul(w[0, 0], w[0, 1].swapaxes(1, 2)),
     sum_axes=kernels.sum_axes(x, (1, 2)),
     polygamma=kernels.polygamma(3, points),
-    **{n: getattr(kernels, n)(points) for n in ("erf", "erfc", "lgamma", "digamma")},
+    erfcx_derivative=kernels.erfcx_derivative(2, points),
+    bessel_derivative=kernels.bessel_derivative(1, 2, points),
+    betaln=kernels.betaln(points, points),
+    polygamma_drop=kernels.polygamma_drop(1, points, points),
+    **{
+        n: getattr(kernels, n)(points)
+        for n in "erf erfc erfcx lgamma digamma ndtr log_ndtr entr logit i0e i1e".split()
+    },
     erfinv=kernels.erfinv(points / 4),
     softmax=kernels.softmax(x, 2),
     log_softmax=kernels.log_softmax(x, 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +16,15 @@ Arrays = list[np.ndarray]
 class Row(NamedTuple):
     """One comparison: an operation, arguments for it, and what another library calls it."""
 
-    name: str  # the public operation that the row is about, dotted where it is in a module
+    name: str  # the public operation that the row is about
     make: Callable[[np.random.Generator], tuple]
-    ours: Callable | None = None  # `ac.<name>` where not given
+    ours: Callable | None = None  # `ac.<name>` where not given; the name may be dotted
     theirs: Any = None  # a function, or a dotted name in the other library; `name` by default
     tag: str = ""
 
     @property
     def function(self) -> Callable:
-        return self.ours or reduce(getattr, self.name.split("."), ac)
+        return self.ours or attrgetter(self.name)(ac)
 
     def arguments(self, again: int = 0) -> Arrays:
         """Arguments; others of the same shapes for another number in `again`."""

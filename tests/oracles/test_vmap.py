@@ -12,7 +12,8 @@ from tests.oracles.compare import flat, largest
 from tests.oracles.rows import Row, identify
 from tests.oracles.tables import JAX_TABLE, TABLE
 
-CONCRETE = {"nonzero"}  # how many there are is not known under vmap
+# How many there are is not known under vmap.
+CONCRETE = {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"}
 ROWS = [row for row in [*TABLE, *JAX_TABLE] if row.name not in CONCRETE and row.arguments()]
 
 
@@ -39,6 +40,7 @@ def _mixed(calls: list, mapped: tuple[int, ...], b: int) -> list[Any]:
     return [calls[b if i in mapped else 0][i] for i in range(len(calls[0]))]
 
 
-def test_what_needs_to_know_how_many_says_so() -> None:
+@pytest.mark.parametrize("name", sorted(CONCRETE))
+def test_what_needs_to_know_how_many_says_so(name: str) -> None:
     with pytest.raises(ac.ConcreteValueError):
-        ac.vmap(ac.nonzero)(np.ones((2, 3)))
+        ac.vmap(getattr(ac, name))(np.ones((2, 3)))

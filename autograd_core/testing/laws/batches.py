@@ -15,7 +15,7 @@ from autograd_core.testing.case import (
     Function,
     alone_and_together,
     checking,
-    floats_of,
+    floating,
     named,
     numbers,
     pullback,
@@ -164,7 +164,7 @@ def _check_derivatives_of_batch(
         for i, x in zip(places, xs, strict=True):
             full[i] = x
         outs = transforms.vmap(lambda *args: case.apply(args), axes)(*full)
-        return floats_of(outs)
+        return floating(outs)
 
     xs = [given[i] for i in places]
     outs, pull = transforms.vjp(f, *xs)

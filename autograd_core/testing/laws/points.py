@@ -13,6 +13,7 @@ from autograd_core.testing.noise import eps_of, nudged
 from autograd_core.testing.numeric_side import NUDGED, NUDGES, ULPS, alike, close, same
 from autograd_core.testing.point import FIRST, Point
 from autograd_core.testing.subjects import Arrays, Unavailable
+from autograd_core.testing.subjects.base import joined
 from autograd_core.testing.subjects.pairs import floating
 
 __tracebackhide__ = True  # pytest shows the user's lines
@@ -29,7 +30,7 @@ SCALES = (2.0**10, 2.0**-10)
 def values_agree(point: Point, reference: Callable) -> None:
     """Values are those of a function of NumPy's arrays."""
     subject = point.subject
-    expected = floating(reference(*subject.rebuilt(point.copies())))
+    expected = floating(reference(*subject.rebuilt(point.copies(), joined)))
     if len(expected) != len(point.values):
         what = f"{len(point.values)} floating-point outputs; the reference has {len(expected)}"
         raise Fault(point, "value", what)

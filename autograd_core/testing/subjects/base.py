@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from autograd_core.tensor import INEXACT
 from autograd_core.tree import tree_unflatten
 
 Arrays = Sequence[np.ndarray]
@@ -19,8 +20,51 @@ class Unavailable(Exception):
     """A mode or an order that the function does not have; the message says why."""
 
 
+REAL_PART, IMAGINARY_PART = ", real part", ", imaginary part"
+
+
+def in_parts(
+    leaves: Arrays, names: Sequence[str]
+) -> tuple[list[np.ndarray], list[str], list[bool]]:
+    """Leaves with complex ones as two, their names, and which of them were complex."""
+    found: list[np.ndarray] = []
+    named: list[str] = []
+    for x, name in zip(leaves, names, strict=True):
+        if x.dtype.kind == "c":
+            found += [np.array(x.real), np.array(x.imag)]
+            named += [name + REAL_PART, name + IMAGINARY_PART]
+        else:
+            found.append(x)
+            named.append(name)
+    return found, named, [x.dtype.kind == "c" for x in leaves]
+
+
+def joined(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x + iy, laid out in memory as x is."""
+    x, y = np.asarray(x), np.asarray(y)
+    whole = np.empty_like(x, np.result_type(x.dtype, y.dtype, np.complex64))
+    whole.real, whole.imag = x, y
+    return whole
+
+
+def wholes(leaves: Sequence[Any], is_complex: Sequence[bool], join: Callable) -> list[Any]:
+    """Leaves, of which complex ones are given as two."""
+    if not any(is_complex):
+        return list(leaves)
+    left = iter(leaves)
+    return [_joined(next(left), next(left), join) if c else next(left) for c in is_complex]
+
+
+def _joined(x: Any, y: Any, join: Callable) -> Any:
+    if x.shape != y.shape:
+        raise ValueError(f"parts of shapes {x.shape} and {y.shape} make no complex array")
+    return join(x, y)
+
+
 class Subject:
-    """A function of arrays, `leaves`, of which those at `places` are floating point.
+    """A function of arrays, `leaves`, of which those at `places` are floating point. Functions of
+    complex numbers are looked at as functions of their real and imaginary parts, so that nothing
+    else has to know of them.
 
     Attributes:
         leaves: the arguments' arrays.
@@ -38,6 +82,10 @@ class Subject:
 
     structure: Any = None
     """Of the arguments, as trees of the leaves."""
+    is_complex: Sequence[bool] = ()
+    """Which leaves of the arguments are complex: each is two here, its real and imaginary parts."""
+    complex_outputs: Sequence[bool] = ()
+    """Which of the outputs are, once there are some."""
 
     def __init__(self, name: str, leaves: Arrays, names: Sequence[str]):
         self.name, self.leaves, self.names = name, list(leaves), list(names)
@@ -102,13 +150,34 @@ class Subject:
         self.objects = {
             i: x
             for i, x in enumerate(leaves)
-            if not isinstance(x, float) and not hasattr(x, "shape")
+            if not isinstance(x, float | complex) and not hasattr(x, "shape")
         }
 
-    def rebuilt(self, leaves: Sequence[Any]) -> tuple:
-        """The arguments, of these leaves."""
-        full = [self.objects.get(i, x) for i, x in enumerate(leaves)]
+    def rebuilt(self, leaves: Sequence[Any], join: Callable | None = None) -> tuple:
+        """The arguments, of these leaves: arrays of the library, unless others are joined."""
+        found = self.wholes(leaves, join or self.joined)
+        full = [self.objects.get(i, x) for i, x in enumerate(found)]
         return tuple(tree_unflatten(self.structure, full))
+
+    def wholes(self, leaves: Sequence[Any], join: Callable = joined) -> list[Any]:
+        """The leaves, complex ones of their parts."""
+        return wholes(leaves, self.is_complex, join)
+
+    @staticmethod
+    def joined(x: Any, y: Any) -> Any:
+        """x + iy, of the library's arrays."""
+        return joined(x, y)
+
+    def conjugated(self, cts: Arrays) -> list[np.ndarray]:
+        """Conjugates of the cotangents of the outputs."""
+        signs = [s for c in self.complex_outputs for s in ((1, -1) if c else (1,))]
+        return [np.asarray(s * g, g.dtype) for s, g in zip(signs, cts, strict=True)]
+
+    def shown(self, leaves: Arrays) -> list[np.ndarray]:
+        """What is differentiated, as somebody gave it."""
+        if not any(self.is_complex):
+            return [leaves[i] for i in self.places]
+        return [x for x in self.wholes(leaves) if x.dtype.kind in INEXACT]
 
     @property
     def floats(self) -> list[np.ndarray]:
@@ -147,7 +216,7 @@ def typed(x: np.ndarray) -> str:
     if not x.size:
         return f"np.zeros({x.shape}, np.{x.dtype})"
     entries = str(x.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
-    is_default = x.dtype in (np.float64, np.int64, np.bool_)
+    is_default = x.dtype in (np.float64, np.complex128, np.int64, np.bool_)
     return f"np.array({entries})" if is_default else f"np.array({entries}, np.{x.dtype})"
 
 

@@ -29,6 +29,10 @@ class Jax(Traced):
             return False
         return is_of(f, "jax") or any(isinstance(x, jax.Array) for x in leaves)
 
+    @staticmethod
+    def joined(x: Any, y: Any) -> Any:
+        return loaded("jax").lax.complex(x, y)
+
     @classmethod
     def host(cls, x: Any) -> np.ndarray:
         return np.array(x)

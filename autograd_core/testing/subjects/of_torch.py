@@ -26,8 +26,14 @@ class Torch(Traced):
         return isinstance(f, torch.nn.Module) or any(isinstance(x, torch.Tensor) for x in leaves)
 
     @classmethod
-    def is_floating(cls, y: Any) -> bool:
-        return hasattr(y, "is_floating_point") and y.is_floating_point()
+    def kind(cls, y: Any) -> str:
+        if not hasattr(y, "is_floating_point"):
+            return ""
+        return "f" if y.is_floating_point() else "c" if y.is_complex() else "i"
+
+    @staticmethod
+    def joined(x: Any, y: Any) -> Any:
+        return loaded("torch").complex(x, y)
 
     @classmethod
     def host(cls, x: Any) -> np.ndarray:

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.testing.subjects.base import Arrays, Mismatch, Subject, Unavailable, name_of
+from autograd_core.tensor import INEXACT
+from autograd_core.testing.subjects.base import (
+    Arrays,
+    Mismatch,
+    Subject,
+    Unavailable,
+    in_parts,
+    joined,
+    name_of,
+    wholes,
+)
 from autograd_core.tree import tree_flatten, tree_unflatten
 
 __tracebackhide__ = True  # pytest shows the user's lines
@@ -23,6 +33,9 @@ class Pair(Subject):
     `(f, f_vjp)` with `f_vjp(*args)` returning the output and the function that pulls back. A vjp
     may be a pair itself, `(vjp, vjp_of_it)`, as a function of g and the arguments: then second
     derivatives are checked too.
+
+    Cotangents of complex numbers are those of this package and JAX: g and a tangent t meet in
+    Re(Σ g t), so that the gradient in x + iy is ∂f/∂x - i ∂f/∂y.
     """
 
     def __init__(self, pair: Any, leaves: Arrays, names: Any, structure: Any, kwargs: dict):
@@ -36,8 +49,12 @@ class Pair(Subject):
             )
         self.f, self.vjp, self.jvp = (*pair, None)[:3]
         self.kwargs, self.output = kwargs, None
-        super().__init__(name_of(pair), [np.asarray(x) for x in leaves], names)
-        self.structure = structure
+        arrays = [np.asarray(x) for x in leaves]
+        self.is_float = [x.dtype.kind in INEXACT for x in arrays]
+        self.given_names = list(names)
+        parts, names, is_complex = in_parts(arrays, names)
+        super().__init__(name_of(pair), parts, names)
+        self.structure, self.is_complex = structure, is_complex
         self.keep_objects(leaves)
 
     @property
@@ -50,10 +67,13 @@ class Pair(Subject):
     def values(self, leaves: Arrays) -> list[np.ndarray]:
         found = self.f(*self.rebuilt(leaves), **self.kwargs)
         self.output = tree_flatten(found)[1] if isinstance(found, dict | list) else None
+        self.complex_outputs = [y.dtype.kind == "c" for y in inexact(found)]
         return floating(found)
 
     def complex_values(self, leaves: Arrays) -> list[Any]:
         """The outputs for complex arguments, as they are."""
+        if any(self.is_complex) or any(self.complex_outputs):
+            raise Unavailable("a step in the imaginary direction is a step like any other")
         return tree_flatten(self.f(*self.rebuilt(leaves), **self.kwargs))[0]
 
     def pull(self, leaves: Arrays, cts: Arrays) -> list[Any]:
@@ -73,6 +93,7 @@ class Pair(Subject):
     def _cotangent(self, cts: Arrays) -> Any:
         """A list or dictionary where the output is one, of floating-point arrays; else a tuple, or
         the only array."""
+        cts = wholes(cts, self.complex_outputs, lambda x, y: joined(x, -y))
         if self.output is not None and self.output.num_leaves == len(cts):
             return tree_unflatten(self.output, list(cts))
         return cts[0] if len(cts) == 1 else tuple(cts)
@@ -91,8 +112,9 @@ class Pair(Subject):
         given = found if isinstance(found, tuple | list) and arity > 1 else (found,)
         if isinstance(found, tuple | list) and arity == 1 and len(found) == 1:
             given = found
-        if len(given) == len(self.places) != arity:  # of the floating ones only
-            return list(given)
+        if len(given) == sum(self.is_float) != arity:  # of the floating ones only
+            is_complex = [c for c, f in zip(self.is_complex, self.is_float, strict=True) if f]
+            return parts_of_cotangents(given, is_complex)
         if len(given) != arity:
             raise Mismatch(f"{len(given)} cotangents for {arity} arguments")
         spread: list[Any] = []
@@ -104,7 +126,8 @@ class Pair(Subject):
             is_tree = isinstance(each, dict | list | tuple)
             parts = tree_flatten(each)[0] if is_tree else [each]
             spread += parts if len(parts) == child.num_leaves else [None] * child.num_leaves
-        return [spread[i] for i in self.places]
+        cotangents = parts_of_cotangents(spread, self.is_complex)
+        return [cotangents[i] for i in self.places]
 
     def push(self, leaves: Arrays, tangents: Arrays) -> list[np.ndarray]:
         if self.jvp is None:
@@ -121,7 +144,8 @@ class Pair(Subject):
             raise Unavailable("the vjp has no vjp of its own: give (f, (vjp, vjp_of_it))")
         args, ct = self.rebuilt(self.leaves), self._cotangent(cts)
         leaves, structure = tree_flatten((ct, *args))
-        names = [f"cotangent {n}" for n in range(len(cts))] + self.names
+        count = len(tree_flatten(ct)[0])
+        names = [f"cotangent {n}" for n in range(count)] + self.given_names
         found = Pair(self.second, leaves, names, structure, self.kwargs)
         found.name = f"the gradient of {self.name}"
         return found
@@ -136,10 +160,24 @@ def _spelled(f: Any) -> str:
     return "None" if f is None else name_of(f)
 
 
-def floating(found: Any) -> list[np.ndarray]:
-    """The floating-point leaves of a result."""
+def inexact(found: Any) -> list[np.ndarray]:
+    """The floating-point and complex leaves of a result."""
     arrays = [np.asarray(x) for x in tree_flatten(found)[0]]
-    return [x for x in arrays if x.dtype.kind == "f"]
+    return [x for x in arrays if x.dtype.kind in INEXACT]
+
+
+def floating(found: Any) -> list[np.ndarray]:
+    """The floating-point leaves of a result, and the parts of complex ones."""
+    pairs = ((x.real, x.imag) if x.dtype.kind == "c" else (x,) for x in inexact(found))
+    return [part for parts in pairs for part in parts]
+
+
+def parts_of_cotangents(cotangents: Sequence[Any], is_complex: Sequence[bool]) -> list[Any]:
+    """Cotangents of the parts: Re(g (s + it)) = Re(g) s - Im(g) t."""
+    found: list[Any] = []
+    for g, c in zip(cotangents, is_complex, strict=True):
+        found += [g] if not c else [None, None] if g is None else [np.real(g), -np.imag(g)]
+    return found
 
 
 def scaled(gradient: Any, cts: Arrays) -> Any:

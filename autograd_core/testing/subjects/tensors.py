@@ -9,6 +9,7 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.errors import RuleError
+from autograd_core.ops.complex import imag, real, to_complex
 from autograd_core.ops.placement import to_device
 from autograd_core.tensor import Tensor, asarray
 from autograd_core.testing.subjects.base import Unavailable
@@ -28,8 +29,11 @@ class Ours(Traced):
         return True
 
     @classmethod
-    def is_floating(cls, y: Any) -> bool:
-        return asarray(y).dtype.kind == "f"
+    def parts(cls, y: Any) -> tuple:
+        y = asarray(y)
+        return (y,) if y.dtype.kind == "f" else (real(y), imag(y)) if y.dtype.kind == "c" else ()
+
+    joined = staticmethod(to_complex)
 
     @classmethod
     def host(cls, x: Any) -> np.ndarray:

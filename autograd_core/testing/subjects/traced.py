@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.testing.subjects.base import Arrays, Subject, name_of
+from autograd_core.testing.subjects.base import Arrays, Subject, in_parts, name_of
 from autograd_core.tree import tree_flatten
 
 __tracebackhide__ = True  # pytest shows the user's lines
@@ -36,10 +36,13 @@ class Traced(Subject):
     def of(cls, f: Any, leaves: Any, names: Any, structure: Any, kwargs: dict) -> Traced:
         def flat(*given: Any) -> tuple:
             out = f(*made.rebuilt(given), **kwargs)
-            return tuple(y for y in tree_flatten(out)[0] if cls.is_floating(y))
+            outs = list(filter(None, map(cls.parts, tree_flatten(out)[0])))
+            made.complex_outputs = [len(parts) == 2 for parts in outs]
+            return tuple(part for parts in outs for part in parts)
 
-        made = cls(name_of(f), flat, [cls.host(x) for x in leaves], names)
-        made.structure = structure
+        arrays, names, is_complex = in_parts([cls.host(x) for x in leaves], names)
+        made = cls(name_of(f), flat, arrays, names)
+        made.structure, made.is_complex = structure, is_complex
         made.device = next(filter(None, map(cls.device_of, leaves)), None)
         made.keep_objects(leaves)
         return made
@@ -56,8 +59,16 @@ class Traced(Subject):
         return None
 
     @classmethod
-    def is_floating(cls, y: Any) -> bool:
-        return np.dtype(y.dtype).kind == "f" if hasattr(y, "dtype") else isinstance(y, float)
+    def kind(cls, y: Any) -> str:
+        """Of an output's dtype, "" of what has none."""
+        kinds: dict[type, str] = {float: "f", complex: "c"}
+        return np.dtype(y.dtype).kind if hasattr(y, "dtype") else kinds.get(type(y), "")
+
+    @classmethod
+    def parts(cls, y: Any) -> tuple:
+        """What is floating point of an output: itself, or both parts of complex numbers."""
+        kind = cls.kind(y)
+        return (y,) if kind == "f" else (y.real, y.imag) if kind == "c" else ()
 
     @classmethod
     def host(cls, x: Any) -> np.ndarray:

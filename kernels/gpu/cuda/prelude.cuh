@@ -9,6 +9,7 @@ typedef unsigned short uint16;
 typedef unsigned int uint32;
 typedef long long int64;
 typedef unsigned long long uint64;
+struct two_doubles { double x, y; };
 
 #define WARP 32
 #define INLINE __device__ __forceinline__

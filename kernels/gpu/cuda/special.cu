@@ -32,24 +32,29 @@ INLINE double cot_pi(double x) {
     return copysign(tan(PI * (0.5 - fabs(r))), r);
 }
 
-// Recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18).
+// Recurrence to 1 … 2, or the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18).
 INLINE double psi(double x) {
     if (x == 0) return -copysign(INFINITE, x);
     if (x < 0 && x == floor(x)) return NOT_A_NUMBER;
-    const double offset = (x - DIGAMMA_ROOT[0]) - DIGAMMA_ROOT_REST[0];
-    double series = 0;
-    if (fabs(offset) < 0.25) {
-        for (const double coefficient : DIGAMMA_AT_ROOT) series = series * offset + coefficient;
-        return series * offset;
-    }
-    double result = 0;
+    double result = 0, series = 0;
     if (x < 0) {
         result = -PI * cot_pi(x);
         x = 1 - x;
     }
-    for (; x < 10; ++x) result -= 1 / x;
-    for (const double coefficient : DIGAMMA_AT_INFINITY) series = (series + coefficient) / (x * x);
-    return result + (log(x) - 0.5 / x - series);
+    if (x >= 10 || x != x) {
+        for (const double c : DIGAMMA_AT_INFINITY) series = (series + c) / (x * x);
+        return result + (log(x) - 0.5 / x - series);
+    }
+    while (x > 2) {
+        x -= 1;
+        result += 1 / x;
+    }
+    if (x < 1) {
+        result -= 1 / x;
+        x += 1;
+    }
+    for (const double c : DIGAMMA_FROM_ROOT) series = series * (2 * x - 3) + c;
+    return result + ((x - DIGAMMA_ROOT[0]) - DIGAMMA_ROOT_REST[0]) * series;
 }
 
 // n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards, in
@@ -82,7 +87,180 @@ INLINE double psi_derivative(int n, double x, const double* polynomial) {
     return -scaled_zeta(n, 1 - x) - pow(PI, (double)(n + 1)) * reflected;
 }
 
-#define PARAMETERS const real *x, real *out, int64 size, int64 order, const double *polynomial
+// x⁻ᵐ - (x + y)⁻ᵐ, as (1/x - 1/(x + y)) Σ x⁻ᵏ (x + y)^(k + 1 - m).
+INLINE double power_drop(int m, double x, double y) {
+    const double p = 1 / x, q = 1 / (x + y);
+    double total = 0, power = 1;
+    for (int k = 0; k < m; ++k) {
+        total = total * p + power;
+        power *= q;
+    }
+    return y * q * p * total;
+}
+
+// n! (ζ(n + 1, x) - ζ(n + 1, x + y)) by Euler-Maclaurin summation, in which each difference of
+// powers is a product with y.
+INLINE double zeta_drop(int n, double x, double y) {
+    double total = 0;
+    for (; x < 10 + 0.5 * n; ++x) total += power_drop(n + 1, x, y);
+    total += n > 0 ? power_drop(n, x, y) / n : log1p(y / x);
+    total += 0.5 * power_drop(n + 1, x, y);
+    double factor = n + 1;
+    int k = 0;
+    for (const double coefficient : EULER_MACLAURIN) {
+        total += coefficient * factor * power_drop(n + 2 + 2 * k, x, y);
+        factor *= (n + 2. * k + 2) * (n + 2. * k + 3);
+        ++k;
+    }
+    for (int j = 1; j <= n; ++j) total *= j;
+    return total;
+}
+
+// ψ⁽ⁿ⁾(x) - ψ⁽ⁿ⁾(x + y).
+INLINE double psi_drop(int n, double x, double y, const double* polynomial) {
+    if (x > 0 && x + y > 0 && y < INFINITE)
+        return n % 2 == 1 ? zeta_drop(n, x, y) : -zeta_drop(n, x, y);
+    if (n == 0) return psi(x) - psi(x + y);
+    return psi_derivative(n, x, polynomial) - psi_derivative(n, x + y, polynomial);
+}
+
+// log Γ(x) - (x - ½) log x + x - ½ log 2π for x ≥ 10 (Abramowitz & Stegun 6.1.40).
+INLINE double stirling_rest(double x) {
+    double series = 0;
+    for (const double coefficient : STIRLING) series = series / (x * x) + coefficient;
+    return series / x;
+}
+
+// Recurrence in the larger argument up to 10, then Stirling's formula with its remainder
+// (Didonato & Morris 1992, algorithm 708, BETALN).
+INLINE double log_beta(double x, double y) {
+    if (x != x || y != y) return NOT_A_NUMBER;
+    const double p = fmin(x, y);
+    double q = fmax(x, y), product = 1;
+    if (p == 0) return INFINITE;
+    if (p < 0) return lgamma(p) + lgamma(q) - lgamma(p + q);
+    if (q == INFINITE) return -INFINITE;
+    for (; q < 10; ++q) product *= 1 + p / q;
+    double rest = stirling_rest(q) - stirling_rest(p + q) + log(product);
+    const double ratio = p / q;
+    if (p < 10) return lgamma(p) + rest + p - p * log(p + q) - (q - 0.5) * log1p(ratio);
+    rest += stirling_rest(p) + 0.5 * log(2 * PI / q);
+    return rest + (p - 0.5) * log(ratio / (1 + ratio)) - q * log1p(ratio);
+}
+
+// exp(factor · x²) for |x| < 40: x² is split into a square that is exact, and a rest.
+INLINE double exp_of_square(double x, double factor) {
+    const double near = floor(16 * x + 0.5) / 16;
+    return exp(factor * near * near) * exp(factor * (x - near) * (x + near));
+}
+
+// (1 + 2x) erfcx(x), which hardly varies, as a polynomial in (x - 4) / (x + 4), for x ≥ 0
+// (Shepherd & Laframboise 1981).
+INLINE double erfcx_right(double x) {
+    const double t = 1 - 8 / (x + 4);
+    double series = 0;
+    for (const double coefficient : ERFCX) series = series * t + coefficient;
+    return 0.5 * series / (x + 0.5);
+}
+
+// exp(x²) erfc(x); left of 0 as 2 exp(x²) less its mirror image.
+INLINE double scaled_erfc(double x) {
+    if (x >= 0 || x != x) return erfcx_right(x);
+    return x < -27 ? INFINITE : 2 * exp_of_square(x, 1) - erfcx_right(-x);
+}
+
+// Recurrence where its terms have one sign, else the ratios of neighbours as a continued fraction
+// (Gautschi 1961), or, near 0, the integral.
+INLINE double scaled_erfc_derivative(int n, double x, const double* weights) {
+    double value = scaled_erfc(x), previous = 0, ratio = 0;
+    if (x < 0) {
+        for (int k = 0; k < n; ++k) {
+            const double last = k == 0 ? 2 / sqrt(PI) : -2 * k * previous;
+            previous = value;
+            value = 2 * x * value - last;
+        }
+        return value;
+    }
+    if (x < 2) {
+        value = 0;
+        for (const double node : LAPLACE_NODES) value += *weights++ * exp(-2 * x * node);
+        return value;
+    }
+    if (x != x) return x;
+    const double root = sqrt((double)n) + 14 / x;
+    for (int k = (int)(root * root) + 12; k > 0; --k) {
+        ratio = 2 * k / (2 * x + ratio);
+        if (k <= n) value *= -ratio;
+    }
+    return value;
+}
+
+INLINE double normal_probability(double x) {
+    const double z = -SQRT_HALF[0] * x;
+    if (x >= -1 || x != x) return 0.5 * erfc(z);
+    return x < -39 ? 0 : 0.5 * erfcx_right(z) * exp_of_square(x, -0.5);
+}
+
+INLINE double log_normal_probability(double x) {
+    if (x < -1) return log(0.5 * erfcx_right(-SQRT_HALF[0] * x)) - 0.5 * x * x;
+    return x < 0 ? log(normal_probability(x)) : log1p(-normal_probability(-x));
+}
+
+INLINE double entropy(double x) {
+    if (x > 0 || x != x) return -x * log(x);
+    return x == 0 ? 0 : -INFINITE;
+}
+
+// log(x / (1 - x)); near ½, its zero, 2 artanh(2x - 1), where 2x - 1 is exact.
+INLINE double log_odds(double x) {
+    if (!(0 <= x && x <= 1)) return NOT_A_NUMBER;
+    return fabs(x - 0.5) < 0.25 ? 2 * atanh(2 * x - 1) : log(x / (1 - x));
+}
+
+// The power series, whose terms are positive, up to 8; then a polynomial in 1/x.
+INLINE double bessel_0(double x) {
+    const double size = fabs(x);
+    double series = 0;
+    if (size <= 8) {
+        for (const double coefficient : I0_NEAR) series = series * (0.25 * x * x) + coefficient;
+        return series * exp(-size);
+    }
+    for (const double coefficient : I0E_FAR) series = series * (16 / size - 1) + coefficient;
+    return series / sqrt(size);
+}
+
+INLINE double bessel_1(double x) {
+    const double size = fabs(x);
+    double series = 0;
+    if (size <= 8) {
+        for (const double coefficient : I1_NEAR) series = series * (0.25 * x * x) + coefficient;
+        return 0.5 * x * series * exp(-size);
+    }
+    for (const double coefficient : I1E_FAR) series = series * (16 / size - 1) + coefficient;
+    return copysign(series / sqrt(size), x);
+}
+
+// The integral, by the trapezoidal rule, up to 50; then the asymptotic series. `code` is 2n + the
+// order; see `bessel_table` in kernels/cpu/special.py.
+INLINE double bessel_derivative(int code, double x, const double* table) {
+    const int n = code / 2;
+    const bool odd = (n + code) % 2 == 1;
+    if (x == 0 && odd) return x;
+    const double size = fabs(x);
+    double value = 0;
+    if (size < 50 || x != x) {
+        for (const double node : BESSEL_NODES) value += *table++ * exp(size * node);
+    } else {
+        table += sizeof BESSEL_NODES / sizeof(double);
+        for (int k = 0; k < (int)BESSEL_FAR_COUNT[0]; ++k) value = value / size + table[k];
+        value *= pow(size, -0.5 - n);
+    }
+    return odd && x < 0 ? -value : value;
+}
+
+#define PARAMETERS const real *x, real *out, int64 size, int64 order, const double *table
+#define PAIRS                                                                                   \
+    const real *x, const real *y, real *out, int64 size, int64 order, const double *table
 #define EACH(VALUE)                                                            \
     for (int64 i = (int64)blockIdx.x * blockDim.x + threadIdx.x; i < size;     \
          i += (int64)gridDim.x * blockDim.x) {                                 \
@@ -90,12 +268,31 @@ INLINE double psi_derivative(int n, double x, const double* polynomial) {
         out[i] = (real)(VALUE);                                                \
     }
 
-// `order` and the coefficients of `polynomial` are for the last one; see `cotangent_derivative`.
+// `order` and `table` are for those with an order; see kernels/cpu/special.py.
 extern "C" __global__ void erf_each(PARAMETERS) { EACH(erf(z)) }
 extern "C" __global__ void erfc_each(PARAMETERS) { EACH(erfc(z)) }
 extern "C" __global__ void erfinv_each(PARAMETERS) { EACH(erf_inverse(z)) }
+extern "C" __global__ void erfcx_each(PARAMETERS) { EACH(scaled_erfc(z)) }
+extern "C" __global__ void erfcx_derivative_each(PARAMETERS) {
+    EACH(scaled_erfc_derivative((int)order, z, table))
+}
+extern "C" __global__ void ndtr_each(PARAMETERS) { EACH(normal_probability(z)) }
+extern "C" __global__ void log_ndtr_each(PARAMETERS) { EACH(log_normal_probability(z)) }
 extern "C" __global__ void lgamma_each(PARAMETERS) { EACH(lgamma(z)) }
 extern "C" __global__ void digamma_each(PARAMETERS) { EACH(psi(z)) }
 extern "C" __global__ void polygamma_each(PARAMETERS) {
-    EACH(psi_derivative((int)order, z, polynomial))
+    EACH(psi_derivative((int)order, z, table))
+}
+extern "C" __global__ void entr_each(PARAMETERS) { EACH(entropy(z)) }
+extern "C" __global__ void logit_each(PARAMETERS) { EACH(log_odds(z)) }
+extern "C" __global__ void i0e_each(PARAMETERS) { EACH(bessel_0(z)) }
+extern "C" __global__ void i1e_each(PARAMETERS) { EACH(bessel_1(z)) }
+extern "C" __global__ void bessel_derivative_each(PARAMETERS) {
+    EACH(bessel_derivative((int)order, z, table))
+}
+
+// Of pairs: those take a second array before `out`.
+extern "C" __global__ void betaln_each(PAIRS) { EACH(log_beta(z, y[i])) }
+extern "C" __global__ void polygamma_drop_each(PAIRS) {
+    EACH(psi_drop((int)order, z, y[i], table))
 }

@@ -20,7 +20,7 @@ NAMES = """
     absolute exp expm1 square negative sin cos tan sinh cosh tanh log log2 log10 log1p
     sqrt reciprocal arcsin arccos arctan arcsinh arctanh
     add subtract multiply divide power where isfinite isnan isinf
-    matmul outer tensordot dot inner kron trace diagonal diag tril triu
+    matmul vecdot outer tensordot dot inner kron trace diagonal diag tril triu
     sum mean prod cumsum cumprod var std norm
     reshape transpose moveaxis swapaxes concatenate stack flip roll tile squeeze
     expand_dims take take_along_axis getitem broadcast_to split unstack pad
@@ -43,14 +43,14 @@ def of_parts(row: Row) -> Row:
         return (*args, *(rng.uniform(-1.5, 1.5, s) for s in shapes if s is not None))
 
     def ours(*given: Any) -> Any:
-        return _parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
+        return in_parts(row.function(*_whole(given, shapes, ac.to_complex)), ac)
 
     def theirs(library: Any, *given: Any) -> Any:
         f = row.theirs
         if not callable(f):
             f = reduce(getattr, (f or row.name).split("."), library)
-            return _parts(f(*_whole(given, shapes, _maker(library))), library)
-        return _parts(f(library, *_whole(given, shapes, _maker(library))), library)
+            return in_parts(f(*_whole(given, shapes, _maker(library))), library)
+        return in_parts(f(library, *_whole(given, shapes, _maker(library))), library)
 
     return Row(row.name, make, ours, theirs, f"complex {row.tag}")
 
@@ -67,7 +67,8 @@ def _whole(given: tuple, shapes: list, make: Callable) -> list[Any]:
     ]
 
 
-def _parts(outputs: Any, library: Any) -> list[Any]:
+def in_parts(outputs: Any, library: Any) -> list[Any]:
+    """The outputs of an operation, complex ones as their parts."""
     return [part for y in flat(outputs) for part in _parts_of(y, library)]
 
 
@@ -85,7 +86,6 @@ COMPLEX = [
             ("real", "real"),
             ("imag", "imag"),
             ("conj", lambda t, x: t.conj(x).resolve_conj()),
-            ("conjugate", lambda t, x: t.conj(x).resolve_conj()),
             ("angle", "angle"),
             ("sign", "sgn"),
         )
@@ -94,7 +94,7 @@ COMPLEX = [
     Row(
         "to_complex",
         normal((3, 1), (4,)),
-        lambda x, y: _parts(ac.to_complex(x, y), ac),
-        lambda t, x, y: _parts(t.complex(*t.broadcast_tensors(x, y)), t),
+        lambda x, y: in_parts(ac.to_complex(x, y), ac),
+        lambda t, x, y: in_parts(t.complex(*t.broadcast_tensors(x, y)), t),
     ),
 ]

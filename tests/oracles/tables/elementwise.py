@@ -89,7 +89,12 @@ BINARY = [
         theirs=lambda t, x, y: t.floor_divide(x.detach(), y.detach()),
     ),
     Row("heaviside", WHOLE_PAIR, theirs=lambda t, x, y: t.where(x == 0, y, 1.0 * (x > 0))),
-    *rows_of(integers(0, 9, X, X), "bitwise_and bitwise_or bitwise_xor"),
+    *rows_of(
+        integers(0, 9, X, X),
+        "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift",
+    ),
+    Row("positive", WIDE),
+    Row("nextafter", WIDE, lambda x: ac.nextafter(x, 9.0), lambda _t, x: 1.0 * x),
     *[
         Row("power", WIDE, lambda x, n=n: x**n, lambda _t, x, n=n: x**n, f"number {n}")
         for n in (0, 1, 2, 3, -1, -2)

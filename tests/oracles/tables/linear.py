@@ -15,6 +15,11 @@ from tests.oracles.rows import (
 )
 
 PRODUCTS = [
+    Row(
+        "vecdot",
+        normal((2, 1, 4), (3, 4)),
+        theirs=lambda t, x, y: t.linalg.vecdot(*t.broadcast_tensors(x, y)),
+    ),
     *[
         Row("matmul", normal(a, b), tag=f"{a} {b}")
         for a, b in (

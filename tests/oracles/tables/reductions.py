@@ -138,6 +138,18 @@ REDUCTIONS = [
     ],
     Row("prod", lambda _rng: (np.array([2.0, 0.0, 3.0]),), tag="zero"),
     Row("prod", lambda _rng: (np.array([2.0, 0.0, 0.0, 3.0]),), tag="zeros"),
+    Row(
+        "cumulative_sum",
+        CUBE,
+        lambda x: ac.cumulative_sum(x, axis=1, include_initial=True),
+        lambda t, x: t.cat([0 * x[:, :1], t.cumsum(x, 1)], 1),
+    ),
+    Row(
+        "cumulative_prod",
+        CUBE,
+        lambda x: ac.cumulative_prod(x, axis=-1, include_initial=True),
+        lambda t, x: t.cat([0 * x[..., :1] + 1, t.cumprod(x, -1)], -1),
+    ),
     Row("cumsum", normal(X), lambda x: ac.cumsum(x), lambda t, x: t.cumsum(x.ravel(), 0), "flat"),
     Row(
         "cumprod", normal(X), lambda x: ac.cumprod(x), lambda t, x: t.cumprod(x.ravel(), 0), "flat"
@@ -200,6 +212,35 @@ SORTING = [
         for a in ONE_AXIS
     ],
     Row("sort", CUBE, lambda x: ac.sort(x, None), lambda t, x: t.sort(x.ravel())[0], "flat"),
+    Row(
+        "sort",
+        CUBE,
+        lambda x: ac.sort(x, axis=1, descending=True),
+        lambda t, x: t.sort(x, dim=1, descending=True)[0],
+        "descending",
+    ),
+    Row(
+        "unique_values",
+        lambda _rng: (np.array([[3.0, 1.0], [3.0, -2.0]]),),
+        theirs=lambda t, x: t.stack([x[1, 1], x[0, 1], x[0, 0]]),
+    ),
+    *[
+        Row(
+            name,
+            lambda _rng: (np.array([3, 1, 3, 5, 1]),),
+            lambda x, name=name: tuple(getattr(ac, name)(x)),
+            lambda t, x, places=places: [
+                [*t.unique(x, return_inverse=True, return_counts=True), t.tensor([1, 0, 3])][i]
+                for i in places
+            ],
+        )
+        for name, places in (
+            ("unique_all", (0, 3, 1, 2)),
+            ("unique_counts", (0, 2)),
+            ("unique_inverse", (0, 1)),
+        )
+    ],
+    Row("isin", lambda _rng: (np.array([[3, 1], [4, 9]]), np.array([1, 4, 5]))),
     Row(
         "argsort",
         integers(0, 3, (3, 9)),

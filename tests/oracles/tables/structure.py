@@ -174,6 +174,7 @@ STRUCTURE = [
     ),
     Row("ones_like", normal(X)),
     Row("zeros_like", normal(X)),
+    Row("empty_like", normal(X), theirs="zeros_like"),
     Row(
         "take",
         lambda rng: (rng.normal(size=A), rng.integers(0, 3, (2, 5))),

@@ -1,0 +1,243 @@
+"""Functions of one variable as arrays: their samples, differences, convolutions, polynomials."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from autograd_core.errors import ShapeError
+from autograd_core.ops.arithmetic import (
+    absolute,
+    clip,
+    equal,
+    greater,
+    less,
+    logical_and,
+    multiply,
+    power,
+    remainder,
+    sign,
+    where,
+)
+from autograd_core.ops.creation import linspace, ones_like
+from autograd_core.ops.elementary import exp, log
+from autograd_core.ops.index import take
+from autograd_core.ops.layout import pad
+from autograd_core.ops.products import matmul
+from autograd_core.ops.reduce import cumsum, diff
+from autograd_core.ops.sorting import searchsorted
+from autograd_core.ops.structural import (
+    astype,
+    concatenate,
+    flip,
+    moveaxis,
+    normalize_axes,
+    ravel,
+    reshape,
+    slice_axis,
+    stack,
+    stop_gradient,
+)
+from autograd_core.tensor import Tensor, asarray
+
+__all__ = [
+    "convolve",
+    "correlate",
+    "ediff1d",
+    "geomspace",
+    "gradient",
+    "interp",
+    "logspace",
+    "polyval",
+    "unwrap",
+    "vander",
+]
+
+
+# Samples --------------------------------------------------------------------------------------
+
+
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0
+) -> Tensor:
+    """`num` numbers from base**start to base**stop, whose logarithms are evenly spaced."""
+    return power(base, linspace(start, stop, num, endpoint))
+
+
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Tensor:
+    """`num` numbers from start to stop, each the same multiple of the one before.
+
+    Args:
+        start, stop: of the same sign, and not 0.
+    """
+    start, stop = asarray(start), asarray(stop)
+    return sign(start) * exp(linspace(log(absolute(start)), log(absolute(stop)), num, endpoint))
+
+
+def interp(x: Any, places: Any, values: Any, left: Any = None, right: Any = None) -> Tensor:
+    """The function that is linear between `values` at `places`, at x.
+
+    Args:
+        x: any shape.
+        places: (n,), increasing.
+        values: (n,).
+        left, right: what it is below the first place and above the last; the first and the last
+            value by default.
+    """
+    x, places, values = asarray(x), asarray(places), asarray(values)
+    n = places.size
+    if places.ndim != 1 or places.shape != values.shape or n == 0:
+        raise ShapeError(f"interp: {values.shape} values at {places.shape} places; expected (n,)")
+    first, last = values[0], values[-1]
+    inside = first
+    if n > 1:
+        above = clip(searchsorted(places, stop_gradient(x), "right"), 1, n - 1)
+        x0, x1, y0, y1 = (take(v, above - k) for v in (places, values) for k in (1, 0))
+        inside = y0 + (x - x0) * ((y1 - y0) / (x1 - x0))
+    inside = where(greater(x, places[-1]), last if right is None else right, inside)
+    return where(less(x, places[0]), first if left is None else left, inside)
+
+
+# Differences ----------------------------------------------------------------------------------
+
+
+def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
+    """The differences of neighbours in flattened x, with something before them and after."""
+    parts = [to_begin, diff(ravel(x)), to_end]
+    return concatenate([ravel(part) for part in parts if part is not None])
+
+
+def unwrap(x: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Tensor:
+    """x with whole periods added along an axis, so that neighbours are at most half a one apart.
+
+    Args:
+        discont: smaller jumps are left alone; half the period by default.
+    """
+    x, half = asarray(x), period / 2
+    jumps = diff(stop_gradient(x), axis=axis)
+    wrapped = remainder(jumps + half, period) - half
+    wrapped = where(logical_and(equal(wrapped, -half), greater(jumps, 0)), half, wrapped)
+    small = less(absolute(jumps), half if discont is None else np.maximum(half, discont))
+    steps = cumsum(where(small, 0, wrapped - jumps), axis)
+    n = x.shape[axis]
+    tail = slice_axis(x, axis, 1, n) + stop_gradient(steps)
+    return concatenate([slice_axis(x, axis, 0, min(1, n)), tail], axis)
+
+
+def gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """Central differences of samples f, one-sided ones on the edges: of order
+
+    Args:
+        f: samples, at least edge_order + 1 along each axis that is asked for.
+        spacing: the distance of samples, one number for all axes or one each; or where the samples
+            are, an array for each axis. 1 by default.
+        axis: one axis, several, or all of them.
+
+    Returns:
+        An array for one axis, else a tuple of them.
+    """
+    f = asarray(f)
+    axes = normalize_axes(axis, f.ndim)
+    steps = spacing or (1.0,)
+    if len(steps) == 1 and not _is_vector(steps[0]):
+        steps = steps * len(axes)
+    if len(steps) != len(axes):
+        raise ShapeError(f"gradient: {len(steps)} spacings for {len(axes)} axes")
+    found = [_slopes(f, step, a, edge_order) for step, a in zip(steps, axes, strict=True)]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _is_vector(step: Any) -> bool:
+    return asarray(step).ndim == 1
+
+
+def _slopes(f: Tensor, step: Any, axis: int, edge_order: int) -> Tensor:
+    n = f.shape[axis]
+    if n < edge_order + 1:
+        raise ShapeError(
+            f"gradient: {n} samples along axis {axis}, at least {edge_order + 1} needed"
+        )
+    f = moveaxis(f if f.dtype.kind == "f" else astype(f, np.float64), axis, -1)
+    gaps = diff(step) if _is_vector(step) else multiply(step, np.ones(n - 1, f.dtype))
+    rise = diff(f) / gaps  # the slope of each gap
+    if edge_order == 2:
+        first = _beyond(rise[..., 0], rise[..., 1], gaps[0], gaps[1])
+        last = _beyond(rise[..., -1], rise[..., -2], gaps[-1], gaps[-2])
+    else:
+        first, last = rise[..., 0], rise[..., -1]
+    before, after = gaps[:-1], gaps[1:]
+    inner = (rise[..., :-1] * after + rise[..., 1:] * before) / (before + after)
+    return moveaxis(concatenate([first[..., None], inner, last[..., None]], -1), -1, axis)
+
+
+def _beyond(near: Tensor, far: Tensor, gap: Tensor, next_gap: Tensor) -> Tensor:
+    """The slope on an edge of the parabola through three samples, by the slopes of two gaps."""
+    return near + (near - far) * (gap / (gap + next_gap))
+
+
+# Convolutions ---------------------------------------------------------------------------------
+
+
+def convolve(x: Any, y: Any, mode: str = "full") -> Tensor:
+    """The sums Σⱼ x[k - j] y[j].
+
+    Args:
+        x, y: (n,) and (m,).
+        mode: "full", all n + m - 1 of them; "same", as many as the longer has, from the middle;
+            "valid", those in which the shorter one lies within the longer.
+
+    Memory for n·m numbers is used.
+    """
+    x, y = asarray(x), asarray(y)
+    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
+        raise ShapeError(f"convolve: expected two vectors, not empty, got {x.shape} and {y.shape}")
+    if x.size < y.size:
+        x, y = y, x
+    n, m = x.size, y.size
+    lengths = {"full": (n + m - 1, m - 1), "same": (n, m // 2), "valid": (n - m + 1, 0)}
+    if mode not in lengths:
+        raise ValueError(f"convolve: expected mode 'full', 'same' or 'valid', got {mode!r}")
+    length, before = lengths[mode]
+    after = length + m - 1 - n - before
+    windows = np.arange(length)[:, None] + np.arange(m)
+    return matmul(take(pad(x, ((before, after),)), windows), flip(y))
+
+
+def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
+    """The sums Σⱼ x[k + j] y[j]; see `convolve`."""
+    x, y = asarray(x), asarray(y)
+    if x.size < y.size:  # so that "same" starts where it does in NumPy
+        return flip(correlate(y, x, mode))
+    return convolve(x, flip(y), mode)
+
+
+# Polynomials ----------------------------------------------------------------------------------
+
+
+def polyval(coefficients: Any, x: Any) -> Tensor:
+    """The polynomial with these coefficients, that of the highest power first, at x."""
+    x = asarray(x)
+    value = multiply(x, 0)
+    for coefficient in asarray(coefficients):
+        value = value * x + coefficient
+    return value
+
+
+def vander(x: Any, n: int | None = None, increasing: bool = False) -> Tensor:
+    """The powers of the entries of a vector, as the rows of a matrix.
+
+    Args:
+        x: (m,).
+        n: how many powers, from 0; m by default.
+        increasing: from the lowest power to the highest.
+    """
+    x = asarray(x)
+    if x.ndim != 1:
+        raise ShapeError(f"vander: expected one axis, got shape {x.shape}")
+    powers = [ones_like(x)]
+    for _ in range(1, x.size if n is None else n):
+        powers.append(powers[-1] * x)
+    columns = stack(powers, 1) if n != 0 else reshape(x, (-1, 1))[:, :0]
+    return columns if increasing else flip(columns, 1)

@@ -1,0 +1,549 @@
+"""What NumPy's names mean on tensors where no operation of that name, with that meaning, exists.
+
+Each function has NumPy's parameters, as far as it takes them: others are refused by name. See
+`numpy_protocol` for how they are found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, reduce
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from autograd_core.errors import DtypeError
+from autograd_core.fetching import fetched
+from autograd_core.ops import (
+    arithmetic,
+    creation,
+    elementary,
+    index,
+    layout,
+    linalg,
+    normalize,
+    placement,
+    products,
+    sorting,
+    special,
+    structural,
+)
+from autograd_core.ops import reduce as reductions
+from autograd_core.ops.numpy_protocol import ADDED, INSTEAD, added, by_numpy, instead
+from autograd_core.tensor import Tensor, alias, asarray, concrete
+from autograd_core.tree import tree_leaves
+
+# What NumPy means by a name where ours means something else -----------------------------------
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    return x if dtype is None else structural.astype(x, dtype)
+
+
+def _reduction(name: str, combine: Callable, neutral: Any) -> None:
+    """A reduction with all of NumPy's arguments; `neutral` changes nothing, None: there is none."""
+    operation = getattr(reductions, name)
+
+    def reduction(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Any = True,
+    ) -> Tensor:
+        x = _cast(a, dtype)
+        if where is not True:
+            otherwise = initial if neutral is None else neutral
+            if otherwise is None:
+                raise ValueError(f"numpy.{name} with where= needs initial=, what {name} of none is")
+            x = arithmetic.where(where, x, otherwise)
+        out = operation(x, axis, keepdims)
+        return out if initial is None else combine(out, initial)
+
+    INSTEAD[name] = reduction
+
+
+_reduction("sum", arithmetic.add, 0)
+_reduction("prod", arithmetic.multiply, 1)
+_reduction("max", arithmetic.maximum, None)
+_reduction("min", arithmetic.minimum, None)
+_reduction("all", arithmetic.logical_and, True)
+_reduction("any", arithmetic.logical_or, False)
+INSTEAD["amax"], INSTEAD["amin"] = INSTEAD["max"], INSTEAD["min"]
+
+
+@instead("mean")
+def _mean(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, where: Any = True
+) -> Tensor:
+    x = _cast(a, dtype)
+    if where is True:
+        return reductions.mean(x, axis, keepdims)
+    where = structural.broadcast_to(where, asarray(x).shape)
+    total = reductions.sum(arithmetic.where(where, x, 0), axis, keepdims)
+    return total / reductions.count_nonzero(where, axis, keepdims)
+
+
+@instead("where")
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None and y is None:
+        return sorting.nonzero(condition)
+    return arithmetic.where(condition, x, y)
+
+
+@instead("diagonal")
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    return linalg.diagonal(a, offset, axis1, axis2)
+
+
+@instead("trace")
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    return linalg.trace(a, offset, axis1, axis2)
+
+
+@instead("reshape")
+def _reshape(a: Any, shape: Any, order: str = "C") -> Tensor:
+    """`order="F"` counts the first axis fastest, so it is "C" of all axes reversed."""
+    if order == "F":
+        reversed_ = structural.as_shape(shape)[::-1]
+        return structural.transpose(structural.reshape(structural.transpose(a), reversed_))
+    return structural.reshape(a, shape)
+
+
+@instead("ravel")
+def _ravel(a: Any, order: str = "C") -> Tensor:
+    return structural.ravel(structural.transpose(a) if order == "F" else a)
+
+
+@instead("pad")
+def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
+    return layout.pad(array, pad_width, mode, constant_values)
+
+
+@instead("diff")
+def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """What is put before and after has the axis; a number stands for one entry."""
+    x = asarray(a)
+    one = tuple(1 if i == axis % x.ndim else m for i, m in enumerate(x.shape))
+    parts = [prepend, x, append]
+    joined = [
+        structural.broadcast_to(part, one) if np.ndim(part) == 0 else part
+        for part in parts
+        if part is not None
+    ]
+    return reductions.diff(structural.concatenate(joined, axis), n, axis)
+
+
+# Linear algebra -------------------------------------------------------------------------------
+
+
+@cache
+def _result_type(name: str) -> Any:
+    """The named tuple that a function of numpy.linalg returns."""
+    return type(getattr(np.linalg, name)(np.eye(1)))
+
+
+@instead("linalg.norm")
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+    x = asarray(x)
+    if axis is None and (ord is None or x.ndim == 1):
+        return _vector_norm(x, 2 if ord is None else ord, None, keepdims)
+    axes = structural.normalize_axes(axis, x.ndim)
+    if len(axes) == 1:
+        return _vector_norm(x, 2 if ord is None else ord, axes, keepdims)
+    if len(axes) != 2:
+        raise ValueError(f"numpy.linalg.norm: expected one axis or two, got {axis}")
+    last = structural.moveaxis(x, axes, (-2, -1))
+    out = linalg.matrix_norm(last, "fro" if ord is None else ord)
+    return structural.expand_dims(out, axes) if keepdims else out
+
+
+def _vector_norm(x: Tensor, ord: Any, axis: Any, keepdims: bool) -> Tensor:
+    if ord == -np.inf:
+        return reductions.min(arithmetic.absolute(x), axis, keepdims)
+    return reductions.norm(x, ord, axis, keepdims)
+
+
+@instead("linalg.qr")
+def _qr(a: Any, mode: str = "reduced") -> Any:
+    if mode not in ("reduced", "r"):
+        raise DtypeError(
+            f"numpy.linalg.qr of a Tensor does not take mode={mode!r}: its q is reduced"
+        )
+    q, r = linalg.qr(a)
+    return r if mode == "r" else _result_type("qr")(q, r)
+
+
+@instead("linalg.svd")
+def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    u, s, vt = linalg.svd(a)
+    if compute_uv and full_matrices and u.shape[-2] != vt.shape[-1]:
+        raise DtypeError(
+            "numpy.linalg.svd of a Tensor that is not square: the vectors that full_matrices=True "
+            "adds have no derivative; write full_matrices=False"
+        )
+    return _result_type("svd")(u, s, vt) if compute_uv else s
+
+
+@instead("linalg.eigh")
+def _eigh(a: Any, UPLO: str = "L") -> Any:
+    return _result_type("eigh")(*linalg.eigh(_from_triangle(a, UPLO)))
+
+
+@instead("linalg.slogdet")
+def _slogdet(a: Any) -> Any:
+    return _result_type("slogdet")(*linalg.slogdet(a))
+
+
+@instead("linalg.cholesky")
+def _cholesky(a: Any, upper: bool = False) -> Tensor:
+    lower = linalg.cholesky(_from_triangle(a, "U" if upper else "L"))
+    return structural.matrix_transpose(lower) if upper else lower
+
+
+def _from_triangle(a: Any, part: str) -> Tensor:
+    """The symmetric matrices of which NumPy reads one triangle; ours read the mean of both."""
+    lower = structural.matrix_transpose(a) if part.upper() == "U" else asarray(a)
+    return linalg.tril(lower) + structural.matrix_transpose(linalg.tril(lower, -1))
+
+
+@instead("linalg.pinv")
+def _pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Tensor:
+    return linalg.pinv(a, rcond if rtol is None else rtol)
+
+
+@added("linalg.eigvalsh")
+def _eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
+    return linalg.eigh(_from_triangle(a, UPLO))[0]
+
+
+@added("linalg.svdvals")
+def _svdvals(x: Any) -> Tensor:
+    return linalg.svd(x)[1]
+
+
+@added("linalg.vector_norm")
+def _vector_norm_over(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
+    return _vector_norm(asarray(x), ord, axis, keepdims)
+
+
+@instead("linalg.cond")
+def _cond(x: Any, p: Any = None) -> Tensor:
+    if p in (None, 2, -2):
+        s = linalg.svd(x)[1]
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return linalg.matrix_norm(x, p) * linalg.matrix_norm(linalg.inv(x), p)
+
+
+@added("linalg.lstsq")
+def _lstsq(a: Any, b: Any, rcond: Any = None) -> tuple:
+    """By the pseudo-inverse: derivatives hold where the rank of a is the same all around."""
+    a, b = asarray(a), asarray(b)
+    m, n = a.shape
+    s = linalg.svd(a)[1]
+    cutoff = max(m, n) * np.finfo(s.dtype).eps if rcond is None else max(rcond, 0)
+    x = products.matmul(linalg.pinv(a, cutoff), b)
+    rank = int(np.sum(fetched(concrete(s, "numpy.linalg.lstsq")) > cutoff * s.data[..., 0]))
+    apart = products.matmul(a, x) - b
+    residuals = reductions.sum(arithmetic.square(apart), 0)
+    enough = rank == n and m > n
+    return x, structural.atleast_1d(residuals) if enough else creation.zeros(0, s.dtype), rank, s
+
+
+@added("linalg.multi_dot")
+def _multi_dot(arrays: Sequence[Any]) -> Tensor:
+    """From the left or from the right, whichever takes fewer products."""
+    tensors = [asarray(x) for x in arrays]
+    rows = [1 if tensors[0].ndim == 1 else tensors[0].shape[0], *(x.shape[-1] for x in tensors)]
+    if tensors[-1].ndim == 1:
+        rows[-1:] = [tensors[-1].shape[0], 1]
+    pairs = list(pairwise(rows))
+    if rows[0] * sum(map(math.prod, pairs[1:])) <= rows[-1] * sum(map(math.prod, pairs[:-1])):
+        return reduce(products.matmul, tensors)
+    return reduce(lambda right, left: products.matmul(left, right), reversed(tensors))
+
+
+@added("vecdot", "linalg.vecdot")
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
+    return reductions.sum(arithmetic.multiply(x1, x2), axis)
+
+
+@added("matvec")
+def _matvec(x1: Any, x2: Any) -> Tensor:
+    return structural.squeeze(products.matmul(x1, structural.expand_dims(x2, -1)), -1)
+
+
+@added("vecmat")
+def _vecmat(x1: Any, x2: Any) -> Tensor:
+    return structural.squeeze(products.matmul(structural.expand_dims(x1, -2), x2), -2)
+
+
+# What has another name here, or is a word about one -------------------------------------------
+
+_OTHERWISE: dict[str, Callable] = {
+    "fabs": arithmetic.absolute,
+    "degrees": arithmetic.rad2deg,
+    "radians": arithmetic.deg2rad,
+    "invert": arithmetic.bitwise_not,
+    "fix": arithmetic.trunc,
+    "around": arithmetic.round,
+    "scipy.special.psi": special.digamma,
+    "scipy.special.log_expit": normalize.log_sigmoid,
+    "asarray": placement.asarray,
+    "asanyarray": placement.asarray,
+    "ascontiguousarray": placement.asarray,
+    "asfortranarray": placement.asarray,
+}
+ADDED.update(_OTHERWISE)
+
+
+@added("real_if_close", "copy")
+def _itself(a: Any) -> Tensor:
+    return alias(asarray(a))
+
+
+@added("array")
+def _array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Tensor:
+    x = alias(placement.asarray(object, dtype))
+    return structural.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
+
+
+@added("imag")
+def _imag(val: Any) -> Tensor:
+    return creation.zeros_like(val)
+
+
+@added("angle")
+def _angle(z: Any, deg: bool = False) -> Tensor:
+    return arithmetic.where(arithmetic.less(z, 0), 180.0 if deg else math.pi, 0.0)
+
+
+@added("divmod")
+def _divmod(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
+    return arithmetic.floor_divide(x1, x2), arithmetic.remainder(x1, x2)
+
+
+@added("modf")
+def _modf(x: Any) -> tuple[Tensor, Tensor]:
+    whole = arithmetic.trunc(x)
+    return arithmetic.copysign(arithmetic.subtract(x, whole), x), whole
+
+
+@added("ldexp")
+def _ldexp(x1: Any, x2: Any) -> Tensor:
+    return arithmetic.multiply(x1, elementary.exp2(structural.astype(x2, asarray(x1).dtype)))
+
+
+@added("shape")
+def _shape(a: Any) -> tuple[int, ...]:
+    return asarray(a).shape
+
+
+@added("ndim")
+def _ndim(a: Any) -> int:
+    return asarray(a).ndim
+
+
+@added("size")
+def _size(a: Any, axis: Any = None) -> int:
+    shape = asarray(a).shape
+    return math.prod(shape if axis is None else [shape[i] for i in np.atleast_1d(axis)])
+
+
+@instead("full_like")
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    if shape is None:
+        return creation.full_like(a, fill_value, dtype)
+    number = reductions.sum(structural.ravel(a)[:0])  # on the device of a
+    one = creation.full_like(number, fill_value, dtype or asarray(a).dtype)
+    return structural.broadcast_to(one, shape)
+
+
+@instead("ones_like")
+def _ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    return _full_like(a, 1, dtype, shape) if shape is not None else creation.ones_like(a, dtype)
+
+
+@instead("zeros_like")
+@added("empty_like")
+def _zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    """For `empty_like` too: what nobody wrote to is no value to differentiate."""
+    return _full_like(a, 0, dtype, shape) if shape is not None else creation.zeros_like(a, dtype)
+
+
+@added("empty")
+def _empty(shape: Any, dtype: Any = None) -> Tensor:
+    return creation.zeros(shape, dtype)
+
+
+@added("identity")
+def _identity(n: int, dtype: Any = None) -> Tensor:
+    return creation.eye(n, dtype=dtype)
+
+
+def _like(x: Any) -> Any:
+    """What takes part in promotion in place of a tensor."""
+    return np.empty((0,) if x.ndim else (), x.dtype) if x.__class__ is Tensor else x
+
+
+@added("result_type")
+def _promoted(*arrays_and_dtypes: Any) -> np.dtype:
+    return np.result_type(*map(_like, arrays_and_dtypes))
+
+
+@added("common_type")
+def _common_type(*arrays: Any) -> Any:
+    return np.common_type(*map(_like, arrays))
+
+
+@added("can_cast")
+def _can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    return np.can_cast(from_.dtype if from_.__class__ is Tensor else from_, to, casting)
+
+
+@added("iscomplexobj")
+def _iscomplexobj(x: Any) -> bool:
+    return asarray(x).dtype.kind == "c"
+
+
+@added("isrealobj")
+def _isrealobj(x: Any) -> bool:
+    return asarray(x).dtype.kind != "c"
+
+
+@added("isreal")
+def _isreal(x: Any) -> Tensor:
+    return creation.ones_like(x, bool)
+
+
+@added("iscomplex")
+def _iscomplex(x: Any) -> Tensor:
+    return creation.zeros_like(x, bool)
+
+
+@added("isposinf")
+def _isposinf(x: Any) -> Tensor:
+    return arithmetic.equal(x, np.inf)
+
+
+@added("isneginf")
+def _isneginf(x: Any) -> Tensor:
+    return arithmetic.equal(x, -np.inf)
+
+
+@added("isclose")
+def _isclose(
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    a, b = asarray(a), asarray(b)
+    near = arithmetic.less_equal(arithmetic.absolute(a - b), atol + rtol * arithmetic.absolute(b))
+    close = arithmetic.equal(a, b) | (near & arithmetic.isfinite(b))
+    return close | (arithmetic.isnan(a) & arithmetic.isnan(b)) if equal_nan else close
+
+
+@added("allclose")
+def _allclose(
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    return bool(reductions.all(_isclose(a, b, rtol, atol, equal_nan)))
+
+
+@added("array_equal")
+def _array_equal(a1: Any, a2: Any) -> bool:
+    a, b = asarray(a1), asarray(a2)
+    return a.shape == b.shape and bool(reductions.all(arithmetic.equal(a, b)))
+
+
+# Moving entries about -------------------------------------------------------------------------
+
+
+@added("rollaxis")
+def _rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
+    ndim = asarray(a).ndim
+    axis, start = axis % ndim, start + ndim if start < 0 else start
+    return structural.moveaxis(a, axis, start - (axis < start))
+
+
+@added("hsplit")
+def _hsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    return structural.split(ary, indices_or_sections, min(1, asarray(ary).ndim - 1))
+
+
+@added("vsplit")
+def _vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    return structural.split(ary, indices_or_sections, 0)
+
+
+@added("dsplit")
+def _dsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
+    return structural.split(ary, indices_or_sections, 2)
+
+
+@added("diagflat")
+def _diagflat(v: Any, k: int = 0) -> Tensor:
+    return linalg.diag(structural.ravel(v), k)
+
+
+@added("resize")
+def _resize(a: Any, new_shape: Any) -> Tensor:
+    flat = structural.ravel(a)
+    places = np.resize(np.arange(flat.size), new_shape)
+    return index.take(flat, places) if flat.size else creation.zeros(new_shape, flat.dtype)
+
+
+@added("compress")
+def _compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
+    return index.take(a, np.flatnonzero(concrete(asarray(condition), "numpy.compress")), axis)
+
+
+@added("extract")
+def _extract(condition: Any, arr: Any) -> Tensor:
+    return _compress(structural.ravel(condition), structural.ravel(arr))
+
+
+@added("partition")
+def _partition(a: Any, kth: Any, axis: int | None = -1) -> Tensor:
+    """Sorted, which is one of the orders that NumPy may give."""
+    return sorting.sort(a, axis)
+
+
+@added("argpartition")
+def _argpartition(a: Any, kth: Any, axis: int | None = -1) -> Tensor:
+    return sorting.argsort(a, axis)
+
+
+@added("apply_along_axis")
+def _apply_along_axis(func1d: Callable, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Tensor:
+    x = structural.moveaxis(arr, axis, -1)
+    rows = structural.reshape(x, (-1, x.shape[-1]))
+    found = structural.stack([asarray(func1d(row, *args, **kwargs)) for row in rows])
+    found = structural.reshape(found, (*x.shape[:-1], *found.shape[1:]))
+    kept, new = x.ndim - 1, found.ndim - x.ndim + 1
+    start = axis % x.ndim
+    return structural.moveaxis(found, range(kept, kept + new), range(start, start + new))
+
+
+# What changes an array in place ---------------------------------------------------------------
+
+
+def _in_place(name: str) -> None:
+    """Refuse what would write to a tensor, or write a traced one into an array."""
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        tensors = [x for x in tree_leaves((args, kwargs)) if x.__class__ is Tensor]
+        if args[0].__class__ is not Tensor and all(x.trace is None for x in tensors):
+            return by_numpy(getattr(np, name), getattr(np, name), args, kwargs)
+        raise DtypeError(
+            f"numpy.{name} with a Tensor writes into an array in place, where a derivative is lost "
+            "(np.full_like of an array does so too); write np.where(…), "
+            "np.broadcast_to(value, shape), or x[key] = value of a Tensor x"
+        )
+
+    ADDED[name] = write
+
+
+for _name in ("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"):
+    _in_place(_name)

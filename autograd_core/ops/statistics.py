@@ -1,0 +1,109 @@
+"""Statistics of samples: moments and extremes that leave NaN out, percentiles, covariances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_core.errors import ShapeError
+from autograd_core.ops.arithmetic import clip, divide, equal, isnan, sqrt, square, where
+from autograd_core.ops.linalg import diagonal
+from autograd_core.ops.products import matmul
+from autograd_core.ops.reduce import all as all_
+from autograd_core.ops.reduce import count_nonzero, max, mean, min, nanmean, prod, sum
+from autograd_core.ops.sorting import quantile
+from autograd_core.ops.structural import (
+    astype,
+    atleast_2d,
+    concatenate,
+    expand_dims,
+    squeeze,
+    transpose,
+)
+from autograd_core.tensor import Tensor, asarray
+
+__all__ = ["corrcoef", "cov", "nanmax", "nanmin", "nanprod", "nanstd", "nanvar", "percentile"]
+
+
+def _without_nan(extreme: Any, worst: float, x: Any, axis: Any, keepdims: bool) -> Tensor:
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        return extreme(x, axis, keepdims)
+    missing = isnan(x)
+    found = extreme(where(missing, worst, x), axis, keepdims)
+    return where(all_(missing, axis, keepdims), np.nan, found)
+
+
+def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The largest entry over the axes of those that are not NaN; NaN where all are. See `max`."""
+    return _without_nan(max, -np.inf, x, axis, keepdims)
+
+
+def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The smallest entry over the axes of those that are not NaN; NaN where all are. See `max`."""
+    return _without_nan(min, np.inf, x, axis, keepdims)
+
+
+def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The product over the axes of the entries that are not NaN."""
+    x = asarray(x)
+    return prod(where(isnan(x), 1, x), axis, keepdims)
+
+
+def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """The variance over the axes of the entries that are not NaN; NaN where `ddof` or fewer are."""
+    x = asarray(x)
+    missing = isnan(x)
+    deviations = where(missing, 0, x - nanmean(x, axis, keepdims=True))
+    total = sum(square(deviations), axis, keepdims)
+    freedom = astype(count_nonzero(~missing, axis, keepdims) - ddof, total.dtype)
+    return divide(total, where(freedom > 0, freedom, np.nan))
+
+
+def nanstd(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    """√nanvar; its derivative is 0 where all entries are equal."""
+    variance = nanvar(x, axis, ddof, keepdims)
+    zero = equal(variance, 0)
+    return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
+
+
+def percentile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """What q per cent of the entries over the axes are below; see `quantile`."""
+    return quantile(x, np.asarray(q, np.float64) / 100, axis, keepdims)
+
+
+def _variables(x: Any, rowvar: bool) -> Tensor:
+    x = asarray(x)
+    if x.ndim > 2:
+        raise ShapeError(f"cov: expected one axis or two, got shape {x.shape}")
+    return transpose(x) if x.ndim == 2 and not rowvar else atleast_2d(x)
+
+
+def cov(
+    x: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+) -> Tensor:
+    """The covariance matrix of variables, each a row of observations.
+
+    Args:
+        x: (variables, observations), or (observations,) of one variable.
+        y: further variables, of the same observations.
+        rowvar: False where each variable is a column.
+        bias: divide by the count n of observations; else by n - 1.
+        ddof: divide by n - ddof, whatever `bias` says.
+    """
+    x = _variables(x, rowvar)
+    if y is not None:
+        x = concatenate([x, _variables(y, rowvar)], 0)
+    freedom = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
+    apart = x - mean(x, 1, keepdims=True)
+    return squeeze(divide(matmul(apart, transpose(apart)), np.maximum(freedom, 0).item()))
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
+    """The correlations of variables, in [-1, 1]; the arguments are those of `cov`."""
+    c = cov(x, y, rowvar)
+    if c.ndim == 0:
+        return c / c
+    scale = sqrt(diagonal(c))
+    return clip(c / expand_dims(scale, 1) / scale, -1.0, 1.0)
