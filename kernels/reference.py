@@ -659,7 +659,8 @@ def _polygamma(n: int, x: Array) -> Array:
 def _scaled_zeta(n: int, x: Array) -> Array:
     """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from x + terms onwards.
 
-    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the
+    result does.
     """
     s, terms = n + 1, 20 + n
     end = x + terms
@@ -669,10 +670,10 @@ def _scaled_zeta(n: int, x: Array) -> Array:
         tail = tail + BERNOULLI[k] / math.factorial(2 * k) * factor
         factor = factor * (s + 2 * k - 1) * (s + 2 * k) / end**2
     total = sum((x / (x + k)) ** s for k in range(terms)) + (x / end) ** s * tail
-    first = 1 / x
+    first = np.ones_like(x)
     for k in range(1, n + 1):
         first = first * (k / x)
-    return np.where(np.isinf(x), 0, first * total)
+    return np.where(np.isinf(x), 0, first * (total / x))
 
 
 def _cot_pi(x: Array) -> Array:

@@ -66,8 +66,8 @@ FAMILIES = (
     structural,
 )
 
-# The family fft is public in a namespace of its own, `autograd_core.fft`, and so are the other
-# special functions, in `autograd_core.special`.
+# `fft` is public as a namespace alone, `autograd_core.fft`, and so are the other special functions,
+# as `autograd_core.special`.
 _FLAT = ["digamma", "erf", "erfc", "lgamma", "polygamma"]
 __all__ = sorted(
     name for family in FAMILIES for name in (_FLAT if family is special else family.__all__)

@@ -238,14 +238,15 @@ def power(x: Any, y: Any) -> Tensor:
 def _captured_number(x: Any, other: Any) -> Any:
     """x; where it stands for a Python number beside floats, as one of them: the derivatives choose
     between it and other numbers."""
-    if _stands_for_number(x) and is_floating(other) and not _stands_for_number(other):
+    if stands_for_number(x) and is_floating(other) and not stands_for_number(other):
         from autograd_core.ops.structural import astype
 
         return astype(x, other.dtype)
     return x
 
 
-def _stands_for_number(x: Any) -> bool:
+def stands_for_number(x: Any) -> bool:
+    """Whether a traced value is a Python number to the function that is traced."""
     return x.__class__ is Tensor and x.trace is not None and x.trace.is_number(x)
 
 

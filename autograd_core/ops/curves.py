@@ -21,6 +21,7 @@ from autograd_core.ops.arithmetic import (
     sign,
     where,
 )
+from autograd_core.ops.complex import conj
 from autograd_core.ops.creation import linspace, ones_like
 from autograd_core.ops.elementary import exp, log
 from autograd_core.ops.index import take
@@ -40,7 +41,7 @@ from autograd_core.ops.structural import (
     stack,
     stop_gradient,
 )
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import INEXACT, Tensor, asarray
 
 __all__ = [
     "convolve",
@@ -159,7 +160,7 @@ def _slopes(f: Tensor, step: Any, axis: int, edge_order: int) -> Tensor:
         raise ShapeError(
             f"gradient: {n} samples along axis {axis}, at least {edge_order + 1} needed"
         )
-    f = moveaxis(f if f.dtype.kind == "f" else astype(f, np.float64), axis, -1)
+    f = moveaxis(f if f.dtype.kind in INEXACT else astype(f, np.float64), axis, -1)
     gaps = diff(step) if _is_vector(step) else multiply(step, np.ones(n - 1, f.dtype))
     rise = diff(f) / gaps  # the slope of each gap
     if edge_order == 2:
@@ -206,11 +207,11 @@ def convolve(x: Any, y: Any, mode: str = "full") -> Tensor:
 
 
 def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
-    """The sums Σⱼ x[k + j] y[j]; see `convolve`."""
+    """The sums Σⱼ x[k + j] y[j]*; see `convolve`."""
     x, y = asarray(x), asarray(y)
     if x.size < y.size:  # so that "same" starts where it does in NumPy
-        return flip(correlate(y, x, mode))
-    return convolve(x, flip(y), mode)
+        return flip(conj(correlate(y, x, mode)))
+    return convolve(x, flip(conj(y)), mode)
 
 
 # Polynomials ----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from autograd_core.errors import DtypeError
 from autograd_core.fetching import fetched
 from autograd_core.ops import (
     arithmetic,
+    complex,
     creation,
     elementary,
     index,
@@ -201,13 +202,17 @@ def _slogdet(a: Any) -> Any:
 @instead("linalg.cholesky")
 def _cholesky(a: Any, upper: bool = False) -> Tensor:
     lower = linalg.cholesky(_from_triangle(a, "U" if upper else "L"))
-    return structural.matrix_transpose(lower) if upper else lower
+    return _adjoint(lower) if upper else lower
+
+
+def _adjoint(x: Any) -> Tensor:
+    return complex.conj(structural.matrix_transpose(x))
 
 
 def _from_triangle(a: Any, part: str) -> Tensor:
     """The symmetric matrices of which NumPy reads one triangle; ours read the mean of both."""
-    lower = structural.matrix_transpose(a) if part.upper() == "U" else asarray(a)
-    return linalg.tril(lower) + structural.matrix_transpose(linalg.tril(lower, -1))
+    lower = _adjoint(a) if part.upper() == "U" else asarray(a)
+    return linalg.tril(lower) + _adjoint(linalg.tril(lower, -1))
 
 
 @instead("linalg.pinv")
@@ -248,7 +253,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> tuple:
     x = products.matmul(linalg.pinv(a, cutoff), b)
     rank = int(np.sum(fetched(concrete(s, "numpy.linalg.lstsq")) > cutoff * s.data[..., 0]))
     apart = products.matmul(a, x) - b
-    residuals = reductions.sum(arithmetic.square(apart), 0)
+    residuals = reductions.sum(complex.real(complex.conj(apart) * apart), 0)
     enough = rank == n and m > n
     return x, structural.atleast_1d(residuals) if enough else creation.zeros(0, s.dtype), rank, s
 
@@ -266,11 +271,6 @@ def _multi_dot(arrays: Sequence[Any]) -> Tensor:
     return reduce(lambda right, left: products.matmul(left, right), reversed(tensors))
 
 
-@added("vecdot", "linalg.vecdot")
-def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Tensor:
-    return reductions.sum(arithmetic.multiply(x1, x2), axis)
-
-
 @added("matvec")
 def _matvec(x1: Any, x2: Any) -> Tensor:
     return structural.squeeze(products.matmul(x1, structural.expand_dims(x2, -1)), -1)
@@ -278,7 +278,8 @@ def _matvec(x1: Any, x2: Any) -> Tensor:
 
 @added("vecmat")
 def _vecmat(x1: Any, x2: Any) -> Tensor:
-    return structural.squeeze(products.matmul(structural.expand_dims(x1, -2), x2), -2)
+    row = structural.expand_dims(complex.conj(x1), -2)
+    return structural.squeeze(products.matmul(row, x2), -2)
 
 
 # What has another name here, or is a word about one -------------------------------------------
@@ -300,25 +301,21 @@ _OTHERWISE: dict[str, Callable] = {
 ADDED.update(_OTHERWISE)
 
 
-@added("real_if_close", "copy")
+@added("positive", "copy")
 def _itself(a: Any) -> Tensor:
     return alias(asarray(a))
+
+
+@added("real_if_close")
+def _real_if_close(a: Any, tol: float = 100) -> Tensor:
+    x = asarray(a)
+    return by_numpy(np.real_if_close, np.real_if_close, (x, tol), {}) if _iscomplexobj(x) else x
 
 
 @added("array")
 def _array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Tensor:
     x = alias(placement.asarray(object, dtype))
     return structural.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
-
-
-@added("imag")
-def _imag(val: Any) -> Tensor:
-    return creation.zeros_like(val)
-
-
-@added("angle")
-def _angle(z: Any, deg: bool = False) -> Tensor:
-    return arithmetic.where(arithmetic.less(z, 0), 180.0 if deg else math.pi, 0.0)
 
 
 @added("divmod")
@@ -416,12 +413,12 @@ def _isrealobj(x: Any) -> bool:
 
 @added("isreal")
 def _isreal(x: Any) -> Tensor:
-    return creation.ones_like(x, bool)
+    return arithmetic.equal(complex.imag(x), 0)
 
 
 @added("iscomplex")
 def _iscomplex(x: Any) -> Tensor:
-    return creation.zeros_like(x, bool)
+    return arithmetic.not_equal(complex.imag(x), 0)
 
 
 @added("isposinf")

@@ -45,9 +45,9 @@ HOMES = {
 """Where operations are looked up for functions of a module: in modules of `autograd_core`, and ""
 is all operations."""
 
-RENAMED = {"a_max": "max", "a_min": "min", "k": "offset", "N": "n"}
+RENAMED = {"N": "n", "a_max": "max", "a_min": "min", "k": "offset"}
 """NumPy's optional arguments that have another name here."""
-LAYOUT = {"kind", "optimize", "order", "overwrite_input", "stable", "subok"}
+LAYOUT = {"assume_unique", "kind", "optimize", "order", "overwrite_input", "stable", "subok"}
 """Arguments that say how to store or to compute something, but not what: they are ignored."""
 
 
@@ -112,8 +112,9 @@ def _full_name(func: Callable) -> tuple[str, str]:
     if not isinstance(func, np.ufunc):
         return getattr(func, "__module__", ""), name
     for module in ("numpy", "scipy.special"):
-        if getattr(sys.modules.get(module), name, None) is func:
-            return module, name
+        for place in (module, f"{module}._ufuncs"):
+            if getattr(sys.modules.get(place), name, None) is func:
+                return module, name
     return "", name
 
 
@@ -150,30 +151,29 @@ def _plan(func: Callable, count: int, names: tuple[str, ...]) -> Callable[[tuple
     starred = any(p.kind is p.VAR_POSITIONAL for p in theirs.values())
     given = [*([] if starred else list(theirs)[:count]), *names]
     passed = _passed(theirs, operation, given)
+    first = [name for name in theirs if passed.get(name) is _FIRST]
 
     def call(args: tuple, kwargs: dict) -> Any:
-        ahead = args if starred else ()
-        values = kwargs if starred else dict(zip(given, (*args, *kwargs.values()), strict=False))
-        before, by_name, dtype = [], {}, None
+        values = kwargs if starred else dict(zip(given, (*args, *kwargs.values()), strict=True))
+        by_position = args if starred else [values[name] for name in first]
+        by_name, dtype = {}, None
         for name, value in values.items():
             place = passed[name]
-            if place is _FIRST:
-                before.append(value)
-            elif _is_default(theirs.get(name), value):
+            if place is _FIRST or place is _IGNORED or _is_default(theirs.get(name), value):
                 continue
-            elif place is None:
-                if name != "dtype":
-                    raise _refusal(func, name)
-                dtype = value
-            elif place is not _IGNORED:
+            if place is not None:
                 by_name[place] = value
-        out = operation(*ahead, *before, **by_name)
+            elif name == "dtype":
+                dtype = value
+            else:
+                raise _refusal(func, name)
+        out = operation(*by_position, **by_name)
         return out if dtype is None else tree_map(lambda x: structural.astype(x, dtype), out)
 
     return call
 
 
-_FIRST, _IGNORED = object(), object()
+_FIRST, _IGNORED = "by position", "not at all"
 
 
 def _parameters(func: Callable) -> dict[str, inspect.Parameter] | None:

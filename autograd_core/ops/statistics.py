@@ -8,6 +8,7 @@ import numpy as np
 
 from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import clip, divide, equal, isnan, sqrt, square, where
+from autograd_core.ops.complex import conj, real
 from autograd_core.ops.linalg import diagonal
 from autograd_core.ops.products import matmul
 from autograd_core.ops.reduce import all as all_
@@ -97,7 +98,7 @@ def cov(
         x = concatenate([x, _variables(y, rowvar)], 0)
     freedom = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     apart = x - mean(x, 1, keepdims=True)
-    return squeeze(divide(matmul(apart, transpose(apart)), np.maximum(freedom, 0).item()))
+    return squeeze(divide(matmul(apart, conj(transpose(apart))), np.maximum(freedom, 0).item()))
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
@@ -105,5 +106,6 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
     c = cov(x, y, rowvar)
     if c.ndim == 0:
         return c / c
-    scale = sqrt(diagonal(c))
-    return clip(c / expand_dims(scale, 1) / scale, -1.0, 1.0)
+    scale = sqrt(real(diagonal(c)))
+    found = c / expand_dims(scale, 1) / scale
+    return found if found.dtype.kind == "c" else clip(found, -1.0, 1.0)

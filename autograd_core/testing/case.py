@@ -15,7 +15,7 @@ from autograd_core.errors import RuleError
 from autograd_core.ops.complex import imag, real
 from autograd_core.ops.placement import to_device
 from autograd_core.primitive import Primitive, bind, no_rule
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import INEXACT, Tensor, asarray
 from autograd_core.testing.draw import Draw, draw_siblings
 from autograd_core.testing.noise import nudged
 from autograd_core.testing.numeric import (
@@ -161,17 +161,19 @@ class PrimitiveCase(Case):
     @cached_property
     def pulled(self) -> tuple[int, ...]:
         """Which arguments have a vjp rule."""
-        return self._ruled(self.primitive.vjps)
+        return tuple(i for i in self.ruled(self.primitive.vjps) if i in self.floats)
 
     @cached_property
     def pushed(self) -> tuple[int, ...]:
         """Which arguments have a jvp rule."""
-        return self._ruled(self.primitive.jvps)
+        return tuple(i for i in self.ruled(self.primitive.jvps) if i in self.floats)
 
-    def _ruled(self, rules: Sequence) -> tuple[int, ...]:
+    def ruled(self, rules: Any) -> tuple[int, ...]:
+        """Which arguments have one of some rules, complex ones too."""
         if not self.primitive.differentiable:
             return ()
-        return tuple(i for i in self.floats if not isinstance(rules[i], no_rule))
+        inexact = (i for i, x in enumerate(self.args) if x.dtype.kind in INEXACT)
+        return tuple(i for i in inexact if not isinstance(rules[i], no_rule))
 
     def kernel(self, args: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """What the kernel gives, as NumPy's arrays."""

@@ -140,6 +140,8 @@ def _erfinv_scalar(y: float) -> float:
         error = math.erf(x) - size if tail > 0.5 else tail - math.erfc(x)
         step = error * 0.5 * math.sqrt(math.pi) * math.exp(x * x)
         x -= step / (1 + x * step)
+        if abs(step) < 1e-7 * x:  # the next one would be of its third power
+            break
     return math.copysign(x, y)
 
 
@@ -191,13 +193,16 @@ def _polygamma_scalar(n: int, x: float, polynomial: np.ndarray) -> float:
 def _scaled_zeta(n: int, x: float) -> float:
     """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards.
 
-    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the
+    result does.
     """
     if x == math.inf:
         return 0.0
-    first = 1 / x
+    first = 1.0
     for k in range(1, n + 1):
-        first *= k / x
+        first *= k
+    for _ in range(n):
+        first /= x
     end = x
     total = 0.0
     while end < 10 + 0.5 * n:
@@ -208,7 +213,7 @@ def _scaled_zeta(n: int, x: float) -> float:
     for k in range(len(EULER_MACLAURIN)):
         tail += EULER_MACLAURIN[k] * factor
         factor *= (n + 2 * k + 2) * (n + 2 * k + 3) / (end * end)
-    return first * (total + (x / end) ** (n + 1) * tail)
+    return first * ((total + (x / end) ** (n + 1) * tail) / x)
 
 
 def _cot_pi(x: float) -> float:

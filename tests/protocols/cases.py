@@ -242,6 +242,14 @@ PRODUCTS = [
     case("iscomplex", np.iscomplex, WIDE, smooth=False),
     case("isposinf", np.isposinf, WIDE, smooth=False),
     case("isneginf", np.isneginf, WIDE, smooth=False),
+    case("isin", lambda x: np.isin(x, WIDE[0], assume_unique=True), WIDE, smooth=False),
+    case("cumulative_sum", lambda x: np.cumulative_sum(x, axis=1, include_initial=True), WIDE),
+    case("cumulative_prod", lambda x: np.cumulative_prod(x, axis=0), WIDE),
+    case("unique_values", lambda x: np.sort(np.unique_values(x)), COUNTS % 5, smooth=False,
+         maps=False),
+    case("unique_counts", np.unique_counts, COUNTS % 5, smooth=False, maps=False),
+    case("unique_inverse", np.unique_inverse, COUNTS % 5, smooth=False, maps=False),
+    case("unique_all", np.unique_all, COUNTS % 5, smooth=False, maps=False),
     case("isclose", lambda x: np.isclose(x, WIDE + 1e-9), WIDE, smooth=False),
 ]  # fmt: skip
 
@@ -287,5 +295,29 @@ LINALG = [
     case("linalg.trace", np.linalg.trace, CUBE),
 ]  # fmt: skip
 
-CASES = [*UFUNCS, *REDUCTIONS, *STRUCTURE, *PRODUCTS, *LINALG]
+Z = WIDE + 1j * ABOVE
+HERMITIAN = SYMMETRIC + 1j * np.triu(INSIDE[:, :3], 1) - 1j * np.triu(INSIDE[:, :3], 1).T
+COMPLEX = [
+    case(name, call, *args, smooth=False, maps=name != "real_if_close")
+    for name, call, *args in [
+        ("conjugate", np.conjugate, Z),
+        ("angle", np.angle, Z),
+        ("imag", np.imag, Z),
+        ("isreal", np.isreal, Z * MASK),
+        ("iscomplex", np.iscomplex, Z * MASK),
+        ("real_if_close", np.real_if_close, Z),
+        ("vecdot", np.vecdot, Z, 1j * OTHER),
+        ("vecmat", np.vecmat, 1j * OTHER, TALL),
+        ("cov", np.cov, Z),
+        ("corrcoef", lambda z: np.corrcoef(z)[0, 1:], Z),
+        ("convolve", np.convolve, Z[0], Z[1]),
+        ("correlate", lambda x, y: np.correlate(x, y, "same"), Z[0], Z[1]),
+        ("correlate", lambda x, y: np.correlate(x, y, "full"), Z[0, :2], Z[1]),
+        ("polyval", np.polyval, Z[0], Z),
+        ("gradient", lambda z: np.gradient(z, axis=1), Z),
+        ("linalg.solve", np.linalg.solve, HERMITIAN, Z),
+    ]
+]
+
+CASES = [*COMPLEX, *UFUNCS, *REDUCTIONS, *STRUCTURE, *PRODUCTS, *LINALG]
 IDS = [f"{i}-{case.name}" for i, case in enumerate(CASES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import Tensor
+from autograd_core.ops import numpy_protocol
 from tests.gpu.standin import in_place_of_cupy
+from tests.protocols.test_numpy_functions import answered
 
 A = np.array([1.0, 2.0, 3.0])
 T = ac.asarray([0.5, 1.5, 2.0])
@@ -167,6 +170,41 @@ def test_defaults_that_are_spelled_out_are_no_options() -> None:
     assert np.quantile(T, 0.5, None, None, False, "linear").item() == 1.5
 
 
+def test_arguments_by_name_in_any_order() -> None:
+    places, values = np.array([0.0, 1.0, 3.0]), np.array([5.0, 7.0, 6.0])
+    expected = np.interp(T.numpy(), places, values)
+    assert np.interp(fp=values, xp=places, x=T).tolist() == expected.tolist()
+    assert np.subtract.outer(A, T).tolist() == np.subtract.outer(A, T.numpy()).tolist()
+    assert np.tensordot(b=T, axes=0, a=A).tolist() == np.multiply.outer(A, T.numpy()).tolist()
+    assert np.where(T > 1, T, 0).tolist() == [0, 1.5, 2]
+
+
+def other_defaults() -> set[tuple[str, str]]:
+    """(function, argument) where an operation takes another value than NumPy if nothing is said."""
+    unlike = set()
+    for name, f in answered().items():
+        if isinstance(f, np.ufunc):
+            continue
+        ours = inspect.signature(numpy_protocol._operation(f)).parameters
+        for p in inspect.signature(f).parameters.values():
+            own = ours.get(numpy_protocol.RENAMED.get(p.name, p.name), p)
+            told = p.default not in (None, p.empty, np._NoValue)
+            if told and p.name not in numpy_protocol.LAYOUT and own.default != p.default:
+                unlike.add((name, p.name))
+    return unlike
+
+
+def test_what_is_not_said_means_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert other_defaults() == set()
+    monkeypatch.delitem(numpy_protocol.INSTEAD, "diagonal")  # whose axes are the last two here
+    numpy_protocol._operation.cache_clear()
+    try:
+        assert other_defaults() == {("diagonal", "axis1"), ("diagonal", "axis2")}
+    finally:
+        monkeypatch.undo()
+        numpy_protocol._operation.cache_clear()
+
+
 DROPS = {
     "histogram": lambda x: np.histogram(x)[0],
     "nanmedian": np.nanmedian,
@@ -299,11 +337,12 @@ def test_values_are_not_to_be_written_to_by_a_function() -> None:
 
 def test_ufuncs_of_others() -> None:
     special = pytest.importorskip("scipy.special")
-    for name in ("erf", "erfc", "gammaln", "psi", "digamma", "expit", "log_expit"):
-        f = getattr(special, name, None)
-        if f is not None:
-            np.testing.assert_allclose(f(T).numpy(), f(T.numpy()), rtol=1e-13)
-            assert ac.grad(lambda x, f=f: np.sum(f(x)))(T).shape == (3,)
+    for name in ("erf", "erfc", "gammaln", "psi", "expit", "log_expit", "i0e", "log_ndtr"):
+        f = getattr(special._ufuncs, name)  # where SCIPY_ARRAY_API is set, names are no ufuncs
+        np.testing.assert_allclose(f(T).numpy(), f(T.numpy()), rtol=1e-13)
+        slope = (f(T.numpy() + 1e-6) - f(T.numpy() - 1e-6)) / 2e-6
+        found = ac.grad(lambda x, f=f: np.sum(f(x)))(T)
+        np.testing.assert_allclose(found.numpy(), slope, rtol=1e-7)
     own = np.frompyfunc(lambda x: x + 1, 1, 1)
     with pytest.raises(ac.ConcreteValueError, match="would drop its gradient"):
         ac.grad(lambda x: np.sum(own(x)))(T)
@@ -350,8 +389,6 @@ def test_the_table_is_filled_when_first_needed() -> None:
 def test_operations_added_later_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module `autograd_core.fft`, say, answers to numpy.fft without an entry anywhere."""
     import types
-
-    from autograd_core.ops import numpy_protocol
 
     module = types.SimpleNamespace(fftshift=lambda x, axes=None: ac.roll(x, 1, axes))
     monkeypatch.setattr(ac, "fft", module, raising=False)

@@ -114,11 +114,9 @@ def test_mapped(program: Program) -> None:
     """Of the constants the floats are mapped too: an array that is indexed by mapped places must be
     a tensor. Integers are not: the program fills an array at them."""
     first = (*program.args, *program.rest)
-    axes = tuple(None if getattr(x, "dtype", np.dtype(float)).kind == "i" else 0 for x in first)
-    turned = [
-        x if a is None else tree_map(lambda x: x[::-1], x) for x, a in zip(first, axes, strict=True)
-    ]
-    rows = [first, turned]
+    axes = tuple(None if x is TEXT else 0 for x in first)
+    pairs = list(zip(first, axes, strict=True))
+    rows = [first, [x if a is None else tree_map(lambda x: x[::-1], x) for x, a in pairs]]
     stacked = [
         tree_map(lambda *xs: np.stack(xs), *xs) if a == 0 else xs[0]
         for a, *xs in zip(axes, *rows, strict=True)

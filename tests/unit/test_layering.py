@@ -40,7 +40,7 @@ FRAMEWORKS = {
 }
 PUBLIC = {
     "autograd_core." + name
-    for name in ("nn", "optim", "ops", "tree", "errors", "random", "testing")
+    for name in ("nn", "optim", "ops", "tree", "errors", "random", "special", "testing")
 }
 
 

@@ -70,15 +70,15 @@ def kept_unread(case: PrimitiveCase) -> set[str]:
     """
     primitive = case.primitive
     modes = (
-        ("vjp", primitive.vjps, primitive.vjp_reads, case.pulled),
-        ("jvp", primitive.jvps, primitive.jvp_reads, case.pushed),
+        ("vjp", primitive.vjps, primitive.vjp_reads),
+        ("jvp", primitive.jvps, primitive.jvp_reads),
     )
     tensors = [asarray(x) for x in case.args]
     out = bind(primitive, tensors, case.params)
     return {
         f"the {mode} of argument {i} keeps {'the output' if k == 0 else f'argument {k - 1}'}"
-        for mode, rules, reads, places in modes
-        for i in places
+        for mode, rules, reads in modes
+        for i in case.ruled(rules)
         for k, code in enumerate(reads[min(i, len(reads) - 1)][: case.arity + 1])
         if code == KEEP
         and _works_without(rules[i], out if mode == "vjp" else tensors[i], [out, *tensors], k, case)

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.primitive import REGISTRY
-from autograd_core.testing.case import PrimitiveCase, numbers
-from autograd_core.testing.check import check_cases, draw_cases
+from autograd_core.primitive import REGISTRY, Primitive
+from autograd_core.testing.case import FunctionCase, PrimitiveCase, numbers
+from autograd_core.testing.check import check_cases, check_complex, draw_cases
+from autograd_core.testing.draw import RandomDraw
 from autograd_core.testing.mutants.made import Mutant, mutants_of, rule_result
 from autograd_core.testing.mutants.outcomes import Outcome
 from autograd_core.testing.numeric import LawViolation
+from autograd_core.testing.parts import draw_complex_case
 
 DRAWS = 24
+COMPLEX_DRAWS = 6
 CAN_BE_EQUIVALENT = frozenset(
     {
         "transposed",
@@ -41,16 +44,28 @@ def try_mutants(name: str, draws: int = DRAWS) -> list[Outcome]:
     """Feed every mutant of a primitive to its laws."""
     primitive = REGISTRY[name]
     cases = draw_cases(primitive, draws)
+    in_parts = _complex_cases(primitive)
     return [
-        Outcome(name, mutant.slot, mutant.kind, _fate(mutant, cases))
+        Outcome(name, mutant.slot, mutant.kind, _fate(mutant, cases, in_parts))
         for mutant in mutants_of(primitive, cases)
     ]
 
 
-def _fate(mutant: Mutant, cases: Sequence[PrimitiveCase]) -> str:
+def _complex_cases(primitive: Primitive) -> list[FunctionCase]:
+    """On complex arguments, if the primitive takes them, as functions of their parts."""
+    if not (primitive.complex and primitive.differentiable):
+        return []
+    return [draw_complex_case(primitive, RandomDraw(seed)) for seed in range(COMPLEX_DRAWS)]
+
+
+def _fate(
+    mutant: Mutant, cases: Sequence[PrimitiveCase], in_parts: Sequence[FunctionCase] = ()
+) -> str:
     try:
         with mutant.applied(), np.errstate(all="ignore"):
             check_cases([case.renewed() for case in cases])
+            for each in in_parts:
+                check_complex(each.renewed(), (1, 2))
     except LawViolation:
         return "caught"
     with np.errstate(all="ignore"):

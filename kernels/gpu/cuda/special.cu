@@ -21,6 +21,7 @@ INLINE double erf_inverse(double y) {
         const double error = tail > 0.5 ? erf(x) - size : tail - erfc(x);
         const double step = error * 0.5 * root_pi * exp(x * x);
         x -= step / (1 + x * step);
+        if (fabs(step) < 1e-7 * x) break;  // the next one would be of its third power
     }
     return copysign(x, y);
 }
@@ -58,11 +59,12 @@ INLINE double psi(double x) {
 }
 
 // n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards, in
-// units of n!/xⁿ⁺¹, its first term, so that no factor overflows before the result does.
+// units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the result.
 INLINE double scaled_zeta(int n, double x) {
     if (x == INFINITE) return 0;
-    double first = 1 / x;
-    for (int k = 1; k <= n; ++k) first *= k / x;
+    double first = 1;
+    for (int k = 1; k <= n; ++k) first *= k;
+    for (int k = 1; k <= n; ++k) first /= x;
     double end = x, total = 0;
     for (; end < 10 + 0.5 * n; ++end) total += pow(x / end, (double)(n + 1));
     double tail = end / n + 0.5, factor = (n + 1) / end;
@@ -72,7 +74,7 @@ INLINE double scaled_zeta(int n, double x) {
         factor *= (n + 2. * k + 2) * (n + 2. * k + 3) / (end * end);
         ++k;
     }
-    return first * (total + pow(x / end, (double)(n + 1)) * tail);
+    return first * ((total + pow(x / end, (double)(n + 1)) * tail) / x);
 }
 
 // (-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10).

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import autograd_core as ac
+from autograd_core import special
 from tests.oracles.rows import (
     ABOVE,
     INSIDE,
@@ -29,7 +32,14 @@ def _polygamma(n: int) -> Row:
     )
 
 
+def _special(name: str, make: Any) -> Row:
+    """A function of `autograd_core.special`, which JAX has under the same name."""
+    ours = getattr(special, name)
+    return Row(name, make, ours, lambda t, *xs: getattr(t.scipy.special, name)(*xs))
+
+
 UNARY = [
+    Row("erfcx", WIDE, special.erfcx, "special.erfcx"),
     *rows_of(
         WIDE,
         "absolute ceil cos cosh deg2rad erf erfc exp exp2 expm1 floor isfinite isinf isnan "
@@ -126,6 +136,11 @@ JAX_ELEMENTWISE = [
     Row("lgamma", ABOVE, theirs=lambda t, x: t.scipy.special.gammaln(x)),
     Row("digamma", ABOVE, theirs=lambda t, x: t.scipy.special.digamma(x)),
     *[_polygamma(n) for n in (0, 1, 2)],
+    *[_special(name, WIDE) for name in ("expit", "i0e", "i1e", "log_ndtr", "ndtr")],
+    *[_special(name, ABOVE) for name in ("entr", "gammaln")],
+    *[_special(name, uniform(0.3, 3, (3, 1), (4,))) for name in ("betaln", "xlogy", "xlog1py")],
+    _special("erfinv", INSIDE),
+    _special("logit", uniform(0.1, 0.9, X)),
     Row("cbrt", lambda _rng: (np.array([-8.0, -0.3, 0.2, 27.0]),), theirs="cbrt", tag="signs"),
     Row("sinc", lambda _rng: (np.array([0.0, -0.15, 0.17, 2.5]),), tag="near 0"),
 ]
