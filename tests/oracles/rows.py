@@ -16,7 +16,7 @@ Arrays = list[np.ndarray]
 class Row(NamedTuple):
     """One comparison: an operation, arguments for it, and what another library calls it."""
 
-    name: str  # the public operation that the row is about, dotted where it is in a module
+    name: str  # the public operation that the row is about
     make: Callable[[np.random.Generator], tuple]
     ours: Callable | None = None  # `ac.<name>` where not given; the name may be dotted
     theirs: Any = None  # a function, or a dotted name in the other library; `name` by default

@@ -134,15 +134,25 @@ def _direction_detached(rule: Callable) -> Callable:
 
 
 def _values_linearised(rule: Callable) -> Callable:
-    """Replaces the rule by its tangent at each point: wrong from the third order on."""
+    """Replaces the rule by its tangent at each point: wrong from the third order on.
+
+    To find that the rule may be asked for itself, as that of `exp` is: then it is the right one, or
+    there would be no end to it.
+    """
+    busy = False
 
     def linearised(g: Any, *values: Any, **params: Any) -> Any:
+        nonlocal busy
         floats, rebuild = float_leaves(values)
-        if not floats:
+        if busy or not floats:
             return rule(g, *values, **params)
         fixed = [stop_gradient(x) for x in floats]
         moves = [x - y for x, y in zip(floats, fixed, strict=True)]
-        out, change = transforms.jvp(lambda *xs: rule(g, *rebuild(xs), **params), fixed, moves)
+        busy = True
+        try:
+            out, change = transforms.jvp(lambda *xs: rule(g, *rebuild(xs), **params), fixed, moves)
+        finally:
+            busy = False
         return tree_map(lambda a, b: a + b, out, change)
 
     return linearised
