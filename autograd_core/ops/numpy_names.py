@@ -7,15 +7,13 @@ Each function has NumPy's parameters, as far as it takes them: others are refuse
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cache, reduce
-from itertools import pairwise
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from autograd_core.errors import DtypeError
-from autograd_core.fetching import fetched
 from autograd_core.ops import (
     arithmetic,
     complex,
@@ -220,19 +218,9 @@ def _pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Tensor:
     return linalg.pinv(a, rcond if rtol is None else rtol)
 
 
-@added("linalg.eigvalsh")
+@instead("linalg.eigvalsh")
 def _eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
     return linalg.eigh(_from_triangle(a, UPLO))[0]
-
-
-@added("linalg.svdvals")
-def _svdvals(x: Any) -> Tensor:
-    return linalg.svd(x)[1]
-
-
-@added("linalg.vector_norm")
-def _vector_norm_over(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
-    return _vector_norm(asarray(x), ord, axis, keepdims)
 
 
 @instead("linalg.cond")
@@ -241,34 +229,6 @@ def _cond(x: Any, p: Any = None) -> Tensor:
         s = linalg.svd(x)[1]
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     return linalg.matrix_norm(x, p) * linalg.matrix_norm(linalg.inv(x), p)
-
-
-@added("linalg.lstsq")
-def _lstsq(a: Any, b: Any, rcond: Any = None) -> tuple:
-    """By the pseudo-inverse: derivatives hold where the rank of a is the same all around."""
-    a, b = asarray(a), asarray(b)
-    m, n = a.shape
-    s = linalg.svd(a)[1]
-    cutoff = max(m, n) * np.finfo(s.dtype).eps if rcond is None else max(rcond, 0)
-    x = products.matmul(linalg.pinv(a, cutoff), b)
-    rank = int(np.sum(fetched(concrete(s, "numpy.linalg.lstsq")) > cutoff * s.data[..., 0]))
-    apart = products.matmul(a, x) - b
-    residuals = reductions.sum(complex.real(complex.conj(apart) * apart), 0)
-    enough = rank == n and m > n
-    return x, structural.atleast_1d(residuals) if enough else creation.zeros(0, s.dtype), rank, s
-
-
-@added("linalg.multi_dot")
-def _multi_dot(arrays: Sequence[Any]) -> Tensor:
-    """From the left or from the right, whichever takes fewer products."""
-    tensors = [asarray(x) for x in arrays]
-    rows = [1 if tensors[0].ndim == 1 else tensors[0].shape[0], *(x.shape[-1] for x in tensors)]
-    if tensors[-1].ndim == 1:
-        rows[-1:] = [tensors[-1].shape[0], 1]
-    pairs = list(pairwise(rows))
-    if rows[0] * sum(map(math.prod, pairs[1:])) <= rows[-1] * sum(map(math.prod, pairs[:-1])):
-        return reduce(products.matmul, tensors)
-    return reduce(lambda right, left: products.matmul(left, right), reversed(tensors))
 
 
 @added("matvec")

@@ -295,6 +295,23 @@ LINALG = [
     case("linalg.trace", np.linalg.trace, CUBE),
 ]  # fmt: skip
 
+LINALG.append(case("linalg.matrix_rank", np.linalg.matrix_rank, TALL, smooth=False))
+
+FFT = [
+    case("fft.rfft", lambda x: np.abs(np.fft.rfft(x, axis=0, norm="ortho")), WIDE),
+    case("fft.irfft", lambda x: np.fft.irfft(np.fft.rfft(x) * OTHER[:3], n=4), WIDE),
+    case("fft.ifft2", lambda x: np.real(np.fft.ifft2(np.fft.fft2(x) ** 2)), WIDE),
+    case("fft.fftshift", np.fft.fftshift, WIDE),
+    case("fft.ifftshift", lambda x: np.fft.ifftshift(x, axes=1), WIDE),
+    *[
+        case(f"fft.{name}", getattr(np.fft, name), CUBE, smooth=False)
+        for name in (
+            *("fft", "ifft", "rfft", "hfft", "irfft", "ihfft", "fft2", "ifft2", "rfft2", "irfft2"),
+            *("fftn", "ifftn", "rfftn", "irfftn"),
+        )
+    ],
+]
+
 Z = WIDE + 1j * ABOVE
 HERMITIAN = SYMMETRIC + 1j * np.triu(INSIDE[:, :3], 1) - 1j * np.triu(INSIDE[:, :3], 1).T
 COMPLEX = [
@@ -319,5 +336,5 @@ COMPLEX = [
     ]
 ]
 
-CASES = [*COMPLEX, *UFUNCS, *REDUCTIONS, *STRUCTURE, *PRODUCTS, *LINALG]
+CASES = [*COMPLEX, *FFT, *UFUNCS, *REDUCTIONS, *STRUCTURE, *PRODUCTS, *LINALG]
 IDS = [f"{i}-{case.name}" for i, case in enumerate(CASES)]

@@ -210,7 +210,7 @@ DROPS = {
     "nanmedian": np.nanmedian,
     "maximum.accumulate": np.maximum.accumulate,
     "spacing": np.spacing,
-    "linalg.eigvals": lambda x: np.linalg.eigvals(np.diag(x)),
+    "nancumsum": np.nancumsum,
 }
 
 
@@ -390,7 +390,9 @@ def test_operations_added_later_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     """A module `autograd_core.fft`, say, answers to numpy.fft without an entry anywhere."""
     import types
 
-    module = types.SimpleNamespace(fftshift=lambda x, axes=None: ac.roll(x, 1, axes))
+    module = types.SimpleNamespace(
+        __name__="later", fftshift=lambda x, axes=None: ac.roll(x, 1, axes)
+    )
     monkeypatch.setattr(ac, "fft", module, raising=False)
     for cached in (numpy_protocol._operation, numpy_protocol._plan):
         cached.cache_clear()

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from autograd_core import transforms
-from autograd_core.ops.arithmetic import less, where
+from autograd_core.ops.arithmetic import equal, less, where
 from autograd_core.ops.complex import imag, real, real_dtype
 from autograd_core.ops.elementary import exp
 from autograd_core.ops.linalg.powers import cross
 from autograd_core.ops.linalg.singular import svd_p
-from autograd_core.ops.linalg.solving import inv_p, solve_p
+from autograd_core.ops.linalg.solving import inv_p, solve_p, unless_singular
 from autograd_core.ops.linalg.stacks import (
     adjoint,
     both,
@@ -120,28 +120,26 @@ def _slogdet_avals(x: Aval) -> tuple[Aval, Aval]:
     return scalars(x), Aval(x.shape[:-2], real_dtype(x.dtype))
 
 
-def _sign(x: Tensor) -> Tensor:
-    """The sign of determinants, computed again: kept for its derivative it would be kept for real
-    matrices too, whose sign is constant."""
-    return slogdet_p(x)[0]
-
-
 # The logarithm of a determinant changes by z = trace(x⁻¹ t): its real part is that of log |det|,
 # its imaginary part the angle by which the sign turns.
 
 
-def _slogdet_vjp(g: tuple, _out: None, x: Tensor) -> Tensor | None:
+def _inverse(x: Tensor, log: Tensor) -> Tensor:
+    return unless_singular(equal(log, -np.inf), inv_p, x)
+
+
+def _slogdet_vjp(g: tuple, out: tuple, x: Tensor) -> Tensor | None:
     """Of real matrices the sign is constant where the determinant is not 0."""
     g_sign, g_z = g
     if g_sign is not None and is_complex(x):
-        angle = 1j * imag(g_sign * _sign(x))
+        angle = 1j * imag(g_sign * out[0])
         g_z = angle if g_z is None else g_z + angle
-    return None if g_z is None else times(matrix_transpose(inv_p(x)), g_z)
+    return None if g_z is None else times(matrix_transpose(_inverse(x, out[1])), g_z)
 
 
-def _slogdet_jvp(t: Tensor, _out: None, x: Tensor) -> tuple[Tensor | None, Tensor]:
-    z = sum_(matrix_transpose(inv_p(x)) * t, (-2, -1))
-    return (_sign(x) * (1j * imag(z)), real(z)) if is_complex(x) else (None, z)
+def _slogdet_jvp(t: Tensor, out: tuple, x: Tensor) -> tuple[Tensor | None, Tensor]:
+    z = sum_(matrix_transpose(_inverse(x, out[1])) * t, (-2, -1))
+    return (out[0] * (1j * imag(z)), real(z)) if is_complex(x) else (None, z)
 
 
 slogdet_p = on_stacks(
@@ -159,6 +157,6 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
     """The sign of the determinant of each matrix and the logarithm of its magnitude, each (…).
 
     The sign of a complex determinant is a complex number of magnitude 1. For a singular matrix they
-    are 0 and -inf, and the derivative raises LinAlgError.
+    are 0 and -inf, and the derivatives NaN.
     """
     return slogdet_p(matrices(x, "slogdet"))

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.ops.arithmetic import equal
 from autograd_core.ops.linalg.complements import completed
-from autograd_core.ops.linalg.solving import divide_right, solve_p
+from autograd_core.ops.linalg.diagonals import diagonal
+from autograd_core.ops.linalg.solving import divide_right, solve_p, unless_singular
 from autograd_core.ops.linalg.stacks import (
     adjoint,
     both,
@@ -21,6 +23,7 @@ from autograd_core.ops.linalg.stacks import (
     tall_domain,
 )
 from autograd_core.ops.products import matmul
+from autograd_core.ops.reduce import any as any_
 from autograd_core.ops.structural import (
     Aval,
     concatenate,
@@ -81,6 +84,12 @@ def _qr_kernel(x: Any) -> tuple[Any, Any]:
     return q * signs[..., None, :], r * signs.conj()[..., :, None]
 
 
+def _divide_by(r: Tensor, x: Tensor) -> Tensor:
+    """x @ r⁻¹ of a triangular r."""
+    dependent = any_(equal(diagonal(r), 0), -1)
+    return unless_singular(dependent, lambda r: divide_right(x, r), r)
+
+
 def _qr_vjp(g: tuple, out: tuple, _x: None) -> Tensor:
     (q, r), (gq, gr) = out, g
     inner: Any = 0 if gr is None else matmul(r, matrix_transpose(gr))
@@ -88,12 +97,12 @@ def _qr_vjp(g: tuple, out: tuple, _x: None) -> Tensor:
         inner = inner - matmul(matrix_transpose(gq), q)
     lower = half_lower(inner)
     total = conjugate(matmul(q, lower + adjoint(lower)))
-    return divide_right(total if gq is None else total + gq, matrix_transpose(r))
+    return _divide_by(matrix_transpose(r), total if gq is None else total + gq)
 
 
 def _qr_jvp(t: Tensor, out: tuple, _x: None) -> tuple[Tensor, Tensor]:
     q, r = out
-    change = divide_right(t, r)
+    change = _divide_by(r, t)
     along = matmul(adjoint(q), change)
     lower = half_lower(along)
     turn = lower - adjoint(lower)  # Qᴴ dQ, which is skew

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_core.device import filled
 from autograd_core.errors import ShapeError
+from autograd_core.ops.arithmetic import where
 from autograd_core.ops.complex import real_dtype
 from autograd_core.ops.conv import folded, unfolded
 from autograd_core.ops.linalg.diagonals import tril, triu
@@ -123,6 +125,14 @@ def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
 def divide_right(x: Tensor, r: Tensor) -> Tensor:
     """x @ r⁻¹"""
     return matrix_transpose(solve_p(matrix_transpose(r), matrix_transpose(x)))
+
+
+def unless_singular(singular: Tensor, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """f of each matrix that is not said to be singular, and NaN for the others: derivatives there
+    are none, but to ask for them is no reason to lose those of the rest of a stack."""
+    one_each = expand_dims(singular, (-2, -1))
+    found = f(where(one_each, eye(x.shape[-1], x), x))
+    return where(one_each, np.nan, found)
 
 
 def _inv_vjp(g: Tensor, out: Tensor, _x: None) -> Tensor:
