@@ -49,6 +49,7 @@ softplus = elementwise(
 def log_sigmoid(x: Any) -> Tensor:
     """log(sigmoid(x)), elementwise, without overflow.
 
+    >>> import autograd_core as ac
     >>> ac.log_sigmoid(-1000.0).item()
     -1000.0
     """
