@@ -440,6 +440,17 @@ def test_pinv_of_complex_matrices_that_keep_their_rank() -> None:
     assert np.sum(g * got).real == pytest.approx(np.sum(pulled * tangent).real, rel=1e-10)
 
 
+def test_pinv_with_a_tolerance_for_each_matrix() -> None:
+    x, rtol = np.stack([np.diag([1.0, 0.1, 2.0])] * 2), np.array([1e-9, 0.3])
+    for f in (lambda x: ac.pinv(x, rtol), lambda x: ac.vmap(ac.pinv)(x, ac.asarray(rtol))):
+        np.testing.assert_allclose(f(x).data, np.linalg.pinv(x, rtol=rtol), rtol=0, atol=1e-14)
+        gradient = ac.grad(lambda x, f=f: ac.sum(f(x)[:, 1, 1]))(x).data
+        np.testing.assert_allclose(gradient[0], np.diag([0, -100.0, 0]), rtol=0, atol=1e-11)
+    # A tolerance has no derivative, and none flows into it.
+    slope = ac.grad(lambda r: ac.sum(ac.pinv(x[0], r)))(0.01)
+    assert slope.item() == 0
+
+
 def test_dtypes_of_single_precision() -> None:
     for dtype, real in ((np.float32, np.float32), (np.complex64, np.float32)):
         x = (_complex(3, 3) if dtype == np.complex64 else _matrix(3, 3)).astype(dtype)

@@ -9,6 +9,7 @@ by i·θ times itself beside what the factorisation says, and θ is found from t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from autograd_core.ops.structural import astype, stop_gradient
 from autograd_core.tensor import Tensor, asarray
 
 
+@cache
 def _nearly_one(dtype: np.dtype) -> float:
     """The part of the largest magnitude from where on an entry counts as equal to it."""
     return 1 - float(np.finfo(dtype).eps) ** 0.5

@@ -9,7 +9,7 @@ import numpy as np
 from autograd_core.errors import ShapeError
 from autograd_core.ops import reduce
 from autograd_core.ops.arithmetic import absolute, divide, equal, power, where
-from autograd_core.ops.linalg.singular import svdvals_p
+from autograd_core.ops.linalg.singular import shared_svdvals
 from autograd_core.ops.linalg.solving import inv
 from autograd_core.ops.linalg.stacks import inexact, matrices
 from autograd_core.ops.reduce import max as max_
@@ -39,10 +39,12 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
     if ord == "fro":
         out = reduce.norm(x, axis=(-2, -1))
     elif ord == "nuc":
-        out = sum_(svdvals_p(x), -1)
+        out = sum_(shared_svdvals(x), -1)
     else:
         extreme = max_ if ord > 0 else min_
-        parts = svdvals_p(x) if abs(ord) == 2 else sum_(absolute(x), -2 if abs(ord) == 1 else -1)
+        parts = (
+            shared_svdvals(x) if abs(ord) == 2 else sum_(absolute(x), -2 if abs(ord) == 1 else -1)
+        )
         out = extreme(parts, -1)
     return expand_dims(out, (-2, -1)) if keepdims else out
 
@@ -105,7 +107,7 @@ def cond(x: Any, p: Any = None) -> Tensor:
     if p not in (None, 2, -2):
         x = matrices(x, "cond")
         return matrix_norm(x, p) * matrix_norm(inv(x), p)
-    s = svdvals_p(matrices(x, "cond", square=False))
+    s = shared_svdvals(matrices(x, "cond", square=False))
     largest, least = slice_axis(s, -1, 0, 1), slice_axis(s, -1, s.shape[-1] - 1, s.shape[-1])
     ratio = divide(least, largest) if p == -2 else divide(largest, least)
     return reshape(ratio, s.shape[:-1])

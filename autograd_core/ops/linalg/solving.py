@@ -209,7 +209,8 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
     """The Moore-Penrose pseudo-inverse (…, n, m) of matrices (…, m, n).
 
     Args:
-        x: matrices; derivatives hold where their rank is the same all around.
+        x: matrices; derivatives hold where their rank is the same all around, and are off by the
+            part of a matrix that a larger `rtol` cuts off, as if that were rounding.
         rtol: singular values up to this part of the largest one count as 0; a number, or one for
             each matrix. max(m, n) times the dtype's precision by default.
     """

@@ -257,13 +257,6 @@ NAMESPACE = [
     Row("linalg.svd", REAL, lambda x: ac.linalg.svd(x, full_matrices=False), _svd, "reduced"),
     Row("linalg.matrix_rank", REAL, theirs="linalg.matrix_rank"),
     *_options("matrix_rank", REAL, {"rtol": 0.3}),
-    Row(
-        "pinv",
-        REAL,
-        lambda x: ac.linalg.pinv(x, rtol=np.array([0.3, 1e-9])),
-        lambda t, x: t.linalg.pinv(x, rtol=t.tensor([0.3, 1e-9])),
-        "rtol of each",
-    ),
     Row("linalg.trace", normal((2, 3, 4)), theirs=lambda t, x: t.diagonal(x, 0, -2, -1).sum(-1)),
     Row(
         "linalg.trace",
