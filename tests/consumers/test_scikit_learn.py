@@ -12,7 +12,14 @@ from tests.consumers.consumer import check_consumer
 
 sklearn = pytest.importorskip("sklearn", reason="a consumer of the standard")
 
-from sklearn import metrics, model_selection, preprocessing  # noqa: E402
+from sklearn import (  # noqa: E402
+    decomposition,
+    discriminant_analysis,
+    linear_model,
+    metrics,
+    model_selection,
+    preprocessing,
+)
 from sklearn.metrics import pairwise  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -52,6 +59,27 @@ def test_kernels(name: str) -> None:
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_transforms(name: str) -> None:
     check_consumer(TRANSFORMS[name], X)
+
+
+SOLVERS = ("full", "covariance_eigh")
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_principal_components(solver: str) -> None:
+    """Their signs are chosen by the library, from signs that the factorisation leaves open."""
+    pca = lambda x: abs(decomposition.PCA(2, svd_solver=solver).fit_transform(x))
+    check_consumer(pca, X)
+
+
+@pytest.mark.parametrize("model", [linear_model.Ridge(solver="svd"), linear_model.RidgeCV()])
+def test_linear_models(model: object) -> None:
+    fitted = lambda x, y: sklearn.clone(model).fit(x, y).predict(x)
+    check_consumer(fitted, X, Y)
+
+
+def test_discriminants() -> None:
+    lda = discriminant_analysis.LinearDiscriminantAnalysis
+    check_consumer(lambda x, y: lda().fit(x, y).decision_function(x), X, LABELS)
 
 
 def test_distances() -> None:

@@ -12,7 +12,7 @@ from tests.consumers.consumer import check_consumer
 pytest.importorskip("scipy", reason="a consumer of the standard")
 assert os.environ.get("SCIPY_ARRAY_API") == "1", "SciPy was told too late; see tests/conftest.py"
 
-from scipy import integrate, optimize, special, stats  # noqa: E402
+from scipy import fft, integrate, optimize, signal, special, stats  # noqa: E402
 from scipy.cluster import vq  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
 
@@ -33,6 +33,18 @@ ONE = {
             *("circmean", "circvar", "circstd"),
         )
     },
+    **{
+        name: lambda x, name=name: getattr(special, name)(0.4 * x)
+        for name in (
+            *("erf", "erfc", "expit", "gammaln", "digamma", "i0e", "i1e", "logit", "entr"),
+            *("ndtr", "log_ndtr"),
+        )
+    },
+    "entropy": lambda x: stats.entropy(x),
+    "fft": fft.fft,
+    "irfft": lambda x: fft.irfft(x + 0j),
+    "fftconvolve": lambda x: signal.fftconvolve(x, x),
+    "hilbert": signal.hilbert,
     "pmean": lambda x: stats.pmean(x, 3),
     "describe": lambda x: tuple(stats.describe(x))[2:],
     "boxcox_llf": lambda x: stats.boxcox_llf(1.5, x),
@@ -44,6 +56,7 @@ ONE = {
     "rosen_der": optimize.rosen_der,
 }
 TWO = {
+    "betaln": special.betaln,
     "xlogy": special.xlogy,
     "rel_entr": special.rel_entr,
     "zmap": stats.zmap,
