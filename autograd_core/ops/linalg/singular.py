@@ -29,6 +29,7 @@ from autograd_core.ops.reduce import max as max_
 from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import (
     Aval,
+    astype,
     expand_dims,
     matrix_transpose,
 )
@@ -196,7 +197,8 @@ def rank_of(s: Tensor, rtol: Any) -> Tensor:
     if s.shape[-1] == 0:
         return count_nonzero(s, -1)
     largest = max_(s, -1, keepdims=True)
-    return count_nonzero(greater(s, largest * expand_dims(rtol, -1)), -1)
+    part = expand_dims(astype(rtol, s.dtype), -1)
+    return count_nonzero(greater(s, largest * part), -1)
 
 
 def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
