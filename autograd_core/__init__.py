@@ -18,6 +18,7 @@ from autograd_core.dtypes import *  # noqa: F403
 from autograd_core.dtypes import __all__ as _dtypes
 from autograd_core.errors import (
     AutogradError,
+    AxisError,
     ConcreteValueError,
     DeviceError,
     DeviceMemoryError,
@@ -72,6 +73,7 @@ e, pi, inf, nan, newaxis = math.e, math.pi, math.inf, math.nan, None
 
 __all__ = [
     "AutogradError",
+    "AxisError",
     "ConcreteValueError",
     "DeviceError",
     "DeviceMemoryError",

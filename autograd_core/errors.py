@@ -30,6 +30,10 @@ class ShapeError(AutogradError, ValueError):
     """An operation was given arguments whose shapes do not fit."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An array has no such axis, or it is named twice."""
+
+
 class DtypeError(AutogradError, TypeError):
     """An operation was given arguments whose dtypes do not fit."""
 

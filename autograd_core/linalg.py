@@ -141,8 +141,8 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Q (…, m, k) with orthonormal columns and R (…, k, n), upper triangular: x = Q @ R.
 
     Args:
-        mode: "reduced" for k = min(m, n), "complete" for k = m: derivatives of the columns that Q
-            has more raise RuleError, as x does not determine them.
+        mode: "reduced" for k = min(m, n), "complete" for k = m. The columns that Q has more
+            are some basis; see `svd` for their derivatives.
 
     Raises:
         ValueError: there is no such mode.
@@ -160,8 +160,10 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """Singular values S, real and descending, and vectors: x = U @ diag(S) @ Vh.
 
     Args:
-        full_matrices: make U (…, m, m) and Vh (…, n, n) square. Derivatives of the columns and rows
-            beyond min(m, n) raise RuleError, as x does not determine them: ask for False.
+        full_matrices: make U (…, m, m) and Vh (…, n, n) square. The columns and rows beyond
+            min(m, n) are some basis of the rest. Derivatives of what does not depend on which one,
+            such as projections, are right; others are those of a basis that turns as little as it
+            can.
     """
     return SVDResult(*ops.svd(x, full_matrices))
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from autograd_core import linalg as standard
 from autograd_core.errors import DtypeError
 from autograd_core.ops import (
     arithmetic,
@@ -139,96 +139,48 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any =
 # Linear algebra -------------------------------------------------------------------------------
 
 
-@cache
-def _result_type(name: str) -> Any:
-    """The named tuple that a function of numpy.linalg returns."""
-    return type(getattr(np.linalg, name)(np.eye(1)))
-
-
-@instead("linalg.norm")
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    x = asarray(x)
-    if axis is None and (ord is None or x.ndim == 1):
-        return _vector_norm(x, 2 if ord is None else ord, None, keepdims)
-    axes = structural.normalize_axes(axis, x.ndim)
-    if len(axes) == 1:
-        return _vector_norm(x, 2 if ord is None else ord, axes, keepdims)
-    if len(axes) != 2:
-        raise ValueError(f"numpy.linalg.norm: expected one axis or two, got {axis}")
-    last = structural.moveaxis(x, axes, (-2, -1))
-    out = linalg.matrix_norm(last, "fro" if ord is None else ord)
-    return structural.expand_dims(out, axes) if keepdims else out
-
-
-def _vector_norm(x: Tensor, ord: Any, axis: Any, keepdims: bool) -> Tensor:
-    if ord == -np.inf:
-        return reductions.min(arithmetic.absolute(x), axis, keepdims)
-    return reductions.norm(x, ord, axis, keepdims)
-
-
 @instead("linalg.qr")
 def _qr(a: Any, mode: str = "reduced") -> Any:
-    if mode not in ("reduced", "r"):
-        raise DtypeError(
-            f"numpy.linalg.qr of a Tensor does not take mode={mode!r}: its q is reduced"
-        )
-    q, r = linalg.qr(a)
-    return r if mode == "r" else _result_type("qr")(q, r)
+    found = standard.qr(a, mode="reduced" if mode == "r" else mode)
+    return found.R if mode == "r" else found
 
 
 @instead("linalg.svd")
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    u, s, vt = linalg.svd(a)
-    if compute_uv and full_matrices and u.shape[-2] != vt.shape[-1]:
-        raise DtypeError(
-            "numpy.linalg.svd of a Tensor that is not square: the vectors that full_matrices=True "
-            "adds have no derivative; write full_matrices=False"
-        )
-    return _result_type("svd")(u, s, vt) if compute_uv else s
-
-
-@instead("linalg.eigh")
-def _eigh(a: Any, UPLO: str = "L") -> Any:
-    return _result_type("eigh")(*linalg.eigh(_from_triangle(a, UPLO)))
-
-
-@instead("linalg.slogdet")
-def _slogdet(a: Any) -> Any:
-    return _result_type("slogdet")(*linalg.slogdet(a))
-
-
-@instead("linalg.cholesky")
-def _cholesky(a: Any, upper: bool = False) -> Tensor:
-    lower = linalg.cholesky(_from_triangle(a, "U" if upper else "L"))
-    return _adjoint(lower) if upper else lower
-
-
-def _adjoint(x: Any) -> Tensor:
-    return complex.conj(structural.matrix_transpose(x))
-
-
-def _from_triangle(a: Any, part: str) -> Tensor:
-    """The symmetric matrices of which NumPy reads one triangle; ours read the mean of both."""
-    lower = _adjoint(a) if part.upper() == "U" else asarray(a)
-    return linalg.tril(lower) + _adjoint(linalg.tril(lower, -1))
+    return standard.svd(a, full_matrices=full_matrices) if compute_uv else standard.svdvals(a)
 
 
 @instead("linalg.pinv")
 def _pinv(a: Any, rcond: Any = None, rtol: Any = None) -> Tensor:
-    return linalg.pinv(a, rcond if rtol is None else rtol)
+    return standard.pinv(a, rtol=rcond if rtol is None else rtol)
+
+
+# NumPy reads one triangle of Hermitian matrices, this package the mean of both.
+
+
+@instead("linalg.eigh")
+def _eigh(a: Any, UPLO: str = "L") -> Any:
+    return standard.eigh(_from_triangle(a, UPLO))
 
 
 @instead("linalg.eigvalsh")
 def _eigvalsh(a: Any, UPLO: str = "L") -> Tensor:
-    return linalg.eigh(_from_triangle(a, UPLO))[0]
+    return standard.eigvalsh(_from_triangle(a, UPLO))
 
 
-@instead("linalg.cond")
-def _cond(x: Any, p: Any = None) -> Tensor:
-    if p in (None, 2, -2):
-        s = linalg.svd(x)[1]
-        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
-    return linalg.matrix_norm(x, p) * linalg.matrix_norm(linalg.inv(x), p)
+@instead("linalg.cholesky")
+def _cholesky(a: Any, upper: bool = False) -> Tensor:
+    return standard.cholesky(_from_triangle(a, "U" if upper else "L"), upper=upper)
+
+
+def _from_triangle(a: Any, part: str) -> Tensor:
+    """Hermitian matrices from one of their triangles."""
+    lower = _adjoint(a) if part.upper() == "U" else asarray(a)
+    return linalg.tril(lower) + _adjoint(linalg.tril(lower, -1))
+
+
+def _adjoint(x: Any) -> Tensor:
+    return complex.conj(structural.matrix_transpose(x))
 
 
 @added("matvec")

@@ -15,7 +15,7 @@ import numpy as np
 
 import kernels
 from autograd_core.declare import linear, nondifferentiable
-from autograd_core.errors import DtypeError, ShapeError, operation
+from autograd_core.errors import AxisError, DtypeError, ShapeError, operation
 from autograd_core.primitive import Primitive, bind, no_rule
 from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
 
@@ -56,11 +56,11 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
     """An axis counted from the front.
 
     Raises:
-        ShapeError: it is not an axis of an array of `ndim` axes.
+        AxisError: it is not an axis of an array of `ndim` axes.
     """
     axis = as_integer(axis)
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{operation()}{name} {axis} is out of range for an array of {ndim} axes")
+        raise AxisError(f"{operation()}{name} {axis} is out of range for an array of {ndim} axes")
     return axis % ndim
 
 
@@ -71,7 +71,7 @@ def normalize_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     axes = [axis] if np.ndim(axis) == 0 else list(axis)
     axes = [normalize_axis(a, ndim) for a in axes]
     if len(set(axes)) != len(axes):
-        raise ShapeError(f"{operation()}repeated axis in {axis!r} for an array of {ndim} axes")
+        raise AxisError(f"{operation()}repeated axis in {axis!r} for an array of {ndim} axes")
     return tuple(axes)
 
 

@@ -140,8 +140,6 @@ REFUSED = {
     "at": (lambda x: np.add.at(np.zeros(3), [0, 1, 1], x), r"numpy\.add\.at .*\.at\[places\]"),
     "fill diagonal": (lambda x: np.fill_diagonal(x, 0), r"numpy\.fill_diagonal .*in place"),
     "put": (lambda x: np.put(x, [0], 1.0), r"numpy\.put .*in place"),
-    "full matrices": (lambda x: np.linalg.svd(x[:, None]), "full_matrices=False"),
-    "complete": (lambda x: np.linalg.qr(x[:, None], mode="complete"), "complete"),
 }  # fmt: skip
 
 

@@ -1,4 +1,10 @@
-"""What completes orthonormal columns to a basis: values, and no derivatives."""
+"""What completes orthonormal columns Q to a basis.
+
+The columns that do are orthogonal to Q, and else not determined. Their derivative is that of
+columns C which turn as little as that allows: QᴴC = 0 asks for dC = -Q dQᴴ C, and for no turn among
+themselves. So functions that do not depend on how they are chosen, such as C @ Cᴴ, have the right
+derivatives, of any order.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.ops.linalg.stacks import lead, on_stacks, orthonormal
-from autograd_core.ops.structural import Aval, concatenate
-from autograd_core.primitive import no_rule
+from autograd_core.ops.linalg.stacks import adjoint, conjugate, lead, on_stacks, orthonormal
+from autograd_core.ops.products import matmul
+from autograd_core.ops.structural import Aval, concatenate, matrix_transpose
 from autograd_core.tensor import Tensor
 from kernels.devices import on_host
-
-_not_determined = no_rule(
-    "columns that complete others to an orthonormal basis are not determined by them, so that they "
-    "have no derivatives; ask for the reduced factorisation (full_matrices=False, mode='reduced')"
-)
 
 
 def _complement_aval(q: Aval) -> Aval:
@@ -24,16 +25,17 @@ def _complement_aval(q: Aval) -> Aval:
 
 
 def _complement_domain(draw: Any) -> tuple[tuple, dict]:
-    some, k = lead(draw), draw.integer(0, 3)
-    return (orthonormal(draw, some, k + draw.integer(1, 2), k),), {}
+    """One column is missing: it is determined but for its sign."""
+    some, k = lead(draw), draw.integer(1, 3)
+    return (orthonormal(draw, some, k + 1, k),), {}
 
 
 complement_p = on_stacks(
     "complement",
     on_host(lambda q: np.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :]),
     shape=_complement_aval,
-    vjps=[_not_determined],
-    jvps=[_not_determined],
+    vjps=[lambda g, out, q: -conjugate(matmul(out, matmul(matrix_transpose(g), q)))],
+    jvps=[lambda t, out, q: -matmul(q, matmul(adjoint(t), out))],
     domain=_complement_domain,
 )
 

@@ -128,8 +128,7 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
     Args:
         mode: "reduced", or "complete" for a square q (m, m), and r (m, n) with zeros below. The
-            columns that q has more are not determined by x: where there are any, asking for
-            derivatives raises RuleError.
+            columns that q has more are some basis; see `svd` for their derivatives.
 
     Raises:
         ValueError: there is no such mode.

@@ -136,7 +136,8 @@ def svd(x: Any, full_matrices: bool = False) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         full_matrices: give u (…, m, m) and vh (…, n, n). What they have more than the reduced ones
-            is not determined by x: where there is any, asking for derivatives raises RuleError.
+            is some basis of the rest. Derivatives of what does not depend on which one, such as
+            projections, are right; others are those of a basis that turns as little as it can.
 
     Returns:
         u (…, m, k) and vh (…, k, n) with orthonormal columns and rows, and between them s (…, k),
