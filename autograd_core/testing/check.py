@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autograd_core.primitive import Primitive
-from autograd_core.testing.case import FunctionCase, PrimitiveCase, draw_case
+from autograd_core.testing.case import Case, FunctionCase, Law, PrimitiveCase, draw_case
 from autograd_core.testing.draw import RandomDraw
 from autograd_core.testing.laws import COMPLEX_LAWS, HIGHER_LAWS, LAWS, kept_unread
 from autograd_core.testing.numeric import LawViolation
@@ -35,18 +35,8 @@ def check_primitive(
     check_cases(draw_cases(primitive, draws, seed), orders)
     if primitive.complex and primitive.differentiable:
         for k in range(min(draws, COMPLEX_DRAWS)):
-            check_complex(
-                draw_complex_case(primitive, RandomDraw(seed + k)), orders if not k else (1,)
-            )
-
-
-def check_complex(case: FunctionCase, orders: Sequence[int] = (1, 2, 3)) -> None:
-    """Check the laws of complex functions on one case; see `parts`."""
-    for law in COMPLEX_LAWS if 1 in orders else ():
-        law(case)
-    for order in orders:
-        if order in HIGHER_LAWS:
-            HIGHER_LAWS[order](case)
+            case = draw_complex_case(primitive, RandomDraw(seed + k))
+            check_complex(case, orders if k == 0 else (1,))
 
 
 def draw_cases(primitive: Primitive, draws: int, seed: int = 0) -> list[PrimitiveCase]:
@@ -70,7 +60,16 @@ def check_cases(cases: Sequence[PrimitiveCase], orders: Sequence[int] = (1, 2, 3
 
 def check_case(case: PrimitiveCase, orders: Sequence[int] = (1, 2, 3)) -> None:
     """Check all laws on one case."""
-    for law in LAWS if 1 in orders else ():
+    _check(case, LAWS, orders)
+
+
+def check_complex(case: FunctionCase, orders: Sequence[int] = (1, 2, 3)) -> None:
+    """Check the laws of complex functions on one case; see `parts`."""
+    _check(case, COMPLEX_LAWS, orders)
+
+
+def _check(case: Case, laws: Sequence[Law], orders: Sequence[int]) -> None:
+    for law in laws if 1 in orders else ():
         law(case)
     for order in orders:
         if order in HIGHER_LAWS:
