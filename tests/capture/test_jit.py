@@ -176,7 +176,7 @@ def test_branch_on_a_value():
         lambda x: x[0, 0].item(),
         lambda x: float(x[0, 0]),
         np.asarray,
-        np.sum,
+        np.nanmedian,  # which this package lacks
         lambda x: x.numpy(),
         lambda x: x.tolist(),
         lambda x: ac.reshape(x, (x[0, 0], -1)),
@@ -434,8 +434,8 @@ def test_order_of_bytes():
 
 
 def test_dtypes_that_tensors_have_not():
-    with pytest.raises(ac.DtypeError, match=r"argument \[0\].*complex128"):
-        jit(ac.sin)(np.array([1 + 2j]))
+    with pytest.raises(ac.DtypeError, match=r"argument \[0\].*datetime64"):
+        jit(ac.sin)(np.array(["2026-11-27"], "M8[D]"))
 
 
 def test_an_argument_called_self():
