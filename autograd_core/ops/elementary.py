@@ -117,7 +117,7 @@ log2 = elementwise(
     domain=positive,
     doc="""The logarithm to base 2, elementwise, with the derivative 1/(x log 2).
 
-    Powers of 2 give whole numbers exactly.
+    -inf at 0, NaN left of it.
 
     >>> ac.log2([1.0, 8.0, 0.5])
     Tensor([ 0.,  3., -1.], dtype=float64)
