@@ -99,6 +99,10 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: it is not.
+
+    >>> ac.linalg.cholesky(ac.asarray([[4.0, 2.0], [2.0, 5.0]]), upper=True)
+    Tensor([[2., 1.],
+            [0., 2.]], dtype=float64)
     """
     return ops.cholesky(x, upper)
 
@@ -111,12 +115,20 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 
     Raises:
         ShapeError: the axis is not of length 3.
+
+    >>> ac.linalg.cross([1.0, 2.0, 3.0], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    Tensor([[ 0.,  3., -2.],
+            [-3.,  0.,  1.]], dtype=float64)
     """
     return ops.cross(x1, x2, axis)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """The diagonal of each matrix, `offset` places above the main one."""
+    """The diagonal of each matrix, `offset` places above the main one.
+
+    >>> ac.linalg.diagonal(ac.asarray([[1, 2, 3], [4, 5, 6]]), offset=1)
+    Tensor([2, 6], dtype=int64)
+    """
     return ops.diagonal(x, offset)
 
 
@@ -124,6 +136,14 @@ def eig(x: Any, /) -> EigenResult:
     """Eigenvalues and eigenvectors of square matrices, all complex: x @ v = v @ diag(w).
 
     Columns of v have length 1, their entries of largest magnitude are real and positive.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> x = ac.asarray([[2.0, 1.0], [0.0, 3.0]])
+    >>> w, v = ac.linalg.eig(x)
+    >>> w, ac.norm(x @ v - v * w) < 1e-12
+    (Tensor([2.+0.j, 3.+0.j], dtype=complex128), Tensor(True, dtype=bool))
     """
     return EigenResult(*_eig(x))
 
@@ -133,6 +153,14 @@ def eigh(x: Any, /) -> EigenResult:
 
     The eigenvalues are real and ascend. Columns of v are orthonormal, and their entries of largest
     magnitude real and positive. It reads the Hermitian part of x.
+
+    >>> ac.linalg.eigh(ac.asarray([[0.0, 1j], [-1j, 0.0]])).eigenvalues
+    Tensor([-1.,  1.], dtype=float64)
+    >>> x = ac.asarray([[1.0, 2.0], [2.0, 1.0]])
+    >>> w, v = ac.linalg.eigh(x)
+    >>> v @ ac.diag(w) @ v.T
+    Tensor([[1., 2.],
+            [2., 1.]], dtype=float64)
     """
     return EigenResult(*ops.eigh(x))
 
@@ -146,13 +174,24 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
 
     Raises:
         ValueError: there is no such mode.
+
+    >>> Q, R = ac.linalg.qr(ac.asarray([[3.0], [4.0]]), mode="complete")
+    >>> Q.shape, R
+    ((2, 2), Tensor([[5.],
+            [0.]], dtype=float64))
     """
     return QRResult(*ops.qr(x, mode))
 
 
 def slogdet(x: Any, /) -> SlogdetResult:
-    """The sign of the determinant of each matrix, which is 0 or of magnitude 1, and the logarithm
-    of its magnitude, which is real."""
+    """The sign of the determinant of each matrix, and the logarithm of its magnitude.
+
+    The sign is 0 or of magnitude 1, the logarithm real: det(x) = sign · exp(logabsdet), where that
+    product may overflow. Of a singular matrix they are 0 and -inf, and the derivatives NaN.
+
+    >>> ac.linalg.slogdet(1e300 * ac.eye(3))
+    SlogdetResult(sign=Tensor(1., dtype=float64), logabsdet=Tensor(2072.3266, dtype=float64))
+    """
     return SlogdetResult(*ops.slogdet(x))
 
 
@@ -162,6 +201,14 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     Args:
         full_matrices: make U (…, m, m) and Vh (…, n, n) square. Derivatives of the columns and rows
             beyond min(m, n) raise RuleError, as x does not determine them: ask for False.
+
+    >>> ac.linalg.svd(ac.asarray([[3.0, 0.0], [0.0, -4.0], [0.0, 0.0]])).S
+    Tensor([4., 3.], dtype=float64)
+    >>> x = ac.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> U, S, Vh = ac.linalg.svd(x)
+    >>> U @ ac.diag(S) @ Vh
+    Tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
     """
     return SVDResult(*ops.svd(x, full_matrices))
 
@@ -171,5 +218,8 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
 
     Args:
         dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
+
+    >>> ac.linalg.trace(ac.asarray([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
+    Tensor([ 5, 13], dtype=int64)
     """
     return _sum(ops.diagonal(x, offset), -1, dtype=dtype)

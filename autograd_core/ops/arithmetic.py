@@ -1013,7 +1013,8 @@ def round(x: Any, decimals: int = 0) -> Tensor:
         decimals: how many places after the point; negative ones are before it.
 
     >>> ac.round([0.5, 1.5, 2.345]), ac.round(1234.5678, 2), ac.round(1234.5678, -2)
-    (Tensor([0., 2., 2.], dtype=float64), Tensor(1234.57, dtype=float64), Tensor(1200., dtype=float64))
+    (Tensor([0., 2., 2.], dtype=float64), Tensor(1234.57, dtype=float64),
+     Tensor(1200., dtype=float64))
     """
     from autograd_core.ops.structural import astype
 

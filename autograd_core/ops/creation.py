@@ -133,7 +133,8 @@ def arange(
         device: where the tensor is to lie; the CPU if not given.
 
     >>> ac.arange(4), ac.arange(1.0, 2.0, 0.25), ac.arange(3, 0, -1)
-    (Tensor([0, 1, 2, 3], dtype=int64), Tensor([1.  , 1.25, 1.5 , 1.75], dtype=float64), Tensor([3, 2, 1], dtype=int64))
+    (Tensor([0, 1, 2, 3], dtype=int64), Tensor([1.  , 1.25, 1.5 , 1.75], dtype=float64),
+     Tensor([3, 2, 1], dtype=int64))
     """
     first, last = (0, start) if stop is None else (start, stop)
     return placed(np.arange(first, last, step, dtype=dtype), device)
@@ -151,14 +152,15 @@ def linspace(
     """`num` evenly spaced numbers from start to stop; derivatives flow through both.
 
     Args:
-        start, stop: numbers.
+        start, stop: numbers, or arrays that broadcast; their axes come after that of the numbers.
         num: how many.
         endpoint: whether stop is the last of them, or comes after the last.
-        dtype: float64 by default, or complex128 of complex numbers.
         device: where the tensor is to lie.
+        dtype: by default that of start and stop, and float64 of integers.
 
     >>> ac.linspace(0.0, 1.0, 5), ac.linspace(0.0, 1.0, 4, endpoint=False)
-    (Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float64), Tensor([0.  , 0.25, 0.5 , 0.75], dtype=float64))
+    (Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float64),
+     Tensor([0.  , 0.25, 0.5 , 0.75], dtype=float64))
     >>> ac.grad(lambda stop: ac.sum(ac.linspace(0.0, stop, 3)))(1.0)
     Tensor(1.5, dtype=float64)
     """

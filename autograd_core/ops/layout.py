@@ -64,9 +64,11 @@ def pad(x: Any, widths: Any, mode: str = "constant", value: Any = 0) -> Tensor:
     Raises:
         ShapeError: the widths do not fit the axes, are negative, or there is nothing to repeat.
 
-    >>> ac.pad(ac.asarray([1.0, 2.0, 3.0]), (1, 2)), ac.pad([1.0, 2.0, 3.0], 2, "reflect")
-    (Tensor([0., 1., 2., 3., 0., 0.], dtype=float64), Tensor([3., 2., 1., 2., 3., 2., 1.], dtype=float64))
-    >>> ac.grad(lambda x: ac.sum(ac.pad(x, 2, "edge")))(ac.asarray([1.0, 2.0, 3.0]))
+    >>> x = ac.asarray([1.0, 2.0, 3.0])
+    >>> ac.pad(x, (1, 2)), ac.pad(x, 2, "reflect")
+    (Tensor([0., 1., 2., 3., 0., 0.], dtype=float64),
+     Tensor([3., 2., 1., 2., 3., 2., 1.], dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(ac.pad(x, 2, "edge")))(x)
     Tensor([3., 1., 3.], dtype=float64)
     """
     x = asarray(x)

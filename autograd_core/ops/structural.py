@@ -112,7 +112,7 @@ def reshape(x: Any, shape: Shape, *, copy: bool | None = None) -> Tensor:
         copy: makes no difference: nothing writes to the entries of a tensor, shared or not.
 
     Raises:
-        ShapeError: -1 stands for no length that fits.
+        ShapeError: the entries do not fill that shape.
 
     >>> ac.reshape(ac.arange(6), (2, -1))
     Tensor([[0, 1, 2],

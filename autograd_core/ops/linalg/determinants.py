@@ -112,6 +112,15 @@ def det(x: Any) -> Tensor:
 
     Derivatives are right for singular matrices too: the first three for any, those of higher order
     for a rank of at least n - 3.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> ac.det(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor(-2., dtype=float64)
+    >>> ac.grad(ac.det)(ac.asarray([[1.0, 2.0], [2.0, 4.0]]))
+    Tensor([[ 4., -2.],
+            [-2.,  1.]], dtype=float64)
     """
     return det_p(matrices(x, "det"))
 
@@ -158,5 +167,11 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
 
     The sign of a complex determinant is a complex number of magnitude 1. For a singular matrix they
     are 0 and -inf, and the derivatives NaN.
+
+    >>> ac.slogdet(ac.asarray([[0.0, 2.0], [3.0, 0.0]]))
+    (Tensor(-1., dtype=float64), Tensor(1.7918, dtype=float64))
+    >>> ac.grad(lambda x: ac.slogdet(x)[1])(ac.asarray([[2.0, 1.0], [1.0, 1.0]]))
+    Tensor([[ 1., -1.],
+            [-1.,  2.]], dtype=float64)
     """
     return slogdet_p(matrices(x, "slogdet"))
