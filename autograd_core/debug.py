@@ -32,10 +32,10 @@ def debug_nans() -> Iterator[None]:
         NanError: an operation without NaN among its arguments produced one.
 
     >>> with ac.debug_nans():
-    ...     ac.grad(lambda x: ac.sqrt(x) * 0.0)(ac.asarray(-1.0))
+    ...     ac.log(ac.asarray(-1.0))
     Traceback (most recent call last):
         ...
-    autograd_core.errors.NanError: sqrt(float64()) produced a NaN at ...
+    autograd_core.errors.NanError: log(float64[]) produced a NaN at ...
     """
     kernels = {name: primitive.kernel for name, primitive in REGISTRY.items()}
     make_node = reverse.Node.__init__
