@@ -145,7 +145,11 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
 
 
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
-    """Whether the numbers of a dtype, or a tensor's, are kept by promotion to another dtype.
+    """Whether the numbers of a dtype are kept by promotion to another one.
+
+    Args:
+        from_: a dtype, or a tensor for its own.
+        to: a dtype.
 
     >>> ac.can_cast(ac.int8, ac.float32), ac.can_cast(ac.float64, ac.float32)
     (True, False)

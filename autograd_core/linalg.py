@@ -111,6 +111,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross product of vectors of three entries along an axis; the other axes broadcast.
 
     Args:
+        x1, x2: of length 3 along the axis.
         axis: counted from the end, as the axes that broadcast may differ in number.
 
     Raises:
@@ -124,7 +125,11 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """The diagonal of each matrix, `offset` places above the main one.
+    """The diagonal of each matrix, as the last axis.
+
+    Args:
+        x: (…, m, n).
+        offset: how many places above the main diagonal; negative ones are below it.
 
     >>> ac.linalg.diagonal(ac.asarray([[1, 2, 3], [4, 5, 6]]), offset=1)
     Tensor([2, 6], dtype=int64)
@@ -135,7 +140,8 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
 def eig(x: Any, /) -> EigenResult:
     """Eigenvalues and eigenvectors of square matrices, all complex: x @ v = v @ diag(w).
 
-    Columns of v have length 1, their entries of largest magnitude are real and positive.
+    Columns of v have length 1, their entries of largest magnitude are real and positive. Where
+    eigenvalues are equal, the derivatives of v are inf or NaN.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -152,7 +158,11 @@ def eigh(x: Any, /) -> EigenResult:
     """Eigenvalues and eigenvectors of Hermitian matrices: x = v @ diag(w) @ vᴴ.
 
     The eigenvalues are real and ascend. Columns of v are orthonormal, and their entries of largest
-    magnitude real and positive. It reads the Hermitian part of x.
+    magnitude real and positive. It reads the Hermitian part of x. Where eigenvalues are equal, the
+    derivatives of v are inf or NaN.
+
+    Raises:
+        ShapeError: the matrices are not square.
 
     >>> ac.linalg.eigh(ac.asarray([[0.0, 1j], [-1j, 0.0]])).eigenvalues
     Tensor([-1.,  1.], dtype=float64)
@@ -168,7 +178,11 @@ def eigh(x: Any, /) -> EigenResult:
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Q (…, m, k) with orthonormal columns and R (…, k, n), upper triangular: x = Q @ R.
 
+    The diagonal of R is real and not negative. Derivatives need the first k columns of x to be
+    independent.
+
     Args:
+        x: (…, m, n).
         mode: "reduced" for k = min(m, n), "complete" for k = m: derivatives of the columns that Q
             has more raise RuleError, as x does not determine them.
 
@@ -198,7 +212,11 @@ def slogdet(x: Any, /) -> SlogdetResult:
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """Singular values S, real and descending, and vectors: x = U @ diag(S) @ Vh.
 
+    Derivatives of vectors are inf or NaN where two values are equal; see `svdvals` for the values
+    alone.
+
     Args:
+        x: (…, m, n).
         full_matrices: make U (…, m, m) and Vh (…, n, n) square. Derivatives of the columns and rows
             beyond min(m, n) raise RuleError, as x does not determine them: ask for False.
 
@@ -217,6 +235,8 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sum of the diagonal of each matrix.
 
     Args:
+        x: (…, m, n).
+        offset: how many places above the main diagonal; negative ones are below it.
         dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
 
     >>> ac.linalg.trace(ac.asarray([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))

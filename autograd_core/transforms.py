@@ -457,8 +457,14 @@ def jacrev(
     """A function that returns the Jacobian of `f`, one row at a time mapped over reverse mode.
 
     For an output of shape O and an argument of shape I each block has shape (*O, *I); with pytrees
-    the result is a tree of outputs whose leaves are trees of arguments. Complex outputs have a
-    Jacobian if `f` is `holomorphic`; see `value_and_grad`.
+    the result is a tree of outputs whose leaves are trees of arguments.
+
+    Args:
+        f: a function of pytrees of floating-point tensors to a pytree; with `has_aux` to a pair.
+        argnums: which positional arguments to differentiate in: one, or several for a tuple.
+        has_aux: `f` returns a pair of that and anything else, and so does the result.
+        holomorphic: complex outputs have a Jacobian if `f` is complex-differentiable; see
+            `value_and_grad`.
 
     >>> ac.jacrev(lambda x: ac.stack([x[0] * x[1], x[0] + x[1]]))(ac.asarray([2.0, 5.0]))
     Tensor([[5., 2.],
@@ -487,7 +493,12 @@ def jacfwd(
 ) -> Function:
     """A function that returns the Jacobian of `f`, one column at a time mapped over forward mode.
 
-    Its shapes are those of `jacrev`. In complex arguments there is one if `f` is `holomorphic`.
+    It is cheaper than `jacrev` where there are fewer inputs than outputs. Its shapes and arguments
+    are those of `jacrev`.
+
+    Args:
+        f, argnums, has_aux: see `jacrev`.
+        holomorphic: in complex arguments there is a Jacobian if `f` is complex-differentiable.
 
     >>> ac.jacfwd(lambda t: ac.stack([ac.cos(t), ac.sin(t)]))(0.0)
     Tensor([0., 1.], dtype=float64)
@@ -551,8 +562,15 @@ def hessian(
 ) -> Function:
     """A function that returns the Hessian of a scalar function: forward over reverse.
 
-    With `has_aux`, `f` returns a pair, and so does the result: the Hessian, and f's aux. Of complex
-    arguments it is the second complex derivative of a function that is `holomorphic`.
+    For an argument of shape I it has shape (*I, *I); with pytrees, or several arguments, it is a
+    tree of blocks. `hvp` multiplies by it without making it.
+
+    Args:
+        f: a function to a floating-point scalar; with `has_aux` to a pair of that and anything
+            else.
+        argnums: which positional arguments to differentiate in: one, or several.
+        has_aux: see `f`; the result is then a pair too: the Hessian, and f's aux.
+        holomorphic: `f` is complex-differentiable, and its second complex derivative is meant.
 
     >>> ac.hessian(lambda x: x[0] ** 2 * x[1])(ac.asarray([2.0, 5.0]))
     Tensor([[10.,  4.],

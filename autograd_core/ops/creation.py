@@ -29,7 +29,12 @@ __all__ = [
 
 
 def zeros(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Zeros; float64 by default.
+    """Zeros of some shape.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
 
     >>> ac.zeros(3), ac.zeros((2, 0)).shape
     (Tensor([0., 0., 0.], dtype=float64), (2, 0))
@@ -38,7 +43,12 @@ def zeros(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
 
 
 def ones(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones; float64 by default.
+    """Ones of some shape.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
 
     >>> ac.ones((2, 3)), ac.ones(2, dtype=ac.int64)
     (Tensor([[1., 1., 1.],
@@ -49,6 +59,11 @@ def ones(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
 
 def empty(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor to be filled by `x[i] = v`: zeros, as nothing is ever left undefined here.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
 
     >>> x = ac.empty(3)
     >>> x[1] = 5.0
@@ -80,6 +95,10 @@ def full(shape: Shape, fill_value: Any, dtype: Any = None, device: str | None = 
 def zeros_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros of the shape and dtype of x, on its device.
 
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
+
     >>> ac.zeros_like(np.float32([1.5, 2.5]))
     Tensor([0., 0.], dtype=float32)
     """
@@ -88,6 +107,10 @@ def zeros_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
 
 def ones_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones of the shape and dtype of x, on its device.
+
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
 
     >>> ac.ones_like(ac.asarray([[1, 2], [3, 4]]))
     Tensor([[1, 1],
@@ -98,6 +121,10 @@ def ones_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
 
 def empty_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor like x to be filled by `y[i] = v`: zeros, as nothing is ever left undefined here.
+
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
 
     >>> ac.empty_like(ac.asarray([1, 2]))
     Tensor([0, 0], dtype=int64)
@@ -113,6 +140,11 @@ def _filled_like(x: Any, number: int, dtype: Any, device: str | None) -> Tensor:
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
     """`fill_value` in the shape and dtype of x, on its device; derivatives flow through it.
+
+    Args:
+        x: gives the shape.
+        fill_value: a number, or an array that broadcasts to the shape.
+        dtype, device: those of x where not given.
 
     >>> ac.full_like(ac.asarray([1.0, 2.0]), 7)
     Tensor([7., 7.], dtype=float64)

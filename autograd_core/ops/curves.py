@@ -65,6 +65,12 @@ def logspace(
 ) -> Tensor:
     """`num` numbers from base**start to base**stop, whose logarithms are evenly spaced.
 
+    Args:
+        start, stop: the exponents; derivatives flow through both.
+        num: how many.
+        endpoint: whether base**stop is the last of them, or comes after the last.
+        base: any number above 0.
+
     >>> ac.logspace(0.0, 3.0, 4), ac.logspace(0.0, 3.0, 4, base=2.0)
     (Tensor([   1.,   10.,  100., 1000.], dtype=float64), Tensor([1., 2., 4., 8.], dtype=float64))
     """
@@ -124,6 +130,10 @@ def interp(x: Any, places: Any, values: Any, left: Any = None, right: Any = None
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
     """The differences of neighbours in flattened x, with something before them and after.
 
+    Args:
+        x: any shape.
+        to_end, to_begin: numbers or vectors to put after the differences, and before them.
+
     >>> ac.ediff1d(ac.asarray([1.0, 4.0, 9.0]), to_begin=0.0)
     Tensor([0., 3., 5.], dtype=float64)
     """
@@ -134,8 +144,13 @@ def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def unwrap(x: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Tensor:
     """x with whole periods added along an axis, so that neighbours are at most half a one apart.
 
+    The derivative is 1: what is added is constant between jumps.
+
     Args:
+        x: any shape; angles in radians where the period is left at 2π.
         discont: smaller jumps are left alone; half the period by default.
+        axis: along which.
+        period: the length of a period.
 
     >>> ac.unwrap([0.0, 350.0, 340.0], period=360.0)
     Tensor([  0., -10., -20.], dtype=float64)
@@ -243,7 +258,11 @@ def convolve(x: Any, y: Any, mode: str = "full") -> Tensor:
 
 
 def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
-    """The sums Σⱼ x[k + j] y[j]*; see `convolve`.
+    """The sums Σⱼ x[k + j] y[j]: how much x is like y, moved by k places. Complex y is conjugated.
+
+    Args:
+        x, y: (n,) and (m,).
+        mode: see `convolve`, but "valid" by default.
 
     >>> ac.correlate([1.0, 2.0, 3.0], [0.0, 1.0])
     Tensor([2., 3.], dtype=float64)
@@ -258,7 +277,13 @@ def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
 
 
 def polyval(coefficients: Any, x: Any) -> Tensor:
-    """The polynomial with these coefficients, that of the highest power first, at x.
+    """The polynomial with some coefficients at x, elementwise, by Horner's rule.
+
+    Derivatives flow to coefficients and places.
+
+    Args:
+        coefficients: (n,), that of the highest power first.
+        x: any shape.
 
     >>> ac.polyval([1.0, 0.0, -2.0], 3.0)  # x² - 2
     Tensor(7., dtype=float64)

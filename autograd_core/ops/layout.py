@@ -123,6 +123,9 @@ def atleast_3d(x: Any) -> Tensor:
 def dstack(arrays: Sequence[Any]) -> Tensor:
     """The arrays joined along axis 2, given three axes first; see `atleast_3d`.
 
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
+
     >>> ac.dstack([[1.0, 2.0], [3.0, 4.0]])
     Tensor([[[1., 3.],
              [2., 4.]]], dtype=float64)
@@ -132,6 +135,9 @@ def dstack(arrays: Sequence[Any]) -> Tensor:
 
 def column_stack(arrays: Sequence[Any]) -> Tensor:
     """Vectors as the columns of a matrix; matrices are joined to them as they are.
+
+    Args:
+        arrays: a sequence of them, each with as many rows.
 
     >>> ac.column_stack([ac.asarray([1.0, 2.0]), ac.asarray([3.0, 4.0])])
     Tensor([[1., 3.],
@@ -154,8 +160,14 @@ def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
 
 
 def block(arrays: Any) -> Tensor:
-    """An array put together from blocks, in nested lists: the innermost along the last axis, the
-    next ones along the one before it, and so on.
+    """An array put together from blocks, as matrices are written.
+
+    Args:
+        arrays: nested lists; the innermost are joined along the last axis, the next ones along the
+            one before it, and so on.
+
+    Raises:
+        ShapeError: lengths do not fit.
 
     >>> ac.block([[ac.eye(2), ac.zeros((2, 1))], [ac.ones((1, 2)), 5.0]])
     Tensor([[1., 0., 0.],
@@ -208,7 +220,12 @@ def insert(x: Any, places: Any, values: Any, axis: int | None = None) -> Tensor:
 
 
 def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """As `split`, but a number of parts need not divide the axis: the first ones are one longer.
+    """x cut along an axis into parts that need not be of one length: the first ones are one longer.
+
+    Args:
+        x: any shape.
+        sections: how many parts, or the places where a part begins; see `split`.
+        axis: along which.
 
     >>> [part.tolist() for part in ac.array_split(ac.arange(5), 3)]
     [[0, 1], [2, 3], [4]]

@@ -181,7 +181,9 @@ def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Tensor:
 
 
 def inner(x: Any, y: Any) -> Tensor:
-    """The sum of products over the last axis of both.
+    """The sum of products over the last axis of both x and y.
+
+    Unlike `matmul` it pairs every row of x with every row of y, which are of the same length.
 
     >>> ac.inner(ac.asarray([[1.0, 2.0], [3.0, 4.0]]), [10.0, 1.0])
     Tensor([12., 34.], dtype=float64)

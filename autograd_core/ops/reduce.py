@@ -149,10 +149,12 @@ def var(
 ) -> Tensor:
     """The variance: squared deviations from the mean, summed and divided by the count less `ddof`.
 
-    Where `ddof` is more than the count it is divided by 0. `axis` and `keepdims` are those of
-    `sum`. Of complex numbers squares are squared magnitudes, and the variance is real.
+    Where `ddof` is more than the count it is divided by 0. Of complex numbers squares are squared
+    magnitudes, and the variance is real.
 
     Args:
+        x: any shape.
+        axis, keepdims: those of `sum`.
         ddof: 0 for the variance of these numbers, 1 for an unbiased estimate of that which they are
             a sample of.
         correction: the array API standard's name of `ddof`, over which it takes precedence.
@@ -186,7 +188,8 @@ def std(
 ) -> Tensor:
     """The standard deviation, √var; its derivative is 0 where all entries are equal.
 
-    The arguments are those of `var`.
+    Args:
+        x, axis, ddof, keepdims, correction: those of `var`.
 
     >>> ac.std(ac.asarray([[1.0, 3.0], [5.0, 5.0]]), axis=1)
     Tensor([1., 0.], dtype=float64)
@@ -428,10 +431,12 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     """A vector norm over the axes (all by default): (Σ|x|ᵖ)^(1/p), or the largest |x| for p = inf.
 
     At x = 0 the derivative is 0, a subgradient. For matrices this is the norm of all their entries
-    (Frobenius for p = 2).
+    (Frobenius for p = 2); `matrix_norm` has those of matrices.
 
     Args:
+        x: any shape, real or complex.
         ord: p, any number above 0, `numpy.inf`, or 0 for the count of non-zeros.
+        axis, keepdims: those of `sum`.
 
     Raises:
         ValueError: `ord` is none of these.
@@ -620,9 +625,11 @@ def cumulative_sum(
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """`cumprod` by the array API standard, whose result may begin with 1, the product of nothing.
+    """`cumprod` by the array API standard, whose result may begin with the product of nothing.
 
-    The arguments are those of `cumulative_sum`.
+    Args:
+        x, axis, dtype: those of `cumulative_sum`.
+        include_initial: begin with 1, so that there is one more entry.
 
     Raises:
         ShapeError: no axis is named, but x does not have just one.
@@ -696,10 +703,13 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over the axes, each entry counted by its weight.
+    """The mean over the axes, each entry counted by its weight: Σ w x / Σ w.
+
+    Derivatives flow to entries and weights. `axis` and `keepdims` are those of `sum`.
 
     Args:
-        weights: the shape of x; or, where `axis` is one axis, one for each place on it.
+        weights: the shape of x; or, where `axis` is one axis, one for each place on it. All alike
+            where not given.
 
     Raises:
         ShapeError: the weights have another shape.

@@ -81,9 +81,15 @@ def argsort(
 
 
 def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
-    """x sorted along an axis (flattened x where it is None); the arguments are those of `argsort`.
+    """x sorted along an axis (flattened x where it is None), NaN last in ascending order.
 
     Of equal entries, the first in x comes first; derivatives go to the entries accordingly.
+
+    Args:
+        x: any shape.
+        axis: along which.
+        descending: begin with the largest, or with NaN.
+        stable: makes no difference: equal entries keep their order in any case.
 
     >>> ac.sort(ac.asarray([3.0, 1.0, ac.nan, 2.0]))
     Tensor([ 1.,  2.,  3., nan], dtype=float64)
@@ -99,8 +105,14 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: boo
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest entries along an axis, in descending order, and their indices.
 
-    With `largest=False` the k smallest, ascending. Of equal entries the first comes first. NaN
-    counts as larger than every number.
+    Of equal entries the first comes first. NaN counts as larger than every number. Derivatives flow
+    through the entries.
+
+    Args:
+        x: any shape.
+        k: how many.
+        axis: along which.
+        largest: False for the k smallest, ascending.
 
     Raises:
         ShapeError: the axis is shorter than k.
@@ -145,9 +157,13 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """What a share q of the entries over the axes is below, between entries interpolated linearly.
 
+    The derivative goes to the two entries on both sides.
+
     Args:
+        x: any shape.
         q: a number in [0, 1], or an array of them, whose axes come first in the result. No
             derivative flows through it.
+        axis, keepdims: those of `sum`.
 
     Raises:
         ShapeError: an axis is empty.

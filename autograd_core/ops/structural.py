@@ -198,7 +198,10 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged.
+    """x with the axes `axis1` and `axis2` exchanged.
+
+    Raises:
+        ShapeError: there is no such axis.
 
     >>> ac.swapaxes(ac.zeros((2, 3, 4)), 0, 2).shape
     (4, 3, 2)
@@ -543,6 +546,10 @@ def slice_axis(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Tenso
 def flip(x: Any, axis: Any = None) -> Tensor:
     """x with the order of its entries reversed along one, several or all axes.
 
+    Args:
+        x: any shape.
+        axis: an integer, a tuple of them, or None for all.
+
     >>> ac.flip(ac.asarray([[1, 2], [3, 4]])), ac.flip([1, 2, 3])
     (Tensor([[4, 3],
             [2, 1]], dtype=int64), Tensor([3, 2, 1], dtype=int64))
@@ -613,6 +620,12 @@ concatenate_p = Primitive(
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
     """The arrays joined along an existing axis; flattened first where `axis` is None.
 
+    Each gets its part of the cotangent.
+
+    Args:
+        arrays: a sequence of them, whose other axes are alike; dtypes are promoted.
+        axis: along which.
+
     Raises:
         ShapeError: there are none, or their other axes differ.
 
@@ -641,7 +654,11 @@ concat = concatenate  # the array API standard's name
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    """The arrays, all of one shape, joined along a new axis.
+    """The arrays, all of one shape, joined along a new axis; `unstack` takes them apart again.
+
+    Args:
+        arrays: a sequence of them.
+        axis: the place of the new axis in the result.
 
     Raises:
         ShapeError: there are none, or their shapes differ.
@@ -660,7 +677,10 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
 
 
 def hstack(arrays: Sequence[Any]) -> Tensor:
-    """The arrays joined along axis 1 (along axis 0 where they have one axis).
+    """The arrays joined along axis 1, from left to right (along axis 0 where they have one axis).
+
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
 
     >>> ac.hstack([ac.ones((2, 1)), ac.zeros((2, 2))])
     Tensor([[1., 0., 0.],
@@ -675,7 +695,10 @@ def hstack(arrays: Sequence[Any]) -> Tensor:
 
 
 def vstack(arrays: Sequence[Any]) -> Tensor:
-    """The arrays joined along axis 0, as rows where they have one axis.
+    """The arrays joined along axis 0, one below the other, as rows where they have one axis.
+
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
 
     >>> ac.vstack([ac.asarray([1.0, 2.0]), ac.asarray([[3.0, 4.0]])])
     Tensor([[1., 2.],
@@ -719,6 +742,10 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
 
 def expand_dims(x: Any, axis: Any) -> Tensor:
     """x with axes of length 1 inserted, so that they are at the places `axis` of the result.
+
+    Args:
+        x: any shape.
+        axis: an integer or a tuple of them; negative ones count from the end of the result.
 
     >>> ac.expand_dims(ac.asarray([1.0, 2.0]), 1), ac.expand_dims(ac.ones((2, 3)), (0, -1)).shape
     (Tensor([[1.],

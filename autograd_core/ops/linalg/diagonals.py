@@ -43,6 +43,10 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tenso
 def diag(x: Any, offset: int = 0) -> Tensor:
     """The diagonal of a matrix; of a vector, the matrix with it on the diagonal and 0 elsewhere.
 
+    Args:
+        x: (m, n) or (n,). For stacks of matrices see `diagonal`.
+        offset: which diagonal: above the main one where positive, below it where negative.
+
     Raises:
         ShapeError: x has neither one axis nor two.
 
@@ -64,8 +68,10 @@ def diag(x: Any, offset: int = 0) -> Tensor:
 
 
 def trace(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tensor:
-    """The sum of the diagonal of the matrices in two axes, the last ones by default; see
-    `diagonal`.
+    """The sum of the diagonal of the matrices in two axes, the last ones by default.
+
+    Args:
+        x, offset, axis1, axis2: those of `diagonal`.
 
     >>> ac.trace(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
     Tensor(5., dtype=float64)

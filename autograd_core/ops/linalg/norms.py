@@ -25,9 +25,11 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
     """A norm of each matrix (…, m, n): shape (…), or (…, 1, 1) with `keepdims`.
 
     Args:
+        x: matrices.
         ord: "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 2 (the
             largest of them) or -2 (the least), 1 (the largest sum of magnitudes in a column) or -1
             (the least), inf or -inf (in a row).
+        keepdims: leave the two axes in the shape, with length 1.
 
     Raises:
         ValueError: there is no such norm.
@@ -58,6 +60,9 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) 
     """`norm` by the array API standard: (Σ|x|ᵖ)^(1/p) over the axes for any p that is not 0.
 
     Args:
+        x: any shape, real or complex.
+        axis: an integer, a tuple of them, or None for all.
+        keepdims: leave these axes in the shape, with length 1.
         ord: p; or inf or -inf for the largest or the least |x|, or 0 for the count of non-zeros.
             Below 0 an entry that is 0 makes the norm 0, with derivative 0.
 
@@ -84,9 +89,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     """NumPy's `linalg.norm`: of vectors along an axis, of matrices in two, or of all entries.
 
     Args:
+        x: real or complex.
         ord: see `vector_norm` and `matrix_norm`; without one the root of the sum of squares.
         axis: one for vectors, two for matrices. Without it x is one vector or one matrix, or, where
             no `ord` is given either, of any shape.
+        keepdims: leave these axes in the shape, with length 1.
 
     Raises:
         ShapeError: x has neither one axis nor two, and `axis` does not name any.

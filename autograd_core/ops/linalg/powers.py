@@ -86,6 +86,12 @@ def kron(x: Any, y: Any) -> Tensor:
 def cross(x: Any, y: Any, axis: int = -1) -> Tensor:
     """The cross product of vectors of three entries along an axis; the other axes broadcast.
 
+    Its Jacobian in x is the matrix that multiplies by y, up to the sign.
+
+    Args:
+        x, y: of length 3 along the axis.
+        axis: of both.
+
     Raises:
         ShapeError: the axis is not of length 3.
 
