@@ -14,6 +14,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -34,6 +35,11 @@ NAMESPACES = {
     "linalg": "Linear algebra, by the array API standard and NumPy's `linalg`.",
     "fft": "Fourier transforms, by the array API standard and NumPy's `fft`.",
     "special": "Special functions, by `scipy.special`.",
+    "nn": "Layers, activation functions and losses: pure functions, in PyTorch's layouts.",
+    "nn.init": "Initial values of parameters.",
+    "optim": "Optimisers: pairs of pure functions, `init` and `update`, which differentiate too.",
+    "optim.schedules": "Learning rates that change with the number of steps taken.",
+    "random": "Random numbers that depend on a key alone.",
 }
 FAMILIES = {
     "Transforms": ("transforms", "custom", "reverse", "capture.control", "capture.jit", "debug"),
@@ -75,7 +81,6 @@ STANDARD = {
     "fft": """
         fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfftfreq
         rfftn""",
-    "special": "",
 }
 """The functions of the array API standard 2024.12: `__all__` of its stubs."""
 
@@ -124,7 +129,7 @@ def package_of(function: Callable, family: ModuleType) -> str:
 def entries() -> Iterator[Entry]:
     """Every public function, each namespace in alphabetical order."""
     for namespace in NAMESPACES:
-        space = getattr(ac, namespace) if namespace else ac
+        space = attrgetter(namespace)(ac) if namespace else ac
         for name in sorted(space.__all__):
             found = getattr(space, name)
             a_function = callable(found) and (not inspect.isclass(found) or name in DECORATORS)
@@ -162,7 +167,7 @@ def facts_of(entry: Entry, names: dict[Callable, list[str]]) -> Iterator[str]:
     others = [f"[`ac.{name}`]({name}.md)" for name in names[entry.function] if name != entry.name]
     if others:
         yield f"- Also called {', '.join(others)}."
-    if entry.short in STANDARD[entry.namespace].split():
+    if entry.short in STANDARD.get(entry.namespace, "").split():
         yield "- In the array API standard 2024.12."
     path = path_of(entry.source)
     yield f"- Source: [`{path}`](../../{path})."

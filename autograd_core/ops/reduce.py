@@ -320,6 +320,9 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
         axis: along which; where None, of x flattened.
         keepdims: leave the axis in the shape, with length 1.
 
+    Raises:
+        ShapeError: the axis is empty.
+
     >>> x = ac.asarray([[1.0, 7.0], [9.0, 2.0]])
     >>> ac.argmax(x), ac.argmax(x, axis=1)
     (Tensor(2, dtype=int64), Tensor([1, 0], dtype=int64))
