@@ -100,7 +100,7 @@ add = elementwise(
     np.add,
     SAME,
     SAME,
-    doc="""x + y, elementwise: what the operator + does.
+    doc="""x + y, elementwise: what the operator `+` does.
 
     x and y broadcast against each other, here as in every elementwise function. Arrays promote each
     other; Python numbers promote nothing. The derivative in each is 1, summed over the axes along
@@ -118,7 +118,7 @@ subtract = elementwise(
     np.subtract,
     SAME,
     NEGATED,
-    doc="""x - y, elementwise: what the operator - does; the derivatives are 1 and -1.
+    doc="""x - y, elementwise: what the operator `-` does; the derivatives are 1 and -1.
 
     >>> ac.subtract([5.0, 7.0], [1.0, 2.0])
     Tensor([4., 5.], dtype=float64)
@@ -132,7 +132,7 @@ multiply = elementwise(
     np.multiply,
     lambda _out, _x, y: y,
     lambda _out, x, _y: x,
-    doc="""x · y, elementwise: what the operator * does; the derivatives are y and x.
+    doc="""x · y, elementwise: what the operator `*` does; the derivatives are y and x.
 
     Of booleans it is their conjunction.
 
@@ -162,7 +162,7 @@ divide = elementwise(
     by_rule(lambda g, _out, _x, y: g / y),
     by_rule(lambda g, out, _x, y: -(g * out / y)),
     domain=[(-3.0, 3.0), above],
-    doc="""x / y, elementwise: what the operator / does; integers divide to floats.
+    doc="""x / y, elementwise: what the operator `/` does; integers divide to floats.
 
     The derivatives are 1/y and -x/y². Division by 0 gives ±inf, and 0/0 is NaN.
 
@@ -177,7 +177,7 @@ negative = elementwise(
     "negative",
     lambda x: np.broadcast_to(-_once(x), x.shape) if 0 in x.strides else np.negative(x),
     NEGATED,
-    doc="""-x, elementwise: what the operator - does before one operand; the derivative is -1.
+    doc="""-x, elementwise: what the operator `-` does before one operand; the derivative is -1.
 
     >>> ac.negative([1.0, -2.0])
     Tensor([-1.,  2.], dtype=float64)
@@ -311,7 +311,7 @@ def is_floating(x: Any) -> bool:
 
 
 def power(x: Any, y: Any) -> Tensor:
-    """xʸ, elementwise: what the operator ** does; 0⁰ is 1, with derivative 0 in both arguments.
+    """xʸ, elementwise: what the operator `**` does; 0⁰ is 1, with derivative 0 in both arguments.
 
     The derivatives are y xʸ⁻¹ and xʸ log x, the latter 0 where x is 0. A Python number as exponent
     is differentiated as a constant, and 2 is taken as `square`, so that x ** 2 is right for
@@ -651,7 +651,7 @@ floor_divide = piecewise_constant(
     np.floor_divide,
     2,
     domain=[(-3.0, 3.0), above],
-    doc="""⌊x / y⌋, elementwise: what the operator // does; no derivative flows.
+    doc="""⌊x / y⌋, elementwise: what the operator `//` does; no derivative flows.
 
     It rounds down, also for integers and negative numbers; with `remainder`, x = y ·
     floor_divide(x, y) + remainder(x, y).
@@ -670,7 +670,7 @@ equal = piecewise_constant(
     pairs,
     doc="""x == y, elementwise, as booleans; NaN equals nothing.
 
-    What the operator == does. No derivative flows through a comparison.
+    What the operator `==` does. No derivative flows through a comparison.
 
     >>> ac.equal([1.0, 2.0, ac.nan], [1.0, 3.0, ac.nan])
     Tensor([ True, False, False], dtype=bool)
@@ -846,7 +846,7 @@ bitwise_and = piecewise_constant(
     np.bitwise_and,
     2,
     domain=_integers(2),
-    doc="""The bits that are set in both x and y, elementwise: what the operator & does.
+    doc="""The bits that are set in both x and y, elementwise: what the operator `&` does.
 
     Integers or booleans, which no derivative flows through. Other dtypes raise `DtypeError`.
 
@@ -859,7 +859,7 @@ bitwise_or = piecewise_constant(
     np.bitwise_or,
     2,
     domain=_integers(2),
-    doc="""The bits that are set in x, in y, or in both, elementwise: what the operator | does.
+    doc="""The bits that are set in x, in y, or in both, elementwise: what the operator `|` does.
 
     Integers or booleans, which no derivative flows through.
 
@@ -874,7 +874,7 @@ bitwise_xor = piecewise_constant(
     np.bitwise_xor,
     2,
     domain=_integers(2),
-    doc="""The bits that differ between x and y, elementwise: what the operator ^ does.
+    doc="""The bits that differ between x and y, elementwise: what the operator `^` does.
 
     Integers or booleans, which no derivative flows through.
 
@@ -887,7 +887,7 @@ bitwise_not = piecewise_constant(
     np.bitwise_not,
     1,
     domain=_integers(1),
-    doc="""Every bit of x turned over, elementwise: what the operator ~ does.
+    doc="""Every bit of x turned over, elementwise: what the operator `~` does.
 
     Of signed integers that is -x - 1; of booleans the other one. No derivative flows.
 
@@ -900,7 +900,9 @@ bitwise_left_shift = piecewise_constant(
     np.left_shift,
     2,
     domain=_integers(2),
-    doc="""The bits of x moved up by y places, elementwise: x · 2ʸ of integers; the operator <<.
+    doc="""The bits of x moved up by y places, elementwise: what the operator `<<` does.
+
+    Of integers that is x · 2ʸ, where it fits the dtype. No derivative flows.
 
     >>> ac.bitwise_left_shift(ac.asarray([1, 3]), ac.asarray([4, 1]))
     Tensor([16,  6], dtype=int64)
@@ -911,8 +913,9 @@ bitwise_right_shift = piecewise_constant(
     np.right_shift,
     2,
     domain=_integers(2),
-    doc="""The bits of x moved down by y places, elementwise: ⌊x / 2ʸ⌋ of integers; the operator
-    >>.
+    doc="""The bits of x moved down by y places, elementwise: what the operator `>>` does.
+
+    Of integers that is ⌊x / 2ʸ⌋. No derivative flows.
 
     >>> ac.bitwise_right_shift(ac.asarray([16, 7, -7]), 1)
     Tensor([ 8,  3, -4], dtype=int64)
