@@ -57,7 +57,7 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
 
 
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
-    """`norm` by the array API standard: (Σ|x|ᵖ)^(1/p) over the axes for any p that is not 0.
+    """A vector norm by the array API: (Σ|x|ᵖ)^(1/p) over the axes, for any p that is not 0.
 
     Args:
         x: any shape, real or complex.
