@@ -245,6 +245,10 @@ def checkpoint(f: Callable) -> Callable:
 
     Args:
         f: a function of pytrees to a pytree of tensors.
+
+    >>> block = ac.checkpoint(lambda x: ac.sin(ac.exp(x)))
+    >>> ac.grad(lambda x: block(block(x)))(0.0)
+    Tensor(-0.8534, dtype=float64)
     """
     return _wrap(f, lambda run, _structure: Checkpoint(f"checkpoint({_name(f)})", run))
 
@@ -361,6 +365,13 @@ class custom_vjp:
     `fwd(*args)` returns `(f(*args), residuals)`; `bwd(residuals, ct)` returns a tuple with the
     cotangent of each argument, None for zero. Both are written in this package's operations, so
     that higher orders and `vmap` follow. Values that are differentiated must come as arguments.
+
+    >>> @ac.custom_vjp
+    ... def clipped(x):  # the identity, whose gradients are at most 1
+    ...     return x
+    >>> clipped.defvjp(lambda x: (x, None), lambda _, ct: (ac.clip(ct, -1.0, 1.0),))
+    >>> ac.grad(lambda x: 5.0 * clipped(x))(2.0)
+    Tensor(1., dtype=float64)
     """
 
     def __init__(self, f: Callable):
@@ -488,6 +499,13 @@ class custom_jvp:
     `rule(primals, tangents)` returns `(f(*primals), tangent of the output)`, linear in the tangents
     and written in this package's operations; tangents have the structure of the primals, with zeros
     where there is none.
+
+    >>> @ac.custom_jvp
+    ... def log1pexp(x):
+    ...     return ac.log(1.0 + ac.exp(x))
+    >>> log1pexp.defjvp(lambda x, t: (log1pexp(x[0]), t[0] * ac.sigmoid(x[0])))
+    >>> ac.grad(log1pexp)(0.0)
+    Tensor(0.5, dtype=float64)
     """
 
     def __init__(self, f: Callable):

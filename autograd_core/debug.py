@@ -30,6 +30,12 @@ def debug_nans() -> Iterator[None]:
 
     Raises:
         NanError: an operation without NaN among its arguments produced one.
+
+    >>> with ac.debug_nans():
+    ...     ac.log(ac.asarray(-1.0))
+    Traceback (most recent call last):
+        ...
+    autograd_core.errors.NanError: log(float64[]) produced a NaN at ...
     """
     kernels = {name: primitive.kernel for name, primitive in REGISTRY.items()}
     make_node = reverse.Node.__init__

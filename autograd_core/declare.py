@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from inspect import signature
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -221,7 +222,9 @@ def piecewise_constant(
 ) -> Callable[..., Tensor]:
     """Declare an elementwise primitive through which no derivative flows: it is zero, or none."""
     primitive = Elementwise(name, kernel, arity, domain, differentiable=False)
-    return _elementwise_function(primitive, doc, fast=False)
+    function = _elementwise_function(primitive, doc, fast=False)
+    function.__signature__ = _SIGNATURES[arity]  # type: ignore[attr-defined]
+    return function
 
 
 def _takes_params(partial: Any, arity: int) -> bool:
@@ -352,6 +355,10 @@ def _nary(primitive: Elementwise) -> Callable[..., Tensor]:
         return bind(primitive, numbers, params)
 
     return function
+
+
+# What `help` shows of those that `_nary` makes of one or two arguments.
+_SIGNATURES = {1: signature(_unary(None)), 2: signature(_binary(None))}  # type: ignore[arg-type]
 
 
 def linear(

@@ -20,7 +20,11 @@ from kernels.devices import CPU, device_of, namespace, on_gpu
 
 
 def devices() -> list[str]:
-    """The devices that tensors can lie on: "cpu", and "cuda:0", "cuda:1", … for each GPU."""
+    """The devices that tensors can lie on: "cpu", and "cuda:0", "cuda:1", … for each GPU.
+
+    >>> ac.devices()[0]
+    'cpu'
+    """
     return places.devices()
 
 

@@ -106,6 +106,9 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
             a copy is needed that is not allowed.
         DtypeError: there is no such dtype here.
         DeviceError: it lies where this package has no tensors, or there is no such device.
+
+    >>> ac.from_dlpack(np.asarray([1.0, 2.0], np.float32))
+    Tensor([1., 2.], dtype=float32)
     """
     if x.__class__ is Tensor:
         return x if device is None else x.to_device(device)

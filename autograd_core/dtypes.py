@@ -85,11 +85,11 @@ class IntegerInfo(NamedTuple):
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a floating-point or complex dtype, or of a tensor's.
 
-        >>> ac.finfo(ac.float32).eps
-        1.1920928955078125e-07
-
     Raises:
         DtypeError: it is another kind of dtype.
+
+    >>> ac.finfo(ac.float32).eps, ac.finfo(ac.complex128).bits
+    (1.1920928955078125e-07, 64)
     """
     dtype = _dtype_of(type)
     if dtype.kind not in "fc":
@@ -108,11 +108,11 @@ def finfo(type: Any, /) -> FloatInfo:
 def iinfo(type: Any, /) -> IntegerInfo:
     """The limits of an integer dtype, or of a tensor's.
 
-        >>> ac.iinfo(ac.int8).max
-        127
-
     Raises:
         DtypeError: it is another kind of dtype.
+
+    >>> ac.iinfo(ac.int8).max
+    127
     """
     dtype = _dtype_of(type)
     if dtype.kind not in "iu":
@@ -124,15 +124,15 @@ def iinfo(type: Any, /) -> IntegerInfo:
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Whether a dtype is another one, or of a kind.
 
-        >>> ac.isdtype(ac.float32, "real floating"), ac.isdtype(ac.float32, ("bool", ac.int8))
-        (True, False)
-
     Args:
         kind: a dtype; "bool", "signed integer", "unsigned integer", "integral", "real floating",
             "complex floating" or "numeric"; or a tuple of such, any of which will do.
 
     Raises:
         ValueError: there is no such kind.
+
+    >>> ac.isdtype(ac.float32, "real floating"), ac.isdtype(ac.float32, ("bool", ac.int8))
+    (True, False)
     """
     if isinstance(kind, tuple):
         return any(isdtype(dtype, each) for each in kind)
@@ -145,7 +145,11 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
 
 
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
-    """Whether the numbers of a dtype, or a tensor's, are kept by promotion to another dtype.
+    """Whether the numbers of a dtype are kept by promotion to another one.
+
+    Args:
+        from_: a dtype, or a tensor for its own.
+        to: a dtype.
 
     >>> ac.can_cast(ac.int8, ac.float32), ac.can_cast(ac.float64, ac.float32)
     (True, False)
@@ -154,11 +158,11 @@ def can_cast(from_: Any, to: Any, /) -> builtins.bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> np.dtype:
-    """The dtype that tensors, dtypes and Python numbers are promoted to; numbers promote the kind
+    """The dtype that tensors, dtypes and numbers are promoted to; Python numbers promote the kind
     alone.
 
-        >>> ac.result_type(ac.float32, 1j)
-        dtype('complex64')
+    >>> ac.result_type(ac.float32, ac.int64), ac.result_type(ac.float32, 1j)
+    (dtype('float64'), dtype('complex64'))
     """
     kinds: list[Any] = [
         x if x.__class__ in PYTHON_NUMBERS else _dtype_of(x) for x in arrays_and_dtypes

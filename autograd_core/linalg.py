@@ -99,6 +99,10 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: it is not.
+
+    >>> ac.linalg.cholesky(ac.asarray([[4.0, 2.0], [2.0, 5.0]]), upper=True)
+    Tensor([[2., 1.],
+            [0., 2.]], dtype=float64)
     """
     return ops.cholesky(x, upper)
 
@@ -107,23 +111,45 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The cross product of vectors of three entries along an axis; the other axes broadcast.
 
     Args:
+        x1, x2: of length 3 along the axis.
         axis: counted from the end, as the axes that broadcast may differ in number.
 
     Raises:
         ShapeError: the axis is not of length 3.
+
+    >>> ac.linalg.cross([1.0, 2.0, 3.0], [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    Tensor([[ 0.,  3., -2.],
+            [-3.,  0.,  1.]], dtype=float64)
     """
     return ops.cross(x1, x2, axis)
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Tensor:
-    """The diagonal of each matrix, `offset` places above the main one."""
+    """The diagonal of each matrix, as the last axis.
+
+    Args:
+        x: (…, m, n).
+        offset: how many places above the main diagonal; negative ones are below it.
+
+    >>> ac.linalg.diagonal(ac.asarray([[1, 2, 3], [4, 5, 6]]), offset=1)
+    Tensor([2, 6], dtype=int64)
+    """
     return ops.diagonal(x, offset)
 
 
 def eig(x: Any, /) -> EigenResult:
     """Eigenvalues and eigenvectors of square matrices, all complex: x @ v = v @ diag(w).
 
-    Columns of v have length 1, their entries of largest magnitude are real and positive.
+    Columns of v have length 1, their entries of largest magnitude are real and positive. Where
+    eigenvalues are equal, the derivatives of v are inf or NaN.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> x = ac.asarray([[2.0, 1.0], [0.0, 3.0]])
+    >>> w, v = ac.linalg.eig(x)
+    >>> w, ac.norm(x @ v - v * w) < 1e-12
+    (Tensor([2.+0.j, 3.+0.j], dtype=complex128), Tensor(True, dtype=bool))
     """
     return EigenResult(*_eig(x))
 
@@ -132,7 +158,19 @@ def eigh(x: Any, /) -> EigenResult:
     """Eigenvalues and eigenvectors of Hermitian matrices: x = v @ diag(w) @ vᴴ.
 
     The eigenvalues are real and ascend. Columns of v are orthonormal, and their entries of largest
-    magnitude real and positive. It reads the Hermitian part of x.
+    magnitude real and positive. It reads the Hermitian part of x. Where eigenvalues are equal, the
+    derivatives of v are inf or NaN.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> ac.linalg.eigh(ac.asarray([[0.0, 1j], [-1j, 0.0]])).eigenvalues
+    Tensor([-1.,  1.], dtype=float64)
+    >>> x = ac.asarray([[1.0, 2.0], [2.0, 1.0]])
+    >>> w, v = ac.linalg.eigh(x)
+    >>> v @ ac.diag(w) @ v.T
+    Tensor([[1., 2.],
+            [2., 1.]], dtype=float64)
     """
     return EigenResult(*ops.eigh(x))
 
@@ -140,30 +178,57 @@ def eigh(x: Any, /) -> EigenResult:
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """Q (…, m, k) with orthonormal columns and R (…, k, n), upper triangular: x = Q @ R.
 
+    The diagonal of R is real and not negative. Derivatives need the first k columns of x to be
+    independent.
+
     Args:
+        x: (…, m, n).
         mode: "reduced" for k = min(m, n), "complete" for k = m. The columns that Q has more
             are some basis; see `svd` for their derivatives.
 
     Raises:
         ValueError: there is no such mode.
+
+    >>> Q, R = ac.linalg.qr(ac.asarray([[3.0], [4.0]]), mode="complete")
+    >>> Q.shape, R
+    ((2, 2), Tensor([[5.],
+            [0.]], dtype=float64))
     """
     return QRResult(*ops.qr(x, mode))
 
 
 def slogdet(x: Any, /) -> SlogdetResult:
-    """The sign of the determinant of each matrix, which is 0 or of magnitude 1, and the logarithm
-    of its magnitude, which is real."""
+    """The sign of the determinant of each matrix, and the logarithm of its magnitude.
+
+    The sign is 0 or of magnitude 1, the logarithm real: det(x) = sign · exp(logabsdet), where that
+    product may overflow. Of a singular matrix they are 0 and -inf, and the derivatives NaN.
+
+    >>> ac.linalg.slogdet(1e300 * ac.eye(3))
+    SlogdetResult(sign=Tensor(1., dtype=float64), logabsdet=Tensor(2072.3266, dtype=float64))
+    """
     return SlogdetResult(*ops.slogdet(x))
 
 
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """Singular values S, real and descending, and vectors: x = U @ diag(S) @ Vh.
 
+    Derivatives of vectors are inf or NaN where two values are equal; see `svdvals` for the values
+    alone.
+
     Args:
+        x: (…, m, n).
         full_matrices: make U (…, m, m) and Vh (…, n, n) square. The columns and rows beyond
             min(m, n) are some basis of the rest. Derivatives of what does not depend on which one,
             such as projections, are right; others are those of a basis that turns as little as it
             can.
+
+    >>> ac.linalg.svd(ac.asarray([[3.0, 0.0], [0.0, -4.0], [0.0, 0.0]])).S
+    Tensor([4., 3.], dtype=float64)
+    >>> x = ac.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> U, S, Vh = ac.linalg.svd(x)
+    >>> U @ ac.diag(S) @ Vh
+    Tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
     """
     return SVDResult(*ops.svd(x, full_matrices))
 
@@ -172,6 +237,11 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
     """The sum of the diagonal of each matrix.
 
     Args:
+        x: (…, m, n).
+        offset: how many places above the main diagonal; negative ones are below it.
         dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
+
+    >>> ac.linalg.trace(ac.asarray([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))
+    Tensor([ 5, 13], dtype=int64)
     """
     return _sum(ops.diagonal(x, offset), -1, dtype=dtype)

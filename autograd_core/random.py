@@ -56,6 +56,11 @@ def key(seed: int, device: str | None = None) -> Tensor:
     Raises:
         ValueError: a negative seed.
         DeviceError: there is no such device.
+
+    >>> ac.random.key(0).shape, ac.random.key(0).dtype
+    ((2,), dtype('uint64'))
+    >>> ac.all(ac.random.key(0) == ac.random.key(1))
+    Tensor(False, dtype=bool)
     """
     return placed(np.random.SeedSequence(int(seed)).generate_state(2, np.uint64), device)
 
@@ -190,7 +195,12 @@ fold_in_p: Primitive = nondifferentiable(
 
 
 def split(key: Any, count: int = 2) -> Tensor:
-    """`count` independent keys made of one: uint64 (count, 2). Do not draw with `key` again."""
+    """`count` independent keys made of one: uint64 (count, 2). Do not draw with `key` again.
+
+    >>> a, b = ac.random.split(ac.random.key(0))
+    >>> ac.random.uniform(a) == ac.random.uniform(b)
+    Tensor(False, dtype=bool)
+    """
     return split_p(_checked("split", key), count=int(count))
 
 
@@ -199,6 +209,10 @@ def fold_in(key: Any, data: Any) -> Tensor:
 
     Raises:
         DtypeError: `data` is not an integer.
+
+    >>> key = ac.random.key(0)
+    >>> [ac.random.randint(ac.random.fold_in(key, step), (3,), 0, 10).tolist() for step in range(2)]
+    [[0, 5, 9], [3, 2, 9]]
     """
     data = asarray(data)
     if data.dtype.kind not in "iu":
@@ -207,14 +221,32 @@ def fold_in(key: Any, data: Any) -> Tensor:
 
 
 def bits(key: Any, shape: Shape = ()) -> Tensor:
-    """Numbers of 64 random bits each, uint64."""
+    """Numbers of 64 random bits each, uint64.
+
+    >>> ac.random.bits(ac.random.key(0), 3).dtype
+    dtype('uint64')
+    >>> ac.all(ac.random.bits(ac.random.key(0), 3) == ac.random.bits(ac.random.key(0), 3))
+    Tensor(True, dtype=bool)
+    """
     return bits_p(_checked("bits", key), shape=as_shape(shape))
 
 
 def uniform(
     key: Any, shape: Shape = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float32
 ) -> Tensor:
-    """Uniform in [low, high), which broadcast against `shape`; derivatives flow through them."""
+    """Uniform in [low, high), which broadcast against `shape`; derivatives flow through them.
+
+    Args:
+        key: see `ac.random`.
+        shape: of the result.
+        low, high: numbers or arrays.
+        dtype: floating point.
+
+    >>> ac.random.uniform(ac.random.key(0), 3)
+    Tensor([0.1356, 0.0141, 0.9377], dtype=float32)
+    >>> ac.grad(lambda high: ac.random.uniform(ac.random.key(0), (), 0.0, high, np.float64))(2.0)
+    Tensor(0.0141, dtype=float64)
+    """
     dtype = _float(dtype)
     unit = uniform_p(_checked("uniform", key), shape=as_shape(shape), dtype=dtype)
     low, high = (beside(asarray(bound, dtype), unit) for bound in (low, high))
@@ -222,12 +254,37 @@ def uniform(
 
 
 def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Tensor:
-    """Normal with mean 0 and variance 1."""
+    """Normal with mean 0 and variance 1.
+
+    Args:
+        key: see `ac.random`.
+        shape: of the result.
+        dtype: floating point.
+
+    >>> ac.random.normal(ac.random.key(0), 3)
+    Tensor([-0.1656,  0.6482,  0.0299], dtype=float32)
+    >>> ac.vmap(lambda key: ac.random.normal(key))(ac.random.split(ac.random.key(0), 4)).shape
+    (4,)
+    """
     return normal_p(_checked("normal", key), shape=as_shape(shape), dtype=_float(dtype))
 
 
 def bernoulli(key: Any, p: Any = 0.5, shape: Shape | None = None) -> Tensor:
-    """True with probability p, which broadcasts to `shape` (its own by default)."""
+    """True with probability p, which broadcasts to `shape` (its own by default).
+
+    Args:
+        key: see `ac.random`.
+        p: numbers in [0, 1]; no derivative flows through them.
+        shape: of the result.
+
+    Returns:
+        Booleans.
+
+    >>> ac.random.bernoulli(ac.random.key(0), [0.0, 1.0])
+    Tensor([False,  True], dtype=bool)
+    >>> ac.abs(ac.mean(ac.random.bernoulli(ac.random.key(0), 0.3, 10_000)) - 0.3) < 0.02
+    Tensor(True, dtype=bool)
+    """
     p = asarray(p)
     shape = p.shape if shape is None else as_shape(shape)
     dtype = p.dtype if p.dtype.kind == "f" else np.float64
@@ -243,6 +300,9 @@ def randint(key: Any, shape: Shape, low: int, high: int) -> Tensor:
 
     Raises:
         ValueError: there are none.
+
+    >>> ac.random.randint(ac.random.key(0), (4,), 0, 10)
+    Tensor([7, 5, 6, 9], dtype=int64)
     """
     if not low < high:
         raise ValueError(f"randint: there is no whole number in [{low}, {high})")
@@ -250,7 +310,13 @@ def randint(key: Any, shape: Shape, low: int, high: int) -> Tensor:
 
 
 def permutation(key: Any, x: Any, axis: int = 0) -> Tensor:
-    """The numbers 0, …, n - 1 in random order for a number n; else x, shuffled along an axis."""
+    """The numbers 0, …, n - 1 in random order for a number n; else x, shuffled along an axis.
+
+    >>> ac.random.permutation(ac.random.key(0), 5)
+    Tensor([0, 3, 1, 2, 4], dtype=int64)
+    >>> ac.sort(ac.random.permutation(ac.random.key(1), ac.asarray([10, 20, 30])))
+    Tensor([10, 20, 30], dtype=int64)
+    """
     key = _checked("permutation", key)
     if isinstance(x, int):
         return permutation_p(key, length=x)

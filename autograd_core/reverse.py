@@ -475,6 +475,13 @@ def no_grad() -> Iterator[None]:
 
     Forward mode and `vmap` around it go on, and transforms entered inside work as usual; to block
     derivatives of every mode use `stop_gradient`. Each thread has its own.
+
+    >>> def f(x):
+    ...     with ac.no_grad():
+    ...         scale = ac.max(x)
+    ...     return ac.sum(x / scale)
+    >>> ac.grad(f)(ac.asarray([1.0, 2.0, 4.0]))
+    Tensor([0.25, 0.25, 0.25], dtype=float64)
     """
     for trace in live_interpreters():
         trace.note_no_grad()

@@ -51,6 +51,11 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
     Raises:
         DtypeError: an argument is not floating point.
+
+    >>> value, pull = ac.vjp(lambda x, y: ac.stack([x * y, x + y]), 2.0, 5.0)
+    >>> value, pull(ac.asarray([1.0, 0.0])), pull(ac.asarray([0.0, 1.0]))
+    (Tensor([10.,  7.], dtype=float64), (Tensor(5., dtype=float64), Tensor(2., dtype=float64)),
+     (Tensor(1., dtype=float64), Tensor(1., dtype=float64)))
     """
     leaves, structure = tree_flatten(primals)
     leaves = _differentiable_leaves(map(own, leaves), primals, "vjp")
@@ -166,6 +171,11 @@ def value_and_grad(
         AutogradError: `f` returned something that is not a scalar.
         DtypeError: an argument or the value is not floating point; or the value is complex, and
             `holomorphic` was not said, or an argument is not, and it was.
+
+    >>> ac.value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 5.0)
+    (Tensor(10., dtype=float64), (Tensor(5., dtype=float64), Tensor(2., dtype=float64)))
+    >>> ac.value_and_grad(lambda x: (x**2, "aux"), has_aux=True)(3.0)
+    ((Tensor(9., dtype=float64), 'aux'), Tensor(6., dtype=float64))
     """
     name = getattr(f, "__name__", "f")
 
@@ -189,7 +199,15 @@ def grad(
 ) -> Function:
     """A function that returns the gradient of `f`, and aux beside it with `has_aux`.
 
-    See `value_and_grad`.
+    The gradient is in the first argument where `argnums` does not name others, and has its
+    structure, shapes and dtypes. See `value_and_grad` for the arguments, the errors, and complex
+    numbers. Reverse mode: a gradient costs a few times what `f` does, however many entries it has.
+
+    >>> f = lambda x: x**3
+    >>> ac.grad(f)(2.0), ac.grad(ac.grad(f))(2.0)
+    (Tensor(12., dtype=float64), Tensor(12., dtype=float64))
+    >>> ac.grad(lambda p, x: ac.sum(p["w"] * x))({"w": ac.zeros(2)}, ac.asarray([3.0, 4.0]))
+    {'w': Tensor([3., 4.], dtype=float64)}
     """
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 
@@ -271,6 +289,9 @@ def jvp(f: Function, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
 
     Returns:
         `(f(*primals), tangent of the output)`, and aux third with `has_aux`.
+
+    >>> ac.jvp(lambda x: ac.stack([x, x**2, x**3]), (2.0,), (1.0,))
+    (Tensor([2., 4., 8.], dtype=float64), Tensor([ 1.,  4., 12.], dtype=float64))
     """
     for given, what in ((primals, "primals"), (tangents, "tangents")):
         if not isinstance(given, tuple | list):
@@ -296,6 +317,10 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     Returns:
         `(f(*primals), push)`, and aux third with `has_aux`. `push(*tangents)` equals
         `jvp(f, primals, tangents)[1]` without evaluating `f` again.
+
+    >>> value, push = ac.linearize(ac.sin, 0.0)
+    >>> value, push(1.0), push(10.0)
+    (Tensor(0., dtype=float64), Tensor(1., dtype=float64), Tensor(10., dtype=float64))
     """
     leaves, structure = tree_flatten(primals)
     leaves = _differentiable_leaves(map(own, leaves), primals, "linearize")
@@ -330,6 +355,14 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
     Raises:
         ShapeError: the mapped axes differ in length, or an axis does not exist.
+
+    >>> distance = lambda x, y: ac.norm(x - y)
+    >>> x, y = ac.asarray([[0.0, 0.0], [3.0, 4.0]]), ac.asarray([3.0, 4.0])
+    >>> ac.vmap(distance, (0, None))(x, y)
+    Tensor([5., 0.], dtype=float64)
+    >>> ac.vmap(ac.grad(distance), (0, None))(x, y)
+    Tensor([[-0.6, -0.8],
+            [ 0. ,  0. ]], dtype=float64)
     """
     name = getattr(f, "__name__", "f")
 
@@ -424,8 +457,18 @@ def jacrev(
     """A function that returns the Jacobian of `f`, one row at a time mapped over reverse mode.
 
     For an output of shape O and an argument of shape I each block has shape (*O, *I); with pytrees
-    the result is a tree of outputs whose leaves are trees of arguments. Complex outputs have a
-    Jacobian if `f` is `holomorphic`; see `value_and_grad`.
+    the result is a tree of outputs whose leaves are trees of arguments.
+
+    Args:
+        f: a function of pytrees of floating-point tensors to a pytree; with `has_aux` to a pair.
+        argnums: which positional arguments to differentiate in: one, or several for a tuple.
+        has_aux: `f` returns a pair of that and anything else, and so does the result.
+        holomorphic: complex outputs have a Jacobian if `f` is complex-differentiable; see
+            `value_and_grad`.
+
+    >>> ac.jacrev(lambda x: ac.stack([x[0] * x[1], x[0] + x[1]]))(ac.asarray([2.0, 5.0]))
+    Tensor([[5., 2.],
+            [1., 1.]], dtype=float64)
     """
 
     @wraps(f)
@@ -450,7 +493,15 @@ def jacfwd(
 ) -> Function:
     """A function that returns the Jacobian of `f`, one column at a time mapped over forward mode.
 
-    Its shapes are those of `jacrev`. In complex arguments there is one if `f` is `holomorphic`.
+    It is cheaper than `jacrev` where there are fewer inputs than outputs. Its shapes and arguments
+    are those of `jacrev`.
+
+    Args:
+        f, argnums, has_aux: see `jacrev`.
+        holomorphic: in complex arguments there is a Jacobian if `f` is complex-differentiable.
+
+    >>> ac.jacfwd(lambda t: ac.stack([ac.cos(t), ac.sin(t)]))(0.0)
+    Tensor([0., 1.], dtype=float64)
     """
 
     @wraps(f)
@@ -511,8 +562,19 @@ def hessian(
 ) -> Function:
     """A function that returns the Hessian of a scalar function: forward over reverse.
 
-    With `has_aux`, `f` returns a pair, and so does the result: the Hessian, and f's aux. Of complex
-    arguments it is the second complex derivative of a function that is `holomorphic`.
+    For an argument of shape I it has shape (*I, *I); with pytrees, or several arguments, it is a
+    tree of blocks. `hvp` multiplies by it without making it.
+
+    Args:
+        f: a function to a floating-point scalar; with `has_aux` to a pair of that and anything
+            else.
+        argnums: which positional arguments to differentiate in: one, or several.
+        has_aux: see `f`; the result is then a pair too: the Hessian, and f's aux.
+        holomorphic: `f` is complex-differentiable, and its second complex derivative is meant.
+
+    >>> ac.hessian(lambda x: x[0] ** 2 * x[1])(ac.asarray([2.0, 5.0]))
+    Tensor([[10.,  4.],
+            [ 4.,  0.]], dtype=float64)
     """
     return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
 
@@ -536,6 +598,10 @@ def hvp(
     Returns:
         The product: of the structure of the argument where there is one, else a tuple; with
         `has_aux` a pair of that and aux.
+
+    >>> f = lambda x: x[0] ** 2 * x[1]
+    >>> ac.hvp(f, (ac.asarray([2.0, 5.0]),), (ac.asarray([1.0, 0.0]),))
+    Tensor([10.,  4.], dtype=float64)
     """
     if argnums is None:
         argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))

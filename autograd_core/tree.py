@@ -15,13 +15,31 @@ NAMESPACE = "metagrad"
 
 
 def tree_flatten(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of a tree, and its structure."""
+    """The leaves of a tree, and its structure.
+
+    Tuples, named tuples, lists and dicts are nodes, and None is a tree without leaves; anything
+    else is a leaf.
+
+    >>> leaves, structure = ac.tree_flatten({"w": [1.0, 2.0], "b": (3.0, None)})
+    >>> leaves
+    [3.0, 1.0, 2.0]
+    >>> ac.tree_unflatten(structure, [10.0 * x for x in leaves])
+    {'w': [10.0, 20.0], 'b': (30.0, None)}
+    """
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     return leaves, structure
 
 
 def tree_unflatten(structure: Any, leaves: Any) -> Any:
-    """The tree of a structure and leaves."""
+    """The tree of a structure and leaves: the inverse of `tree_flatten`.
+
+    Raises:
+        ValueError: there are not as many leaves as the structure has places.
+
+    >>> _, structure = ac.tree_flatten({"a": 0, "b": [0, 0]})
+    >>> ac.tree_unflatten(structure, [1, 2, 3])
+    {'a': 1, 'b': [2, 3]}
+    """
     return optree.tree_unflatten(structure, leaves)
 
 
@@ -30,12 +48,20 @@ def tree_map(function: Callable, tree: Any, *rest: Any) -> Any:
 
     Raises:
         ValueError: the trees differ in structure.
+
+    >>> params, grads = {"w": 1.0, "b": 2.0}, {"w": 5.0, "b": 10.0}
+    >>> ac.tree_map(lambda p, g: p - 0.1 * g, params, grads)
+    {'w': 0.5, 'b': 1.0}
     """
     return optree.tree_map(function, tree, *rest, namespace=NAMESPACE)
 
 
 def tree_leaves(tree: Any) -> list[Any]:
-    """The leaves of a tree."""
+    """The leaves of a tree, in the order of `tree_flatten`.
+
+    >>> ac.tree_leaves({"w": [1.0, 2.0], "b": 3.0})
+    [3.0, 1.0, 2.0]
+    """
     return optree.tree_leaves(tree, namespace=NAMESPACE)
 
 

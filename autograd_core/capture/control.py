@@ -189,6 +189,12 @@ def scan(
         ShapeError: `xs` differ in length, or a carry changes its shape.
         DtypeError: a carry changes its dtype.
         ValueError: a carry changes its structure, or there is no length.
+
+    >>> step = lambda balance, deposit: (1.1 * balance + deposit,) * 2
+    >>> ac.scan(step, 0.0, ac.asarray([10.0, 10.0, 10.0]))
+    (Tensor(33.1, dtype=float64), Tensor([10. , 21. , 33.1], dtype=float64))
+    >>> ac.grad(lambda x: ac.scan(step, x, ac.zeros(3))[0])(1.0)
+    Tensor(1.331, dtype=float64)
     """
     carry, carry_tree = tree_flatten(init)
     items, xs_tree = tree_flatten(xs)
@@ -409,6 +415,10 @@ def cond(pred: Any, true: Callable[..., Any], false: Callable[..., Any], *operan
         ShapeError: `pred` has axes, or the branches' results differ in shape.
         DtypeError: they differ in dtype.
         ValueError: they differ in structure.
+
+    >>> f = lambda x: ac.cond(x > 0, lambda x: x**2, lambda x: -x, x)
+    >>> f(3.0), ac.grad(f)(3.0), ac.grad(f)(-3.0)
+    (Tensor(9., dtype=float64), Tensor(6., dtype=float64), Tensor(-1., dtype=float64))
     """
     pred = asarray(pred)
     if pred.shape != ():
@@ -550,6 +560,11 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
         ShapeError, DtypeError, ValueError: the carry changes its shape, dtype or structure, or the
             condition has axes.
         RuleError: a derivative is taken in reverse mode.
+
+    >>> ac.while_loop(lambda x: x < 100.0, lambda x: 2.0 * x, 3.0)
+    Tensor(192., dtype=float64)
+    >>> ac.jvp(lambda x: ac.while_loop(lambda x: x < 100.0, lambda x: 2.0 * x, x), (3.0,), (1.0,))
+    (Tensor(192., dtype=float64), Tensor(64., dtype=float64))
     """
     carry, tree = tree_flatten(init)
     carry = [asarray(x) for x in carry]

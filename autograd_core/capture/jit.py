@@ -65,6 +65,10 @@ class jit:
         IndexError: an index or a label is out of bounds; of a program on a GPU when values are next
             fetched from there.
         DonatedError: an argument was donated to an earlier call.
+
+    >>> step = ac.jit(lambda w, x: w - 0.1 * ac.grad(lambda w: ac.sum((w * x) ** 2))(w))
+    >>> step(ac.asarray([1.0, 2.0]), ac.asarray([1.0, 0.0]))
+    Tensor([0.8, 2. ], dtype=float64)
     """
 
     def __init__(

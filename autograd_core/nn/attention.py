@@ -36,6 +36,15 @@ def dot_product_attention(
 
     Returns:
         (…, L, E).
+
+    >>> x = ac.asarray([[0.0], [0.0]])
+    >>> value = ac.asarray([[1.0], [3.0]])
+    >>> ac.nn.dot_product_attention(x, x, value)
+    Tensor([[2.],
+            [2.]], dtype=float64)
+    >>> ac.nn.dot_product_attention(x, x, value, causal=True)
+    Tensor([[1.],
+            [2.]], dtype=float64)
     """
     query, key, value = promoted(query, key, value)
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
@@ -80,7 +89,12 @@ class AttentionWeights(NamedTuple):
 
 
 def attention_weights(key: Any, width: int, dtype: Any = np.float32) -> AttentionWeights:
-    """Initial weights of `multi_head_attention`: Glorot's uniform distribution, and biases 0."""
+    """Initial weights of `multi_head_attention`: Glorot's uniform distribution, and biases 0.
+
+    >>> weights = ac.nn.attention_weights(ac.random.key(0), width=4)
+    >>> weights.query.shape, weights.query_bias
+    ((4, 4), Tensor([0., 0., 0., 0.], dtype=float32))
+    """
     weights = [glorot_uniform(k, (width, width), dtype) for k in split(key, 4)]
     biases = [zeros(k, (width,), dtype) for k in split(key, 4)]
     return AttentionWeights(*weights, *biases)
@@ -108,6 +122,12 @@ def multi_head_attention(
 
     Raises:
         ShapeError: the shapes do not fit, or `heads` does not divide the width.
+
+    >>> key, weights_key = ac.random.split(ac.random.key(0))
+    >>> x = ac.random.normal(key, (7, 4))
+    >>> weights = ac.nn.attention_weights(weights_key, width=4)
+    >>> ac.nn.multi_head_attention(x, x, weights, heads=2).shape
+    (7, 4)
     """
     x, context = promoted(x, context)
     if heads < 1 or x.shape[-1] % heads:

@@ -47,6 +47,14 @@ def conv2d(
 
     Raises:
         ShapeError: the shapes do not fit.
+
+    >>> x, w = ac.ones((1, 1, 3, 3)), ac.ones((1, 1, 2, 2))
+    >>> ac.nn.conv2d(x, w), ac.nn.conv2d(x, w, padding=1).shape
+    (Tensor([[[[4., 4.],
+              [4., 4.]]]], dtype=float64), (1, 1, 4, 4))
+    >>> ac.grad(lambda w: ac.sum(ac.nn.conv2d(x, w)))(w)
+    Tensor([[[[4., 4.],
+              [4., 4.]]]], dtype=float64)
     """
     return _conv("conv2d", 2, x, w, b, stride, padding, dilation, groups)
 
@@ -60,7 +68,24 @@ def conv1d(
     dilation: int = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Cross-correlate sequences (N, C, L) with filters (O, C / groups, k); see `conv2d`."""
+    """Cross-correlate sequences with filters: `conv2d` along one axis.
+
+    Args:
+        x: sequences (N, C, L).
+        w: filters (O, C / groups, k).
+        b: one bias for each filter (O,).
+        stride, padding, dilation, groups: numbers; see `conv2d`.
+
+    Returns:
+        (N, O, Lo), with Lo as Ho there.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    >>> x, w = ac.asarray([[[1.0, 2.0, 4.0, 8.0]]]), ac.asarray([[[-1.0, 1.0]]])
+    >>> ac.nn.conv1d(x, w), ac.nn.conv1d(x, w, stride=2)
+    (Tensor([[[1., 2., 4.]]], dtype=float64), Tensor([[[1., 4.]]], dtype=float64))
+    """
     return _conv("conv1d", 1, x, w, b, stride, padding, dilation, groups)
 
 
@@ -105,6 +130,12 @@ def conv_transpose2d(
 
     Raises:
         ShapeError: the shapes do not fit.
+
+    >>> x, w = ac.ones((1, 1, 2, 2)), ac.ones((1, 1, 2, 2))
+    >>> ac.nn.conv_transpose2d(x, w)
+    Tensor([[[[1., 2., 1.],
+              [2., 4., 2.],
+              [1., 2., 1.]]]], dtype=float64)
     """
     return _conv_transpose(
         "conv_transpose2d", 2, x, w, b, stride, padding, output_padding, dilation, groups
@@ -121,7 +152,24 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: int = 1,
 ) -> Tensor:
-    """The transpose of `conv1d`: x (N, C, L), w (C, O / groups, k); see `conv_transpose2d`."""
+    """The transpose of `conv1d`: it spreads each entry of sequences by a filter.
+
+    Args:
+        x: sequences (N, C, L).
+        w: filters (C, O / groups, k), as of the `conv1d` from O to C channels.
+        b: one bias for each output channel (O,).
+        stride, padding, output_padding, groups, dilation: numbers; see `conv_transpose2d`.
+
+    Returns:
+        (N, O, Lo), with Lo as Ho there.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    >>> x, w = ac.asarray([[[1.0, 2.0]]]), ac.asarray([[[1.0, 10.0]]])
+    >>> ac.nn.conv_transpose1d(x, w), ac.nn.conv_transpose1d(x, w, stride=2)
+    (Tensor([[[ 1., 12., 20.]]], dtype=float64), Tensor([[[ 1., 10.,  2., 20.]]], dtype=float64))
+    """
     return _conv_transpose(
         "conv_transpose1d", 1, x, w, b, stride, padding, output_padding, dilation, groups
     )

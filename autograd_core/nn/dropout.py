@@ -23,6 +23,10 @@ def dropout(key: Any, x: Any, rate: float) -> Tensor:
 
     Raises:
         ValueError: a rate outside that range.
+
+    >>> x = ac.nn.dropout(ac.random.key(0), ac.ones(8), 0.5)
+    >>> ac.all((x == 0.0) | (x == 2.0))
+    Tensor(True, dtype=bool)
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"dropout: expected a rate in [0, 1], got {rate!r}")

@@ -68,6 +68,11 @@ def gather_images(images: Any, rows: Any, turns: Any = None) -> Tensor:
         DtypeError, ShapeError: the arguments are not of these kinds, or images that are to be
             turned are not square.
         IndexError: a row is out of bounds, or a turn not in [0, 4).
+
+    >>> images = ac.asarray(np.uint8([[[[0, 255], [51, 102]]]]))
+    >>> ac.nn.gather_images(images, [0], turns=[1])
+    Tensor([[[[1. , 0.4],
+              [0. , 0.2]]]], dtype=float32)
     """
     images, rows = asarray(images), asarray(rows)
     turns = asarray(np.zeros(rows.shape, np.int64) if turns is None else turns)

@@ -22,16 +22,35 @@ from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
 from kernels.devices import on_host
 
+__all__ = [
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "ones",
+    "orthogonal",
+    "truncated_normal",
+    "zeros",
+]
+
 Shape = Any
 
 
 def zeros(key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
-    """Zeros, where the key lies; its numbers are not used."""
+    """Zeros, where the key lies; its numbers are not used.
+
+    >>> ac.nn.init.zeros(ac.random.key(0), 3)
+    Tensor([0., 0., 0.], dtype=float32)
+    """
     return filled(0, as_shape(shape), dtype, key)
 
 
 def ones(key: Any, shape: Shape, dtype: Any = np.float32) -> Tensor:
-    """Ones, where the key lies; its numbers are not used."""
+    """Ones, where the key lies; its numbers are not used.
+
+    >>> ac.nn.init.ones(ac.random.key(0), 3)
+    Tensor([1., 1., 1.], dtype=float32)
+    """
     return filled(1, as_shape(shape), dtype, key)
 
 
@@ -41,6 +60,19 @@ def he_normal(
     """Normal with variance 2 / fan-in, which keeps the scale through relu layers.
 
     He et al., "Delving deep into rectifiers" (2015), equation 10.
+
+    Args:
+        key: see `ac.random`.
+        shape: two axes or more: (O, I, *window) by default.
+        dtype: floating point.
+        in_axis, out_axis: where inputs and outputs are.
+
+    Raises:
+        ShapeError: fewer than two axes, or one of no length.
+
+    >>> w = ac.nn.init.he_normal(ac.random.key(0), (100, 50))
+    >>> w.dtype, ac.abs(ac.std(w) - (2 / 50) ** 0.5) < 0.01
+    (dtype('float32'), Tensor(True, dtype=bool))
     """
     fan_in, _ = fans("he_normal", shape, in_axis, out_axis)
     return random.normal(key, shape, dtype) * math.sqrt(2 / fan_in)
@@ -49,7 +81,18 @@ def he_normal(
 def he_uniform(
     key: Any, shape: Shape, dtype: Any = np.float32, in_axis: int = 1, out_axis: int = 0
 ) -> Tensor:
-    """Uniform with variance 2 / fan-in; see `he_normal`."""
+    """Uniform with variance 2 / fan-in: in ±√(6 / fan-in).
+
+    Args:
+        key, shape, dtype, in_axis, out_axis: those of `he_normal`.
+
+    Raises:
+        ShapeError: fewer than two axes, or one of no length.
+
+    >>> w = ac.nn.init.he_uniform(ac.random.key(0), (100, 54))
+    >>> ac.max(ac.abs(w)) <= (6 / 54) ** 0.5
+    Tensor(True, dtype=bool)
+    """
     fan_in, _ = fans("he_uniform", shape, in_axis, out_axis)
     return _symmetric(key, shape, dtype, math.sqrt(6 / fan_in))
 
@@ -61,6 +104,16 @@ def glorot_normal(
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks"
     (2010), equation 12.
+
+    Args:
+        key, shape, dtype, in_axis, out_axis: those of `he_normal`.
+
+    Raises:
+        ShapeError: fewer than two axes, or one of no length.
+
+    >>> w = ac.nn.init.glorot_normal(ac.random.key(0), (100, 60))
+    >>> ac.abs(ac.std(w) - (2 / 160) ** 0.5) < 0.01
+    Tensor(True, dtype=bool)
     """
     total = sum(fans("glorot_normal", shape, in_axis, out_axis))
     return random.normal(key, shape, dtype) * math.sqrt(2 / total)
@@ -69,7 +122,18 @@ def glorot_normal(
 def glorot_uniform(
     key: Any, shape: Shape, dtype: Any = np.float32, in_axis: int = 1, out_axis: int = 0
 ) -> Tensor:
-    """Uniform with variance 2 / (fan-in + fan-out): equation 16 of the same paper."""
+    """Uniform with variance 2 / (fan-in + fan-out): equation 16 of the paper of `glorot_normal`.
+
+    Args:
+        key, shape, dtype, in_axis, out_axis: those of `he_normal`.
+
+    Raises:
+        ShapeError: fewer than two axes, or one of no length.
+
+    >>> w = ac.nn.init.glorot_uniform(ac.random.key(0), (8, 4, 3, 3))
+    >>> ac.max(ac.abs(w)) <= (6 / (4 * 9 + 8 * 9)) ** 0.5
+    Tensor(True, dtype=bool)
+    """
     total = sum(fans("glorot_uniform", shape, in_axis, out_axis))
     return _symmetric(key, shape, dtype, math.sqrt(6 / total))
 
@@ -87,8 +151,15 @@ def truncated_normal(
     For the default bounds the standard deviation of the result is 0.8796 · std.
 
     Args:
+        key: see `ac.random`.
+        shape: any.
+        dtype: floating point.
         std: scale of the result.
         low, high: bounds, in standard deviations.
+
+    >>> w = ac.nn.init.truncated_normal(ac.random.key(0), 1000, std=0.1)
+    >>> ac.max(ac.abs(w)) <= 0.2
+    Tensor(True, dtype=bool)
     """
     below, above = (0.5 * math.erfc(-bound / math.sqrt(2)) for bound in (low, high))
     return truncated_p(
@@ -121,8 +192,18 @@ def orthogonal(key: Any, shape: Shape, dtype: Any = np.float32, gain: float = 1.
     linear neural networks" (2014). All such matrices are equally likely: Mezzadri, "How to generate
     random matrices from the classical compact groups" (2007).
 
+    Args:
+        key: see `ac.random`.
+        shape: two axes or more.
+        dtype: floating point.
+        gain: a scale.
+
     Raises:
         ShapeError: fewer than two axes.
+
+    >>> w = ac.nn.init.orthogonal(ac.random.key(0), (2, 5), dtype=np.float64)
+    >>> ac.norm(w @ w.T - ac.eye(2)) < 1e-12
+    Tensor(True, dtype=bool)
     """
     shape = as_shape(shape)
     if len(shape) < 2:

@@ -25,6 +25,11 @@ def linear(x: Any, w: Any, b: Any = None) -> Tensor:
 
     Raises:
         ShapeError: the shapes do not fit.
+
+    >>> x, b = ac.asarray([[1.0, 2.0]]), ac.asarray([0.5, 0.5])
+    >>> w = ac.asarray([[1.0, 0.0], [3.0, 4.0]])
+    >>> ac.nn.linear(x, w, b)
+    Tensor([[ 1.5, 11.5]], dtype=float64)
     """
     x, w = promoted(x, w)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
@@ -45,6 +50,15 @@ def embedding(index: Any, table: Any) -> Tensor:
         ShapeError: `table` is not a matrix.
         DtypeError: positions that are not integers.
         IndexError: a position out of bounds.
+
+    >>> table = ac.asarray([[0.0, 1.0], [10.0, 11.0], [20.0, 21.0]])
+    >>> ac.nn.embedding([2, 0], table)
+    Tensor([[20., 21.],
+            [ 0.,  1.]], dtype=float64)
+    >>> ac.grad(lambda table: ac.sum(ac.nn.embedding([2, 0, 2], table)))(table)
+    Tensor([[1., 1.],
+            [0., 0.],
+            [2., 2.]], dtype=float64)
     """
     table = asarray(table)
     if table.ndim != 2:

@@ -53,6 +53,13 @@ def cross_entropy(
     Raises:
         ShapeError: the shapes do not fit.
         IndexError: a class out of bounds.
+
+    >>> logits, labels = ac.asarray([[2.0, 0.0], [0.0, 0.0]]), ac.asarray([0, 1])
+    >>> ac.nn.cross_entropy(logits, labels), ac.nn.cross_entropy(logits, labels, reduction="none")
+    (Tensor(0.41, dtype=float64), Tensor([0.1269, 0.6931], dtype=float64))
+    >>> ac.grad(ac.nn.cross_entropy)(logits, labels)
+    Tensor([[-0.0596,  0.0596],
+            [ 0.25  , -0.25  ]], dtype=float64)
     """
     logits, labels = asarray(logits), asarray(labels)
     axis = normalize_axis(axis, logits.ndim)
@@ -74,6 +81,10 @@ def nll(log_probabilities: Any, labels: Any, axis: int = -1, reduction: str = "m
     Args:
         log_probabilities: (…, K).
         labels, axis, reduction: see `cross_entropy`.
+
+    >>> log_p = ac.log(ac.asarray([[0.5, 0.5], [0.25, 0.75]]))
+    >>> ac.nn.nll(log_p, ac.asarray([0, 0]), reduction="none")
+    Tensor([0.6931, 1.3863], dtype=float64)
     """
     log_probabilities, labels = asarray(log_probabilities), asarray(labels)
     axis = normalize_axis(axis, log_probabilities.ndim)
@@ -85,6 +96,10 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Tensor:
 
     Raises:
         IndexError: a label names no class.
+
+    >>> ac.nn.one_hot([2, 0], 3)
+    Tensor([[0., 0., 1.],
+            [1., 0., 0.]], dtype=float32)
     """
     labels = asarray(labels)
     _check_labels("one_hot", labels, classes)
@@ -122,10 +137,20 @@ def _at_labels(name: str, x: Tensor, labels: Tensor, axis: int) -> Tensor:
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, reduction: str = "mean") -> Tensor:
     """-p log sigmoid(logits) - (1 - p) log sigmoid(-logits), without overflow.
 
+    The derivative in the logits is sigmoid(logits) - p.
+
     Args:
         logits: any shape.
         targets: the probabilities p, or classes 0 and 1, of that shape.
-        reduction: over all entries.
+        reduction: over all entries: "mean", "sum", or "none".
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    >>> ac.nn.binary_cross_entropy_with_logits(ac.asarray([1000.0, 0.0]), [1.0, 1.0])
+    Tensor(0.3466, dtype=float64)
+    >>> ac.grad(ac.nn.binary_cross_entropy_with_logits)(ac.asarray([0.0, 0.0]), [0.0, 1.0])
+    Tensor([ 0.25, -0.25], dtype=float64)
     """
     logits, targets = _pair("binary_cross_entropy_with_logits", logits, targets)
     return _reduced(softplus(logits) - targets * logits, reduction)
@@ -139,6 +164,12 @@ def kl_divergence(log_q: Any, p: Any, axis: int = -1, reduction: str = "mean") -
         p: probabilities (…, K); where they are 0 they add 0.
         axis: where the K classes are.
         reduction: over the divergences (…); "mean" is what PyTorch calls "batchmean".
+
+    >>> p = ac.asarray([0.5, 0.5, 0.0])
+    >>> ac.nn.kl_divergence(ac.log([0.25, 0.5, 0.25]), p)
+    Tensor(0.3466, dtype=float64)
+    >>> ac.grad(ac.nn.kl_divergence)(ac.log([0.25, 0.5, 0.25]), p)
+    Tensor([-0.5, -0.5,  0. ], dtype=float64)
     """
     log_q, p = _pair("kl_divergence", log_q, p)
     some = greater(p, 0)
@@ -150,13 +181,39 @@ def kl_divergence(log_q: Any, p: Any, axis: int = -1, reduction: str = "mean") -
 
 
 def mse(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """(prediction - target)², of arrays of one shape."""
+    """(prediction - target)², of arrays of one shape.
+
+    Args:
+        prediction, target: any shape.
+        reduction: over all entries: "mean", "sum", or "none".
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    >>> ac.nn.mse([1.0, 2.0], [1.0, 4.0])
+    Tensor(2., dtype=float64)
+    >>> ac.grad(ac.nn.mse)(ac.asarray([1.0, 2.0]), [1.0, 4.0])
+    Tensor([ 0., -2.], dtype=float64)
+    """
     prediction, target = _pair("mse", prediction, target)
     return _reduced(square(prediction - target), reduction)
 
 
 def l1(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """|prediction - target|, of arrays of one shape; the derivative at 0 is 0."""
+    """|prediction - target|, of arrays of one shape; the derivative at 0 is 0.
+
+    Args:
+        prediction, target: any shape.
+        reduction: over all entries: "mean", "sum", or "none".
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    >>> ac.nn.l1([1.0, 2.0], [1.0, 5.0]), ac.nn.l1([1.0, 2.0], [1.0, 5.0], reduction="sum")
+    (Tensor(1.5, dtype=float64), Tensor(3., dtype=float64))
+    >>> ac.grad(ac.nn.l1)(ac.asarray([1.0, 2.0]), [1.0, 5.0])
+    Tensor([ 0. , -0.5], dtype=float64)
+    """
     prediction, target = _pair("l1", prediction, target)
     return _reduced(absolute(prediction - target), reduction)
 
@@ -165,6 +222,19 @@ def huber(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "me
     """½ d² for |d| = |prediction - target| up to delta, and delta (|d| - ½ delta) beyond.
 
     Huber, "Robust estimation of a location parameter" (1964).
+
+    Args:
+        prediction, target: arrays of one shape.
+        delta: where the parabola goes over into lines; the slope beyond.
+        reduction: over all entries: "mean", "sum", or "none".
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    >>> ac.nn.huber([0.5, 3.0], [0.0, 0.0], reduction="none")
+    Tensor([0.125, 2.5  ], dtype=float64)
+    >>> ac.grad(ac.nn.huber)(ac.asarray([0.5, 3.0]), [0.0, 0.0], reduction="sum")
+    Tensor([0.5, 1. ], dtype=float64)
     """
     prediction, target = _pair("huber", prediction, target)
     d = prediction - target

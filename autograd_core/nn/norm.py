@@ -56,6 +56,16 @@ def batch_norm(
 
     Raises:
         ShapeError: the shapes do not fit, or one entry a channel has no variance to divide by.
+
+    >>> x = ac.asarray([[1.0, 10.0], [3.0, 30.0]])
+    >>> y, used = ac.nn.batch_norm(x, statistics="batch", return_statistics=True)
+    >>> y, used.mean, used.var
+    (Tensor([[-1., -1.],
+            [ 1.,  1.]], dtype=float64), Tensor([ 2., 20.], dtype=float64),
+             Tensor([  1., 100.], dtype=float64))
+    >>> ac.nn.batch_norm(x, statistics=(ac.zeros(2), ac.ones(2)), eps=0.0)
+    Tensor([[ 1., 10.],
+            [ 3., 30.]], dtype=float64)
     """
     (x,) = promoted(x)
     if x.ndim < 2:
@@ -88,6 +98,10 @@ def running_statistics(running: Any, batch: Any, count: int, momentum: float = 0
         batch: (mean, var) of the batch, as `batch_norm` returns them.
         count: entries a channel in the batch (N · H · W), for the unbiased variance.
         momentum: the weight of the batch.
+
+    >>> batch = ac.nn.Statistics(mean=ac.asarray([10.0]), var=ac.asarray([3.0]))
+    >>> ac.nn.running_statistics((ac.zeros(1), ac.ones(1)), batch, count=4)
+    Statistics(mean=Tensor([1.], dtype=float64), var=Tensor([1.3], dtype=float64))
     """
     unbiased = batch[1] * (count / (count - 1))
     return Statistics(
@@ -109,6 +123,10 @@ def layer_norm(
         scale, shift: arrays that broadcast against x, such as one number for each entry of the
             last axis.
         eps: added to the variance.
+
+    >>> ac.nn.layer_norm(ac.asarray([[1.0, 3.0], [10.0, 30.0]]))
+    Tensor([[-1.,  1.],
+            [-1.,  1.]], dtype=float64)
     """
     (x,) = promoted(x)
     _, x, offset, var = _moments(x, normalize_axes(axes, x.ndim))
@@ -130,6 +148,9 @@ def group_norm(
 
     Raises:
         ShapeError: C is no multiple of `groups`.
+
+    >>> ac.nn.group_norm(ac.asarray([[1.0, 3.0, 10.0, 30.0]]), groups=2)
+    Tensor([[-1.,  1., -1.,  1.]], dtype=float64)
     """
     (x,) = promoted(x)
     if x.ndim < 2 or groups < 1 or x.shape[1] % groups:
@@ -142,7 +163,22 @@ def group_norm(
 
 
 def instance_norm(x: Any, scale: Any = None, shift: Any = None, eps: float = 1e-5) -> Tensor:
-    """Normalise each channel of each example (N, C, …) over all positions."""
+    """Normalise each channel of each example over all positions.
+
+    Ulyanov et al., "Instance normalization" (2016).
+
+    Args:
+        x: (N, C, …).
+        scale, shift: (C,); none by default.
+        eps: added to the variance.
+
+    Returns:
+        The shape of x.
+
+    >>> ac.nn.instance_norm(ac.asarray([[[1.0, 3.0], [10.0, 30.0]]]))
+    Tensor([[[-1.,  1.],
+             [-1.,  1.]]], dtype=float64)
+    """
     (x,) = promoted(x)
     if x.ndim < 3:
         raise ShapeError(f"instance_norm: expected x (N, C, …), got {x.shape}")

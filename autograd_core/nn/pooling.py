@@ -45,12 +45,31 @@ def max_pool2d(x: Any, window: Sizes, stride: Sizes | None = None, padding: Size
 
     Raises:
         ShapeError: the shapes do not fit.
+
+    >>> x = ac.reshape(ac.arange(16.0), (1, 1, 4, 4))
+    >>> ac.nn.max_pool2d(x, 2)
+    Tensor([[[[ 5.,  7.],
+              [13., 15.]]]], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.nn.max_pool2d(x, 2)))(ac.zeros((1, 1, 2, 2)))
+    Tensor([[[[1., 0.],
+              [0., 0.]]]], dtype=float64)
     """
     return _max_pool("max_pool2d", 2, x, window, stride, padding)
 
 
 def max_pool1d(x: Any, window: int, stride: int | None = None, padding: int = 0) -> Tensor:
-    """The largest entry of every window of sequences (N, C, L); see `max_pool2d`."""
+    """The largest entry of every window of sequences: `max_pool2d` along one axis.
+
+    Args:
+        x: sequences (N, C, L).
+        window, stride, padding: numbers; see `max_pool2d`.
+
+    Returns:
+        (N, C, Lo).
+
+    >>> ac.nn.max_pool1d(ac.asarray([[[1.0, 5.0, 2.0, 3.0]]]), 2)
+    Tensor([[[5., 3.]]], dtype=float64)
+    """
     return _max_pool("max_pool1d", 1, x, window, stride, padding)
 
 
@@ -79,6 +98,13 @@ def avg_pool2d(
 
     Returns:
         (N, C, Ho, Wo), as for `max_pool2d`.
+
+    >>> x = ac.reshape(ac.arange(16.0), (1, 1, 4, 4))
+    >>> ac.nn.avg_pool2d(x, 2)
+    Tensor([[[[ 2.5,  4.5],
+              [10.5, 12.5]]]], dtype=float64)
+    >>> ac.nn.avg_pool2d(x, 4, padding=1, count_include_pad=False)  # of the nine in the corner
+    Tensor([[[[5.]]]], dtype=float64)
     """
     return _avg_pool("avg_pool2d", 2, x, count_include_pad, window, stride, padding)
 
@@ -90,7 +116,18 @@ def avg_pool1d(
     padding: int = 0,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of every window of sequences (N, C, L); see `avg_pool2d`."""
+    """The mean of every window of sequences: `avg_pool2d` along one axis.
+
+    Args:
+        x: sequences (N, C, L).
+        window, stride, padding, count_include_pad: see `avg_pool2d`.
+
+    Returns:
+        (N, C, Lo).
+
+    >>> ac.nn.avg_pool1d(ac.asarray([[[1.0, 5.0, 2.0, 3.0]]]), 2)
+    Tensor([[[3. , 2.5]]], dtype=float64)
+    """
     return _avg_pool("avg_pool1d", 1, x, count_include_pad, window, stride, padding)
 
 
@@ -142,6 +179,10 @@ def adaptive_avg_pool2d(x: Any, size: Sizes) -> Tensor:
 
     Returns:
         (N, C, Ho, Wo).
+
+    >>> ac.nn.adaptive_avg_pool2d(ac.reshape(ac.arange(16.0), (1, 1, 4, 4)), 2)
+    Tensor([[[[ 2.5,  4.5],
+              [10.5, 12.5]]]], dtype=float64)
     """
     (x,) = promoted(x)
     check_rank("adaptive_avg_pool2d", 4, x=x)
@@ -151,7 +192,18 @@ def adaptive_avg_pool2d(x: Any, size: Sizes) -> Tensor:
 
 
 def adaptive_avg_pool1d(x: Any, size: int) -> Tensor:
-    """Means over `size` windows that divide sequences (N, C, L) evenly; `adaptive_avg_pool2d`."""
+    """Means over windows that divide sequences evenly: `adaptive_avg_pool2d` along one axis.
+
+    Args:
+        x: sequences (N, C, L).
+        size: the length of the result.
+
+    Returns:
+        (N, C, size).
+
+    >>> ac.nn.adaptive_avg_pool1d(ac.asarray([[[1.0, 2.0, 3.0, 4.0, 5.0]]]), 2)
+    Tensor([[[2., 4.]]], dtype=float64)
+    """
     (x,) = promoted(x)
     check_rank("adaptive_avg_pool1d", 3, x=x)
     return matmul(x, _shares(x.shape[2], size, x.dtype).T)
@@ -167,7 +219,11 @@ def _shares(length: int, size: int, dtype: np.dtype) -> np.ndarray:
 
 
 def global_avg_pool(x: Any) -> Tensor:
-    """The mean over all axes but the first two: (N, C, …) to (N, C)."""
+    """The mean over all axes but the first two: (N, C, …) to (N, C).
+
+    >>> ac.nn.global_avg_pool(ac.reshape(ac.arange(8.0), (1, 2, 2, 2)))
+    Tensor([[1.5, 5.5]], dtype=float64)
+    """
     (x,) = promoted(x)
     if x.ndim < 3:
         raise ShapeError(f"global_avg_pool: expected x (N, C, …), got {x.shape}")

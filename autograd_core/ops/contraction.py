@@ -46,6 +46,13 @@ def einsum(subscripts: Any, *operands: Any) -> Tensor:
 
     Raises:
         ShapeError: the subscripts do not fit the operands, or lengths of one index differ.
+
+    >>> x, y = ac.asarray([[1.0, 2.0], [3.0, 4.0]]), ac.asarray([1.0, 10.0])
+    >>> ac.einsum("ij,j->i", x, y), ac.einsum("ii", x)
+    (Tensor([21., 43.], dtype=float64), Tensor(5., dtype=float64))
+    >>> ac.grad(lambda x: ac.einsum("i,ij,j->", y, x, y))(x)
+    Tensor([[  1.,  10.],
+            [ 10., 100.]], dtype=float64)
     """
     if isinstance(subscripts, str):
         inputs, output = _parse(subscripts)

@@ -29,38 +29,106 @@ __all__ = [
 
 
 def zeros(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Zeros; float64 by default."""
+    """Zeros of some shape.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
+
+    >>> ac.zeros(3), ac.zeros((2, 0)).shape
+    (Tensor([0., 0., 0.], dtype=float64), (2, 0))
+    """
     return placed(np.zeros(as_shape(shape), dtype or np.float64), device)
 
 
 def ones(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones; float64 by default."""
+    """Ones of some shape.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
+
+    >>> ac.ones((2, 3)), ac.ones(2, dtype=ac.int64)
+    (Tensor([[1., 1., 1.],
+            [1., 1., 1.]], dtype=float64), Tensor([1, 1], dtype=int64))
+    """
     return placed(np.ones(as_shape(shape), dtype or np.float64), device)
 
 
 def empty(shape: Shape, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor to be filled by `x[i] = v`: zeros, as nothing is ever left undefined here."""
+    """A tensor to be filled by `x[i] = v`: zeros, as nothing is ever left undefined here.
+
+    Args:
+        shape: an integer or a tuple of them.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
+
+    >>> x = ac.empty(3)
+    >>> x[1] = 5.0
+    >>> x
+    Tensor([0., 5., 0.], dtype=float64)
+    """
     return zeros(shape, dtype, device)
 
 
 def full(shape: Shape, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`fill_value` everywhere; derivatives flow through it."""
+    """`fill_value` everywhere; derivatives flow through it.
+
+    Args:
+        shape: an integer or a tuple of them.
+        fill_value: a number, or an array that broadcasts to the shape.
+        dtype: that of `fill_value` by default.
+        device: where the tensor is to lie; where the value lies if not given.
+
+    >>> ac.full((2, 2), 7)
+    Tensor([[7, 7],
+            [7, 7]], dtype=int64)
+    >>> ac.grad(lambda v: ac.sum(ac.full((2, 3), v)))(1.5)
+    Tensor(6., dtype=float64)
+    """
     value = asarray(fill_value, dtype)
     return broadcast_to(value if device is None else to_device(value, device), as_shape(shape))
 
 
 def zeros_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Zeros of the shape and dtype of x, on its device."""
+    """Zeros of the shape and dtype of x, on its device.
+
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
+
+    >>> ac.zeros_like(np.float32([1.5, 2.5]))
+    Tensor([0., 0.], dtype=float32)
+    """
     return _filled_like(x, 0, dtype, device)
 
 
 def ones_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones of the shape and dtype of x, on its device."""
+    """Ones of the shape and dtype of x, on its device.
+
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
+
+    >>> ac.ones_like(ac.asarray([[1, 2], [3, 4]]))
+    Tensor([[1, 1],
+            [1, 1]], dtype=int64)
+    """
     return _filled_like(x, 1, dtype, device)
 
 
 def empty_like(x: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor like x to be filled by `y[i] = v`: zeros, as nothing is ever left undefined here."""
+    """A tensor like x to be filled by `y[i] = v`: zeros, as nothing is ever left undefined here.
+
+    Args:
+        x: gives the shape.
+        dtype, device: those of x where not given.
+
+    >>> ac.empty_like(ac.asarray([1, 2]))
+    Tensor([0, 0], dtype=int64)
+    """
     return zeros_like(x, dtype, device)
 
 
@@ -71,7 +139,16 @@ def _filled_like(x: Any, number: int, dtype: Any, device: str | None) -> Tensor:
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = None) -> Tensor:
-    """`fill_value` in the shape and dtype of x, on its device; derivatives flow through it."""
+    """`fill_value` in the shape and dtype of x, on its device; derivatives flow through it.
+
+    Args:
+        x: gives the shape.
+        fill_value: a number, or an array that broadcasts to the shape.
+        dtype, device: those of x where not given.
+
+    >>> ac.full_like(ac.asarray([1.0, 2.0]), 7)
+    Tensor([7., 7.], dtype=float64)
+    """
     x = asarray(x)
     value = beside(asarray(fill_value, dtype or x.dtype), x)
     return broadcast_to(value if device is None else to_device(value, device), x.shape)
@@ -80,7 +157,17 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None, device: str | None = N
 def arange(
     start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """start, start + step, … below stop; from 0 with one argument."""
+    """start, start + step, … below stop; from 0 with one argument.
+
+    Args:
+        start, stop, step: numbers; a negative step counts down, to above stop.
+        dtype: int64 for integers and float64 for floats where not given.
+        device: where the tensor is to lie; the CPU if not given.
+
+    >>> ac.arange(4), ac.arange(1.0, 2.0, 0.25), ac.arange(3, 0, -1)
+    (Tensor([0, 1, 2, 3], dtype=int64), Tensor([1.  , 1.25, 1.5 , 1.75], dtype=float64),
+     Tensor([3, 2, 1], dtype=int64))
+    """
     first, last = (0, start) if stop is None else (start, stop)
     return placed(np.arange(first, last, step, dtype=dtype), device)
 
@@ -94,7 +181,21 @@ def linspace(
     *,
     dtype: Any = None,
 ) -> Tensor:
-    """`num` evenly spaced numbers from start to stop; derivatives flow through both."""
+    """`num` evenly spaced numbers from start to stop; derivatives flow through both.
+
+    Args:
+        start, stop: numbers, or arrays that broadcast; their axes come after that of the numbers.
+        num: how many.
+        endpoint: whether stop is the last of them, or comes after the last.
+        device: where the tensor is to lie.
+        dtype: by default that of start and stop, and float64 of integers.
+
+    >>> ac.linspace(0.0, 1.0, 5), ac.linspace(0.0, 1.0, 4, endpoint=False)
+    (Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float64),
+     Tensor([0.  , 0.25, 0.5 , 0.75], dtype=float64))
+    >>> ac.grad(lambda stop: ac.sum(ac.linspace(0.0, stop, 3)))(1.0)
+    Tensor(1.5, dtype=float64)
+    """
     start, stop = asarray(start), asarray(stop)
     if device is not None:
         start, stop = to_device(start, device), to_device(stop, device)
@@ -114,12 +215,34 @@ def eye(
     dtype: Any = None,
     device: str | None = None,
 ) -> Tensor:
-    """Ones on the k-th diagonal of a matrix of zeros, square by default."""
+    """Ones on the k-th diagonal of a matrix of zeros, square by default.
+
+    Args:
+        n_rows, n_cols: its shape; as many columns as rows where not given.
+        k: above the main diagonal where positive, below it where negative.
+        dtype: float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
+
+    >>> ac.eye(2, 3, k=1)
+    Tensor([[0., 1., 0.],
+            [0., 0., 1.]], dtype=float64)
+    """
     return placed(np.eye(n_rows, n_cols, k, dtype=dtype or np.float64), device)
 
 
 def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
-    """The coordinates of a grid with the given axes, one array of them for each axis."""
+    """The coordinates of a grid with the given axes, one array of them for each axis.
+
+    Args:
+        arrays: each one axis of the grid.
+        indexing: "xy" where the first axis runs along columns, as in pictures, "ij" where it runs
+            along rows.
+
+    >>> x, y = ac.meshgrid(ac.asarray([1.0, 2.0, 3.0]), ac.asarray([10.0, 20.0]))
+    >>> x + y
+    Tensor([[11., 12., 13.],
+            [21., 22., 23.]], dtype=float64)
+    """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: expected indexing 'xy' or 'ij', got {indexing!r}")
     tensors = [asarray(x) for x in arrays]

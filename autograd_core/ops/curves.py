@@ -63,7 +63,17 @@ __all__ = [
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0
 ) -> Tensor:
-    """`num` numbers from base**start to base**stop, whose logarithms are evenly spaced."""
+    """`num` numbers from base**start to base**stop, whose logarithms are evenly spaced.
+
+    Args:
+        start, stop: the exponents; derivatives flow through both.
+        num: how many.
+        endpoint: whether base**stop is the last of them, or comes after the last.
+        base: any number above 0.
+
+    >>> ac.logspace(0.0, 3.0, 4), ac.logspace(0.0, 3.0, 4, base=2.0)
+    (Tensor([   1.,   10.,  100., 1000.], dtype=float64), Tensor([1., 2., 4., 8.], dtype=float64))
+    """
     return power(base, linspace(start, stop, num, endpoint))
 
 
@@ -71,7 +81,14 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Te
     """`num` numbers from start to stop, each the same multiple of the one before.
 
     Args:
-        start, stop: of the same sign, and not 0.
+        start, stop: of the same sign, and not 0; derivatives flow through both.
+        num: how many.
+        endpoint: whether stop is the last of them, or comes after the last.
+
+    >>> ac.geomspace(1.0, 1000.0, 4)
+    Tensor([   1.,   10.,  100., 1000.], dtype=float64)
+    >>> ac.grad(lambda stop: ac.geomspace(1.0, stop, 3)[1])(100.0)
+    Tensor(0.05, dtype=float64)
     """
     start, stop = asarray(start), asarray(stop)
     return sign(start) * exp(linspace(log(absolute(start)), log(absolute(stop)), num, endpoint))
@@ -86,6 +103,12 @@ def interp(x: Any, places: Any, values: Any, left: Any = None, right: Any = None
         values: (n,).
         left, right: what it is below the first place and above the last; the first and the last
             value by default.
+
+    >>> places, values = ac.asarray([0.0, 1.0, 2.0]), ac.asarray([0.0, 10.0, 40.0])
+    >>> ac.interp([0.5, 1.5, 9.0], places, values)
+    Tensor([ 5., 25., 40.], dtype=float64)
+    >>> ac.grad(lambda x: ac.interp(x, places, values))(1.5)
+    Tensor(30., dtype=float64)
     """
     x, places, values = asarray(x), asarray(places), asarray(values)
     n = places.size
@@ -105,7 +128,15 @@ def interp(x: Any, places: Any, values: Any, left: Any = None, right: Any = None
 
 
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
-    """The differences of neighbours in flattened x, with something before them and after."""
+    """The differences of neighbours in flattened x, with something before them and after.
+
+    Args:
+        x: any shape.
+        to_end, to_begin: numbers or vectors to put after the differences, and before them.
+
+    >>> ac.ediff1d(ac.asarray([1.0, 4.0, 9.0]), to_begin=0.0)
+    Tensor([0., 3., 5.], dtype=float64)
+    """
     parts = [to_begin, diff(ravel(x)), to_end]
     return concatenate([ravel(part) for part in parts if part is not None])
 
@@ -113,8 +144,16 @@ def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def unwrap(x: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.pi) -> Tensor:
     """x with whole periods added along an axis, so that neighbours are at most half a one apart.
 
+    The derivative is 1: what is added is constant between jumps.
+
     Args:
+        x: any shape; angles in radians where the period is left at 2π.
         discont: smaller jumps are left alone; half the period by default.
+        axis: along which.
+        period: the length of a period.
+
+    >>> ac.unwrap([0.0, 350.0, 340.0], period=360.0)
+    Tensor([  0., -10., -20.], dtype=float64)
     """
     x, half = asarray(x), period / 2
     jumps = diff(stop_gradient(x), axis=axis)
@@ -128,16 +167,22 @@ def unwrap(x: Any, discont: Any = None, axis: int = -1, period: Any = 2 * math.p
 
 
 def gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    """Central differences of samples f, one-sided ones on the edges: of order
+    """Slopes of a sampled function: central differences, and one-sided ones on the edges.
+
+    It is not the gradient of a function, which is `grad`.
 
     Args:
         f: samples, at least edge_order + 1 along each axis that is asked for.
         spacing: the distance of samples, one number for all axes or one each; or where the samples
             are, an array for each axis. 1 by default.
         axis: one axis, several, or all of them.
+        edge_order: 1 or 2, the order of the differences on the edges.
 
     Returns:
         An array for one axis, else a tuple of them.
+
+    >>> ac.gradient(ac.asarray([0.0, 1.0, 4.0, 9.0])), ac.gradient([0.0, 1.0, 4.0], 0.5)
+    (Tensor([1., 2., 4., 5.], dtype=float64), Tensor([2., 4., 6.], dtype=float64))
     """
     f = asarray(f)
     axes = normalize_axes(axis, f.ndim)
@@ -190,6 +235,12 @@ def convolve(x: Any, y: Any, mode: str = "full") -> Tensor:
             "valid", those in which the shorter one lies within the longer.
 
     Memory for n·m numbers is used.
+
+    >>> x, y = ac.asarray([1.0, 2.0, 3.0]), ac.asarray([1.0, -1.0])
+    >>> ac.convolve(x, y), ac.convolve(x, y, "valid")
+    (Tensor([ 1.,  1.,  1., -3.], dtype=float64), Tensor([1., 1.], dtype=float64))
+    >>> ac.grad(lambda y: ac.sum(ac.convolve(x, y)))(y)
+    Tensor([6., 6.], dtype=float64)
     """
     x, y = asarray(x), asarray(y)
     if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
@@ -207,7 +258,15 @@ def convolve(x: Any, y: Any, mode: str = "full") -> Tensor:
 
 
 def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
-    """The sums Σⱼ x[k + j] y[j]*; see `convolve`."""
+    """The sums Σⱼ x[k + j] y[j]: how much x is like y, moved by k places. Complex y is conjugated.
+
+    Args:
+        x, y: (n,) and (m,).
+        mode: see `convolve`, but "valid" by default.
+
+    >>> ac.correlate([1.0, 2.0, 3.0], [0.0, 1.0])
+    Tensor([2., 3.], dtype=float64)
+    """
     x, y = asarray(x), asarray(y)
     if x.size < y.size:  # so that "same" starts where it does in NumPy
         return flip(conj(correlate(y, x, mode)))
@@ -218,7 +277,19 @@ def correlate(x: Any, y: Any, mode: str = "valid") -> Tensor:
 
 
 def polyval(coefficients: Any, x: Any) -> Tensor:
-    """The polynomial with these coefficients, that of the highest power first, at x."""
+    """The polynomial with some coefficients at x, elementwise, by Horner's rule.
+
+    Derivatives flow to coefficients and places.
+
+    Args:
+        coefficients: (n,), that of the highest power first.
+        x: any shape.
+
+    >>> ac.polyval([1.0, 0.0, -2.0], 3.0)  # x² - 2
+    Tensor(7., dtype=float64)
+    >>> ac.grad(ac.polyval)(ac.asarray([1.0, 0.0, -2.0]), 3.0)
+    Tensor([9., 3., 1.], dtype=float64)
+    """
     x = asarray(x)
     value = multiply(x, 0)
     for coefficient in asarray(coefficients):
@@ -233,6 +304,11 @@ def vander(x: Any, n: int | None = None, increasing: bool = False) -> Tensor:
         x: (m,).
         n: how many powers, from 0; m by default.
         increasing: from the lowest power to the highest.
+
+    >>> ac.vander([2.0, 3.0], 3), ac.vander([2.0, 3.0], 3, increasing=True)
+    (Tensor([[4., 2., 1.],
+            [9., 3., 1.]], dtype=float64), Tensor([[1., 2., 4.],
+            [1., 3., 9.]], dtype=float64))
     """
     x = asarray(x)
     if x.ndim != 1:

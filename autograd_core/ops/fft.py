@@ -296,12 +296,34 @@ def fft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward")
         ShapeError: n is less than 1 (the axis is empty, where n is not given), or there is no such
             axis.
         ValueError: there is no such norm.
+
+    >>> ac.fft.fft([1.0, 0.0, 0.0, 0.0]), ac.fft.fft([1.0, 1j, -1.0, -1j])
+    (Tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j], dtype=complex128),
+     Tensor([0.+0.j, 4.+0.j, 0.+0.j, 0.+0.j], dtype=complex128))
+    >>> power = lambda x: ac.sum(ac.abs(ac.fft.fft(x, norm="ortho")) ** 2)  # that of x
+    >>> ac.grad(power)(ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([2., 4., 6.], dtype=float64)
     """
     return _along_one(_inexact(x), n, axis, False, norm)
 
 
 def ifft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward") -> Tensor:
-    """The inverse of `fft`: xₘ = 1/n Σₖ yₖ exp(2πi km / n). Arguments and errors are its."""
+    """The inverse of `fft`: xₘ = 1/n Σₖ yₖ exp(2πi km / n).
+
+    Args:
+        x, n, axis, norm: those of `fft`.
+
+    Returns:
+        Complex numbers of the precision of x.
+
+    Raises:
+        ShapeError, ValueError: as `fft` does.
+
+    >>> ac.fft.ifft([4.0, 0.0, 0.0, 0.0])
+    Tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j], dtype=complex128)
+    >>> ac.real(ac.fft.ifft(ac.fft.fft([1.0, 2.0, 3.0])))
+    Tensor([1., 2., 3.], dtype=float64)
+    """
     return _along_one(_inexact(x), n, axis, True, norm)
 
 
@@ -309,19 +331,41 @@ def fftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> 
     """The Fourier transform along several axes, by default all.
 
     Args:
+        x: complex or real numbers; integers count as float64.
         s: the length of each axis, -1 to leave it as it is; see `n` in `fft`.
         axes: which axes, each once; they have to be said where `s` is given.
+        norm: see `fft`; the factor is that of all axes together.
+
+    Returns:
+        Complex numbers of the precision of x.
 
     Raises:
         ShapeError: a length is less than 1, or there are not as many as axes; an axis is repeated,
             or not there.
         ValueError: `s` without axes, or no such norm.
+
+    >>> ac.fft.fftn(ac.ones((2, 2)))
+    Tensor([[4.+0.j, 0.+0.j],
+            [0.+0.j, 0.+0.j]], dtype=complex128)
+    >>> ac.fft.fftn(ac.ones((2, 3, 4)), axes=(0, 2)).shape
+    (2, 3, 4)
     """
     return _along_several(_inexact(x), s, axes, False, norm)
 
 
 def ifftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> Tensor:
-    """The inverse of `fftn`, with its arguments and errors."""
+    """The inverse of `fftn`.
+
+    Args:
+        x, s, axes, norm: those of `fftn`.
+
+    Raises:
+        ShapeError, ValueError: as `fftn` does.
+
+    >>> ac.fft.ifftn(4.0 * ac.ones((2, 2)))
+    Tensor([[4.+0.j, 0.+0.j],
+            [0.+0.j, 0.+0.j]], dtype=complex128)
+    """
     return _along_several(_inexact(x), s, axes, True, norm)
 
 
@@ -331,9 +375,18 @@ def ifftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") ->
 def rfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward") -> Tensor:
     """The first n // 2 + 1 entries of `fft` of real x; the others are conjugates of them.
 
+    Args:
+        x: real numbers.
+        n, axis, norm: those of `fft`.
+
     Raises:
         DtypeError: x is complex.
         ShapeError, ValueError: as `fft` does.
+
+    >>> ac.fft.rfft([1.0, 2.0, 3.0, 4.0])
+    Tensor([10.+0.j, -2.+2.j, -2.+0.j], dtype=complex128)
+    >>> ac.grad(lambda x: ac.imag(ac.fft.rfft(x)[1]))(ac.asarray([1.0, 2.0, 3.0, 4.0]))
+    Tensor([ 0., -1.,  0.,  1.], dtype=float64)
     """
     x = _real(x)
     axis = normalize_axis(axis, x.ndim)
@@ -348,7 +401,17 @@ def irfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward
     for even n, is ignored.
 
     Args:
+        x: the first entries of a spectrum, along the axis.
         n: the length of the result; 2 (m - 1) for m entries if not given, which is even.
+        axis, norm: those of `fft`.
+
+    Raises:
+        ShapeError, ValueError: as `fft` does.
+
+    >>> ac.fft.irfft([10.0, -2 + 2j, -2.0])
+    Tensor([1., 2., 3., 4.], dtype=float64)
+    >>> ac.fft.irfft(ac.fft.rfft([1.0, 2.0, 3.0]), n=3)
+    Tensor([1., 2., 3.], dtype=float64)
     """
     x = _complex(x)
     axis = normalize_axis(axis, x.ndim)
@@ -357,7 +420,19 @@ def irfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward
 
 
 def rfftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> Tensor:
-    """`fftn` of real x, with half the spectrum along the last of the axes; see `rfft`."""
+    """`fftn` of real x, with half the spectrum along the last of the axes; see `rfft`.
+
+    Args:
+        x: real numbers.
+        s, axes, norm: those of `fftn`.
+
+    Raises:
+        DtypeError: x is complex.
+        ShapeError, ValueError: as `fftn` does.
+
+    >>> ac.fft.rfftn(ac.ones((2, 4))).shape
+    (2, 3)
+    """
     x, norm = _real(x), _known(norm)
     (*others, last), lengths = _some_axes(*_axes_and_lengths(x, s, axes))
     x = rfft_p(_resized_along(x, lengths, (*others, last), "lengths s"), axis=last, norm=norm)
@@ -365,7 +440,20 @@ def rfftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") ->
 
 
 def irfftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> Tensor:
-    """The inverse of `rfftn`; the last length is 2 (m - 1) for m entries where `s` is not given."""
+    """The inverse of `rfftn`: real numbers from half a spectrum.
+
+    Args:
+        x: a spectrum, of which the last of the axes has half.
+        s: the lengths of the result; the last one is 2 (m - 1) for m entries where not given.
+        axes, norm: those of `fftn`.
+
+    Raises:
+        ShapeError, ValueError: as `fftn` does.
+
+    >>> ac.fft.irfftn(ac.fft.rfftn(ac.asarray([[1.0, 2.0], [3.0, 4.0]])))
+    Tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
+    """
     x, norm = _complex(x), _known(norm)
     (*others, last), lengths = _some_axes(*_axes_and_lengths(x, s, axes))
     n = _length(2 * (lengths[-1] - 1) if s is None else lengths[-1], 0, "the last length")
@@ -381,12 +469,35 @@ def _some_axes(axes: tuple[int, ...], lengths: list[int]) -> tuple[tuple[int, ..
 
 
 def hfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward") -> Tensor:
-    """The real `fft` of a signal of which x is the first half, the other being its conjugates."""
+    """The real `fft` of a signal of which x is the first half, the other being its conjugates.
+
+    Args:
+        x: the first half of the signal, along the axis.
+        n: the length of the result; 2 (m - 1) for m entries if not given, which is even.
+        axis, norm: those of `fft`.
+
+    >>> ac.fft.hfft([1.0, 1j, 0.0]), ac.fft.hfft([1.0, 1j], n=3)
+    (Tensor([ 1.,  3.,  1., -1.], dtype=float64),
+     Tensor([ 1.    ,  2.7321, -0.7321], dtype=float64))
+    """
     return irfft(conj(_complex(x)), n, axis, OPPOSITE[_known(norm)])
 
 
 def ihfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward") -> Tensor:
-    """The inverse of `hfft`: the first half of `ifft` of real x."""
+    """The inverse of `hfft`: the first half of `ifft` of real x.
+
+    Args:
+        x: real numbers.
+        n, axis, norm: those of `fft`.
+
+    Raises:
+        DtypeError: x is complex.
+
+    >>> ac.fft.ihfft([3.0, 1.0, 0.0, 1.0]).shape
+    (3,)
+    >>> ac.fft.hfft(ac.fft.ihfft([1.0, 2.0, 3.0, 4.0]))
+    Tensor([1., 2., 3., 4.], dtype=float64)
+    """
     return conj(rfft(_real(x), n, axis, OPPOSITE[_known(norm)]))
 
 
@@ -394,22 +505,54 @@ def ihfft(x: Any, /, n: int | None = None, axis: int = -1, norm: Any = "backward
 
 
 def fft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: Any = "backward") -> Tensor:
-    """`fftn` along the last two axes."""
+    """`fftn` along the last two axes: the Fourier transform of images.
+
+    Args:
+        x, s, axes, norm: those of `fftn`.
+
+    >>> ac.fft.fft2(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([[10.+0.j, -2.+0.j],
+            [-4.+0.j,  0.+0.j]], dtype=complex128)
+    """
     return fftn(x, s, axes, norm)
 
 
 def ifft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: Any = "backward") -> Tensor:
-    """`ifftn` along the last two axes."""
+    """`ifftn` along the last two axes: the inverse of `fft2`.
+
+    Args:
+        x, s, axes, norm: those of `fftn`.
+
+    >>> ac.fft.ifft2(ac.asarray([[10.0, -2.0], [-4.0, 0.0]]))
+    Tensor([[1.+0.j, 2.+0.j],
+            [3.+0.j, 4.+0.j]], dtype=complex128)
+    """
     return ifftn(x, s, axes, norm)
 
 
 def rfft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: Any = "backward") -> Tensor:
-    """`rfftn` along the last two axes."""
+    """`rfftn` along the last two axes: half the spectrum of real images.
+
+    Args:
+        x, s, axes, norm: those of `rfftn`.
+
+    >>> ac.fft.rfft2(ac.asarray([[1.0, 2.0], [3.0, 5.0]]))
+    Tensor([[11.+0.j, -3.+0.j],
+            [-5.+0.j,  1.+0.j]], dtype=complex128)
+    """
     return rfftn(x, s, axes, norm)
 
 
 def irfft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: Any = "backward") -> Tensor:
-    """`irfftn` along the last two axes."""
+    """`irfftn` along the last two axes: the inverse of `rfft2`.
+
+    Args:
+        x, s, axes, norm: those of `irfftn`.
+
+    >>> ac.fft.irfft2(ac.asarray([[11.0, -3.0], [-5.0, 1.0]]))
+    Tensor([[1., 2.],
+            [3., 5.]], dtype=float64)
+    """
     return irfftn(x, s, axes, norm)
 
 
@@ -417,18 +560,39 @@ def irfft2(x: Any, /, s: Any = None, axes: Any = (-2, -1), norm: Any = "backward
 
 
 def fftfreq(n: int, /, d: float = 1.0, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequencies of the entries of `fft`, in cycles for each unit of the sample spacing d:
+    """The frequencies of the entries of `fft`, in cycles for each unit of the sample spacing.
+
     0, 1, …, and then the negative ones, …, -1, all divided by n d.
+
+    Args:
+        n: the length of the signal.
+        d: the sample spacing.
+        dtype: real floating point; float64 by default.
+        device: where the tensor is to lie; the CPU if not given.
 
     Raises:
         ShapeError: n is less than 1.
         DtypeError: `dtype` is not real floating point.
+
+    >>> ac.fft.fftfreq(5), ac.fft.fftfreq(4, d=0.25)
+    (Tensor([ 0. ,  0.2,  0.4, -0.4, -0.2], dtype=float64),
+     Tensor([ 0.,  1., -2., -1.], dtype=float64))
     """
     return _frequencies(np.fft.fftfreq, n, d, dtype, device)
 
 
 def rfftfreq(n: int, /, d: float = 1.0, dtype: Any = None, device: str | None = None) -> Tensor:
-    """The frequencies of the entries of `rfft`, 0 to n // 2, divided by n d; see `fftfreq`."""
+    """The frequencies of the entries of `rfft`: 0 to n // 2, divided by n d.
+
+    Args:
+        n, d, dtype, device: those of `fftfreq`.
+
+    Raises:
+        ShapeError, DtypeError: as `fftfreq` does.
+
+    >>> ac.fft.rfftfreq(4, d=0.25)
+    Tensor([0., 1., 2.], dtype=float64)
+    """
     return _frequencies(np.fft.rfftfreq, n, d, dtype, device)
 
 
@@ -440,12 +604,27 @@ def _frequencies(make: Any, n: int, d: float, dtype: Any, device: str | None) ->
 
 
 def fftshift(x: Any, /, axes: Any = None) -> Tensor:
-    """x with frequency 0 moved from the first place to the middle, along some axes, or all."""
+    """x with frequency 0 moved from the first place to the middle.
+
+    Args:
+        x: any shape.
+        axes: along which; an integer, a sequence of them, or None for all.
+
+    >>> ac.fft.fftshift(ac.fft.fftfreq(5, d=0.2))
+    Tensor([-2., -1.,  0.,  1.,  2.], dtype=float64)
+    """
     return _rolled(x, axes, 1)
 
 
 def ifftshift(x: Any, /, axes: Any = None) -> Tensor:
-    """The inverse of `fftshift`; another function where a length is odd."""
+    """The inverse of `fftshift`; another function where a length is odd.
+
+    Args:
+        x, axes: those of `fftshift`.
+
+    >>> ac.fft.ifftshift(ac.asarray([-2, -1, 0, 1, 2]))
+    Tensor([ 0,  1,  2, -2, -1], dtype=int64)
+    """
     return _rolled(x, axes, -1)
 
 

@@ -211,6 +211,13 @@ def take(x: Any, index: Any, axis: int | None = None) -> Tensor:
 
     Raises:
         IndexError: a position is out of bounds.
+
+    >>> x = ac.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> ac.take(x, [2, 0], axis=1), ac.take(x, 4)
+    (Tensor([[3., 1.],
+            [6., 4.]], dtype=float64), Tensor(5., dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(ac.take(x, [0, 0, -1])))(ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([2., 0., 1.], dtype=float64)
     """
     x = asarray(x)
     if axis is None:
@@ -227,6 +234,11 @@ def take_along_axis(x: Any, index: Any, axis: int = -1) -> Tensor:
 
     Raises:
         IndexError: a position is out of bounds.
+
+    >>> x = ac.asarray([[1.0, 9.0], [8.0, 2.0]])
+    >>> ac.take_along_axis(x, ac.argsort(x, axis=1), axis=1)
+    Tensor([[1., 9.],
+            [2., 8.]], dtype=float64)
     """
     x, index = asarray(x), asarray(index)
     axis = normalize_axis(axis, x.ndim)
@@ -244,8 +256,21 @@ def take_along_axis(x: Any, index: Any, axis: int = -1) -> Tensor:
 
 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
-    """x with each entry along an axis (of flattened x without one) repeated; `repeats` is one count
-    or one for each entry."""
+    """x with each entry along an axis (of flattened x without one) repeated.
+
+    Args:
+        x: any shape.
+        repeats: one count, or one for each entry.
+        axis: along which.
+
+    Raises:
+        ValueError: there are not as many counts as entries.
+
+    >>> ac.repeat(ac.asarray([1, 2]), 2), ac.repeat(ac.asarray([1, 2]), [3, 1])
+    (Tensor([1, 1, 2, 2], dtype=int64), Tensor([1, 1, 1, 2], dtype=int64))
+    >>> ac.grad(lambda x: ac.sum(ac.repeat(x, [3, 1])))(ac.asarray([1.0, 2.0]))
+    Tensor([3., 1.], dtype=float64)
+    """
     x = asarray(x)
     if axis is None:
         x, axis = ravel(x), 0
@@ -262,6 +287,14 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
     Raises:
         IndexError: a position is out of bounds, or there are too many.
+
+    >>> x = ac.asarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> x[1], x[:, ::2], x[x > 4.0]
+    (Tensor([4., 5., 6.], dtype=float64), Tensor([[1., 3.],
+            [4., 6.]], dtype=float64), Tensor([5., 6.], dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(x[ac.asarray([0, 0, 1]), 1]))(x)
+    Tensor([[0., 2., 0.],
+            [0., 1., 0.]], dtype=float64)
     """
     items = _expand_ellipsis(_without_masks(key, x.shape), x.shape)
     apart = [i for i, item in enumerate(items) if item is Ellipsis]

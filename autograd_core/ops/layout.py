@@ -63,6 +63,13 @@ def pad(x: Any, widths: Any, mode: str = "constant", value: Any = 0) -> Tensor:
 
     Raises:
         ShapeError: the widths do not fit the axes, are negative, or there is nothing to repeat.
+
+    >>> x = ac.asarray([1.0, 2.0, 3.0])
+    >>> ac.pad(x, (1, 2)), ac.pad(x, 2, "reflect")
+    (Tensor([0., 1., 2., 3., 0., 0.], dtype=float64),
+     Tensor([3., 2., 1., 2., 3., 2., 1.], dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(ac.pad(x, 2, "edge")))(x)
+    Tensor([3., 1., 3.], dtype=float64)
     """
     x = asarray(x)
     pairs = _pairs(widths, x.ndim)
@@ -104,30 +111,69 @@ def _pad_constant(x: Tensor, pairs: list[tuple[int, int]], value: Any) -> Tensor
 
 
 def atleast_3d(x: Any) -> Tensor:
-    """x with three axes: (n,) becomes (1, n, 1) and (m, n) becomes (m, n, 1)."""
+    """x with three axes: (n,) becomes (1, n, 1) and (m, n) becomes (m, n, 1).
+
+    >>> ac.atleast_3d(1.0).shape, ac.atleast_3d([1.0, 2.0]).shape, ac.atleast_3d(ac.eye(2)).shape
+    ((1, 1, 1), (1, 2, 1), (2, 2, 1))
+    """
     x = asarray(x)
     return alias(x) if x.ndim >= 3 else reshape(x, (*atleast_2d(x).shape, 1))
 
 
 def dstack(arrays: Sequence[Any]) -> Tensor:
-    """The arrays joined along axis 2, given three axes first; see `atleast_3d`."""
+    """The arrays joined along axis 2, given three axes first; see `atleast_3d`.
+
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
+
+    >>> ac.dstack([[1.0, 2.0], [3.0, 4.0]])
+    Tensor([[[1., 3.],
+             [2., 4.]]], dtype=float64)
+    """
     return concatenate([atleast_3d(x) for x in arrays], 2)
 
 
 def column_stack(arrays: Sequence[Any]) -> Tensor:
-    """Vectors as the columns of a matrix; matrices are joined to them as they are."""
+    """Vectors as the columns of a matrix; matrices are joined to them as they are.
+
+    Args:
+        arrays: a sequence of them, each with as many rows.
+
+    >>> ac.column_stack([ac.asarray([1.0, 2.0]), ac.asarray([3.0, 4.0])])
+    Tensor([[1., 3.],
+            [2., 4.]], dtype=float64)
+    """
     tensors = [asarray(x) for x in arrays]
     return concatenate([x if x.ndim >= 2 else reshape(x, (x.size, 1)) for x in tensors], 1)
 
 
 def append(x: Any, values: Any, axis: int | None = None) -> Tensor:
-    """x and `values` joined along an axis; both flattened where it is None."""
+    """x and `values` joined along an axis; both flattened where it is None.
+
+    >>> ac.append(ac.asarray([[1.0, 2.0]]), [[3.0, 4.0]], axis=0)
+    Tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
+    >>> ac.append([1.0, 2.0], 3.0)
+    Tensor([1., 2., 3.], dtype=float64)
+    """
     return concatenate([x, values], axis)
 
 
 def block(arrays: Any) -> Tensor:
-    """An array put together from blocks, in nested lists: the innermost along the last axis, the
-    next ones along the one before it, and so on."""
+    """An array put together from blocks, as matrices are written.
+
+    Args:
+        arrays: nested lists; the innermost are joined along the last axis, the next ones along the
+            one before it, and so on.
+
+    Raises:
+        ShapeError: lengths do not fit.
+
+    >>> ac.block([[ac.eye(2), ac.zeros((2, 1))], [ac.ones((1, 2)), 5.0]])
+    Tensor([[1., 0., 0.],
+            [0., 1., 0.],
+            [1., 1., 5.]], dtype=float64)
+    """
     depth = _depth(arrays)
     tensors = tree_map(asarray, arrays)
     ndim = max(depth, *(x.ndim for x in tree_leaves(tensors)))
@@ -145,12 +191,22 @@ def _joined(arrays: Any, ndim: int, depth: int) -> Tensor:
 
 
 def insert(x: Any, places: Any, values: Any, axis: int | None = None) -> Tensor:
-    """x with values before some places (a number, a slice, or several numbers) along an axis;
-    flattened where it is None.
+    """x with values before some places along an axis; flattened where it is None.
+
+    Args:
+        x: any shape.
+        places: a number, a slice, or several numbers, as places of x before anything is inserted.
+        values: what to insert, in the dtype of x; derivatives flow to it.
+        axis: along which.
 
     Raises:
         IndexError: a place is out of bounds.
         ValueError: the values do not fit.
+
+    >>> ac.insert(ac.asarray([1.0, 2.0, 3.0]), 1, 9.0)
+    Tensor([1., 9., 2., 3.], dtype=float64)
+    >>> ac.insert(ac.asarray([1.0, 2.0, 3.0]), [0, 2], [8.0, 9.0])
+    Tensor([8., 1., 2., 9., 3.], dtype=float64)
     """
     x = asarray(x)
     values = astype(values, x.dtype)
@@ -164,7 +220,16 @@ def insert(x: Any, places: Any, values: Any, axis: int | None = None) -> Tensor:
 
 
 def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """As `split`, but a number of parts need not divide the axis: the first ones are one longer."""
+    """x cut along an axis into parts that need not be of one length: the first ones are one longer.
+
+    Args:
+        x: any shape.
+        sections: how many parts, or the places where a part begins; see `split`.
+        axis: along which.
+
+    >>> [part.tolist() for part in ac.array_split(ac.arange(5), 3)]
+    [[0, 1], [2, 3], [4]]
+    """
     x = asarray(x)
     if np.ndim(sections) == 0:
         parts = as_integer(sections)  # type: ignore[arg-type]
@@ -176,18 +241,35 @@ def array_split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Te
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of x along an axis, without it."""
+    """The slices of x along an axis, without it: a tuple, the opposite of `stack`.
+
+    >>> ac.unstack(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    (Tensor([1., 2.], dtype=float64), Tensor([3., 4.], dtype=float64))
+    >>> a, b = ac.unstack(ac.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    >>> a
+    Tensor([1., 3.], dtype=float64)
+    """
     x = asarray(x)
     axis = normalize_axis(axis, x.ndim)
     return tuple(squeeze(slice_axis(x, axis, i, i + 1), axis) for i in range(x.shape[axis]))
 
 
 def delete(x: Any, places: Any, axis: int | None = None) -> Tensor:
-    """x without the entries at some places (a number, a slice, or several numbers) along an axis;
-    flattened where it is None.
+    """x without the entries at some places along an axis; flattened where it is None.
+
+    Args:
+        x: any shape.
+        places: a number, a slice, or several numbers; negative ones count from the end.
+        axis: along which.
 
     Raises:
         IndexError: a place is out of bounds.
+
+    >>> ac.delete(ac.asarray([10.0, 20.0, 30.0, 40.0]), [0, -1])
+    Tensor([20., 30.], dtype=float64)
+    >>> ac.delete(ac.asarray([[1, 2], [3, 4]]), 0, axis=1)
+    Tensor([[2],
+            [4]], dtype=int64)
     """
     x = asarray(x)
     if axis is None:
@@ -200,17 +282,34 @@ def delete(x: Any, places: Any, axis: int | None = None) -> Tensor:
 
 
 def fliplr(x: Any) -> Tensor:
-    """x with the order of its columns (axis 1) reversed."""
+    """x with the order of its columns (axis 1) reversed.
+
+    >>> ac.fliplr(ac.asarray([[1, 2], [3, 4]]))
+    Tensor([[2, 1],
+            [4, 3]], dtype=int64)
+    """
     return flip(x, 1)
 
 
 def flipud(x: Any) -> Tensor:
-    """x with the order of its rows (axis 0) reversed."""
+    """x with the order of its rows (axis 0) reversed.
+
+    >>> ac.flipud(ac.asarray([[1, 2], [3, 4]]))
+    Tensor([[3, 4],
+            [1, 2]], dtype=int64)
+    """
     return flip(x, 0)
 
 
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
-    """x with its axes in the order `axes`; another name of `transpose`, from the array API."""
+    """x with its axes in the order `axes`: the array API's name of `transpose`.
+
+    Raises:
+        ShapeError: `axes` does not name each axis once.
+
+    >>> ac.permute_dims(ac.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     return transpose(x, axes)
 
 
@@ -219,6 +318,9 @@ def broadcast_shapes(*shapes: Shape) -> tuple[int, ...]:
 
     Raises:
         ShapeError: they do not broadcast.
+
+    >>> ac.broadcast_shapes((3, 1), (4,), ())
+    (3, 4)
     """
     try:
         return np.broadcast_shapes(*map(as_shape, shapes))

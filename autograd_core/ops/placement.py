@@ -46,6 +46,11 @@ def asarray(
         DtypeError: `data` has no boolean, integer, floating or complex dtype.
         DeviceError: there is no such device.
         ValueError: `copy=False`, but data has to be copied.
+
+    >>> ac.asarray([1, 2]), ac.asarray([1, 2], dtype=np.float32)
+    (Tensor([1, 2], dtype=int64), Tensor([1., 2.], dtype=float32))
+    >>> ac.grad(lambda x: ac.sum(ac.asarray([x, x**2])))(3.0)
+    Tensor(7., dtype=float64)
     """
     if copy is False and not _is_shared(data, dtype, device):
         raise ValueError(
@@ -83,6 +88,9 @@ def to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
         DeviceError: there is no such device; the message says why.
         ConcreteValueError: inside of `jit`, whose program runs where its arguments lie.
         ValueError: a stream is given.
+
+    >>> ac.to_device(ac.asarray([1.0, 2.0]), "cpu").device
+    'cpu'
     """
     if stream is not None:
         raise ValueError("to_device: expected stream=None; work is ordered by one stream a device")

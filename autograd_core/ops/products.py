@@ -92,10 +92,19 @@ def matmul(x: Any, y: Any) -> Tensor:
     """The matrix product x @ y, over the last two axes; leading axes broadcast.
 
     As in NumPy, an argument with one axis is a row on the left and a column on the right, and that
-    axis is dropped from the result.
+    axis is dropped from the result. The cotangents are g @ yᵀ and xᵀ @ g.
 
     Raises:
         ShapeError: an argument has no axes, or the inner lengths differ.
+
+    >>> x, y = ac.asarray([[1.0, 2.0], [3.0, 4.0]]), ac.asarray([[1.0], [10.0]])
+    >>> ac.matmul(x, y)
+    Tensor([[21.],
+            [43.]], dtype=float64)
+    >>> ac.grad(lambda x, y: ac.sum(x @ y), (0, 1))(x, y)
+    (Tensor([[ 1., 10.],
+            [ 1., 10.]], dtype=float64), Tensor([[4.],
+            [6.]], dtype=float64))
     """
     x, y = asarray(x), asarray(y)
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
@@ -121,8 +130,15 @@ def _matmul_vectors(x: Tensor, y: Tensor) -> Tensor:
 
 
 def dot(x: Any, y: Any) -> Tensor:
-    """NumPy's dot: the product of numbers, the inner product of vectors, else the sum over the last
-    axis of x and the last but one of y."""
+    """NumPy's dot: the product of numbers, the inner product of vectors, the product of matrices.
+
+    Else the sum of products over the last axis of x and the last but one of y.
+
+    >>> ac.dot([1.0, 2.0], [3.0, 4.0]), ac.dot(2.0, [3.0, 4.0])
+    (Tensor(11., dtype=float64), Tensor([6., 8.], dtype=float64))
+    >>> ac.grad(ac.dot)(ac.asarray([1.0, 2.0]), ac.asarray([3.0, 4.0]))
+    Tensor([3., 4.], dtype=float64)
+    """
     x, y = asarray(x), asarray(y)
     if x.ndim == 0 or y.ndim == 0:
         return multiply(x, y)
@@ -132,19 +148,29 @@ def dot(x: Any, y: Any) -> Tensor:
 
 
 def vdot(x: Any, y: Any) -> Tensor:
-    """The inner product of x and y, both flattened; of the conjugate of x where it is complex."""
+    """The inner product of x and y, both flattened; complex x is conjugated.
+
+    >>> ac.vdot([1j, 2.0], [1.0, 1.0])
+    Tensor(2.-1.j, dtype=complex128)
+    >>> ac.grad(lambda x: ac.vdot(x, x))(ac.asarray([1.0, 2.0]))
+    Tensor([2., 4.], dtype=float64)
+    """
     return matmul(conj(ravel(x)), ravel(y))
 
 
 def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Tensor:
-    """The inner products of vectors along an axis; the other axes broadcast. Complex x is
+    """The inner products of vectors along an axis; the other axes broadcast; complex x is
     conjugated.
 
     Args:
+        x, y: of the same length along the axis.
         axis: counted from the end, as the axes that broadcast may differ in number.
 
     Raises:
         ShapeError: the vectors differ in length.
+
+    >>> ac.vecdot(ac.asarray([[1.0, 2.0], [3.0, 4.0]]), [10.0, 1.0])
+    Tensor([12., 34.], dtype=float64)
     """
     x, y = asarray(x), asarray(y)
     x, y = moveaxis(x, axis, -1), moveaxis(y, axis, -1)
@@ -155,7 +181,13 @@ def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Tensor:
 
 
 def inner(x: Any, y: Any) -> Tensor:
-    """The sum of products over the last axis of both."""
+    """The sum of products over the last axis of both x and y.
+
+    Unlike `matmul` it pairs every row of x with every row of y, which are of the same length.
+
+    >>> ac.inner(ac.asarray([[1.0, 2.0], [3.0, 4.0]]), [10.0, 1.0])
+    Tensor([12., 34.], dtype=float64)
+    """
     x, y = asarray(x), asarray(y)
     if x.ndim == 0 or y.ndim == 0:
         return multiply(x, y)
@@ -163,16 +195,31 @@ def inner(x: Any, y: Any) -> Tensor:
 
 
 def outer(x: Any, y: Any) -> Tensor:
-    """All products of an entry of x with one of y, both flattened: shape (x.size, y.size)."""
+    """All products of an entry of x with one of y, both flattened: shape (x.size, y.size).
+
+    >>> ac.outer([1.0, 2.0], [10.0, 20.0, 30.0])
+    Tensor([[10., 20., 30.],
+            [20., 40., 60.]], dtype=float64)
+    """
     return multiply(expand_dims(ravel(x), 1), ravel(y))
 
 
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Tensor:
-    """The sum of products over pairs of axes: `axes` of them (the last of x with the first of y),
-    or the axes named in two sequences.
+    """The sum of products over pairs of axes of x and y.
+
+    Args:
+        x, y: any shapes.
+        axes: how many, the last of x with the first of y; or two sequences of axes, of x and of y.
+
+    Returns:
+        The axes of x that are left, and after them those of y.
 
     Raises:
         ShapeError: paired axes differ in length.
+
+    >>> x, y = ac.ones((2, 3, 4)), ac.ones((3, 4, 5))
+    >>> ac.tensordot(x, y).shape, ac.tensordot(x, y, ([1], [0])).shape
+    ((2, 5), (2, 4, 4, 5))
     """
     x, y = asarray(x), asarray(y)
     if isinstance(axes, int):

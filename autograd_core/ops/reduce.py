@@ -94,10 +94,25 @@ def _back(reduced: Tensor, like: Any, axes: tuple[int, ...]) -> Tensor:
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum over one, several or all axes.
+    """The sum over one, several or all axes; over none of several it is 0.
+
+    The derivative in every entry is 1.
 
     Args:
+        x: any shape.
+        axis: an integer, a tuple of them, or None for all.
+        keepdims: leave the axes summed over in the shape, with length 1.
         dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
+
+    Raises:
+        ShapeError: there is no such axis, or it is named twice.
+
+    >>> x = ac.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> ac.sum(x), ac.sum(x, axis=0), ac.sum(x, axis=1, keepdims=True).shape
+    (Tensor(10., dtype=float64), Tensor([4., 6.], dtype=float64), (2, 1))
+    >>> ac.grad(lambda x: ac.sum(x**2))(x)
+    Tensor([[2., 4.],
+            [6., 8.]], dtype=float64)
     """
     x = asarray(x, dtype)
     axes = normalize_axes(axis, x.ndim)
@@ -106,7 +121,15 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) 
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over one, several or all axes; integers give floats, an empty axis NaN."""
+    """The mean over one, several or all axes; integers give floats, an empty axis NaN.
+
+    The derivative in each of n entries is 1/n. `axis` and `keepdims` are those of `sum`.
+
+    >>> ac.mean(ac.asarray([1, 2, 6]))
+    Tensor(3., dtype=float64)
+    >>> ac.grad(ac.mean)(ac.asarray([1.0, 2.0, 3.0, 4.0]))
+    Tensor([0.25, 0.25, 0.25, 0.25], dtype=float64)
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     return keep_axes(x, axes, divide(sum_axes(x, axes), _count(x, axes)), keepdims)
@@ -124,8 +147,23 @@ def var(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The sum of squared deviations from the mean, divided by (count - ddof), or by 0 where that is
-    negative. The array API standard's name of ddof is `correction`."""
+    """The variance: squared deviations from the mean, summed and divided by the count less `ddof`.
+
+    Where `ddof` is more than the count it is divided by 0. Of complex numbers squares are squared
+    magnitudes, and the variance is real.
+
+    Args:
+        x: any shape.
+        axis, keepdims: those of `sum`.
+        ddof: 0 for the variance of these numbers, 1 for an unbiased estimate of that which they are
+            a sample of.
+        correction: the array API standard's name of `ddof`, over which it takes precedence.
+
+    >>> ac.var(ac.asarray([1.0, 2.0, 6.0])), ac.var([1.0, 2.0, 6.0], correction=1)
+    (Tensor(4.6667, dtype=float64), Tensor(7., dtype=float64))
+    >>> ac.grad(ac.var)(ac.asarray([1.0, 3.0]))
+    Tensor([-1.,  1.], dtype=float64)
+    """
     ddof = ddof if correction is None else correction
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
@@ -148,7 +186,16 @@ def std(
     *,
     correction: float | None = None,
 ) -> Tensor:
-    """The standard deviation, √var; its derivative is 0 where all entries are equal."""
+    """The standard deviation, √var; its derivative is 0 where all entries are equal.
+
+    Args:
+        x, axis, ddof, keepdims, correction: those of `var`.
+
+    >>> ac.std(ac.asarray([[1.0, 3.0], [5.0, 5.0]]), axis=1)
+    Tensor([1., 0.], dtype=float64)
+    >>> ac.grad(ac.std)(ac.asarray([2.0, 2.0]))
+    Tensor([0., 0.], dtype=float64)
+    """
     return _safe_sqrt(var(x, axis, ddof, keepdims, correction=correction))
 
 
@@ -201,8 +248,18 @@ min_p = _extreme("min", np.minimum)
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The largest entry over one, several or all axes; NaN wins; ties share the derivative evenly.
 
+    `axis` and `keepdims` are those of `sum`. See `maximum` for the larger of two arrays' entries,
+    `argmax` for places.
+
     Raises:
         ShapeError: an axis is empty.
+
+    >>> x = ac.asarray([[1.0, 7.0], [7.0, 2.0]])
+    >>> ac.max(x), ac.max(x, axis=1)
+    (Tensor(7., dtype=float64), Tensor([7., 7.], dtype=float64))
+    >>> ac.grad(ac.max)(x)
+    Tensor([[0. , 0.5],
+            [0.5, 0. ]], dtype=float64)
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
@@ -210,7 +267,18 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The smallest entry over one, several or all axes; see `max`."""
+    """The smallest entry over one, several or all axes; NaN wins; ties share the derivative evenly.
+
+    `axis` and `keepdims` are those of `sum`.
+
+    Raises:
+        ShapeError: an axis is empty.
+
+    >>> ac.min(ac.asarray([[4.0, 7.0], [3.0, 2.0]]), axis=0)
+    Tensor([3., 2.], dtype=float64)
+    >>> ac.grad(ac.min)(ac.asarray([2.0, 1.0, 3.0]))
+    Tensor([0., 1., 0.], dtype=float64)
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     return keep_axes(x, axes, min_p(x, axes=axes), keepdims) if axes else alias(x)
@@ -245,12 +313,35 @@ def _arg(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> Tens
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the largest entry, the first one at ties (of flattened x without an axis)."""
+    """The index of the largest entry, the first one at ties; no derivative flows.
+
+    Args:
+        x: any shape.
+        axis: along which; where None, of x flattened.
+        keepdims: leave the axis in the shape, with length 1.
+
+    Raises:
+        ShapeError: the axis is empty.
+
+    >>> x = ac.asarray([[1.0, 7.0], [9.0, 2.0]])
+    >>> ac.argmax(x), ac.argmax(x, axis=1)
+    (Tensor(2, dtype=int64), Tensor([1, 0], dtype=int64))
+    """
     return _arg(argmax_p, x, axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the smallest entry, the first one at ties (of flattened x without an axis)."""
+    """The index of the smallest entry, the first one at ties; no derivative flows.
+
+    The arguments are those of `argmax`. Values at the places have derivatives:
+
+    >>> x = ac.asarray([[4.0, 1.0], [2.0, 3.0]])
+    >>> ac.argmin(x, axis=1)
+    Tensor([1, 0], dtype=int64)
+    >>> ac.grad(lambda x: ac.sum(ac.take_along_axis(x, ac.argmin(x, 1, keepdims=True), 1)))(x)
+    Tensor([[0., 1.],
+            [1., 0.]], dtype=float64)
+    """
     return _arg(argmin_p, x, axis, keepdims)
 
 
@@ -275,21 +366,41 @@ any_p = _quantifier("any", np.logical_or)
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether every entry over the axes is non-zero."""
+    """Whether every entry over the axes is not 0; True of no entries. No derivative flows.
+
+    `axis` and `keepdims` are those of `sum`; the result is boolean.
+
+    >>> x = ac.asarray([[True, True], [True, False]])
+    >>> ac.all(x), ac.all(x, axis=1)
+    (Tensor(False, dtype=bool), Tensor([ True, False], dtype=bool))
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     return keep_axes(x, axes, all_p(x, axes=axes), keepdims)
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether some entry over the axes is non-zero."""
+    """Whether some entry over the axes is not 0; False of no entries. No derivative flows.
+
+    `axis` and `keepdims` are those of `sum`; the result is boolean.
+
+    >>> x = ac.asarray([[0.0, 0.0], [0.0, 2.0]])
+    >>> ac.any(x), ac.any(x, axis=1)
+    (Tensor(True, dtype=bool), Tensor([False,  True], dtype=bool))
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     return keep_axes(x, axes, any_p(x, axes=axes), keepdims)
 
 
 def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """How many entries over the axes are not zero."""
+    """How many entries over the axes are not 0, as int64; no derivative flows.
+
+    `axis` and `keepdims` are those of `sum`. NaN is not 0.
+
+    >>> ac.count_nonzero(ac.asarray([[0.0, 1.0], [2.0, ac.nan]]), axis=0)
+    Tensor([1, 2], dtype=int64)
+    """
     return sum(astype(not_equal(x, 0), np.int64), axis, keepdims)
 
 
@@ -299,8 +410,14 @@ def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is.
 
+    The derivative is the `softmax` of x. `axis` and `keepdims` are those of `sum`.
+
     Raises:
         ShapeError: an axis is empty.
+
+    >>> x = ac.asarray([1000.0, 1000.0])
+    >>> ac.logsumexp(x), ac.grad(ac.logsumexp)(x)
+    (Tensor(1000.6931, dtype=float64), Tensor([0.5, 0.5], dtype=float64))
     """
     x = asarray(x)
     x = x if x.dtype.kind == "f" else astype(x, np.float64)
@@ -317,10 +434,21 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     """A vector norm over the axes (all by default): (Σ|x|ᵖ)^(1/p), or the largest |x| for p = inf.
 
     At x = 0 the derivative is 0, a subgradient. For matrices this is the norm of all their entries
-    (Frobenius for p = 2).
+    (Frobenius for p = 2); `matrix_norm` has those of matrices.
 
     Args:
+        x: any shape, real or complex.
         ord: p, any number above 0, `numpy.inf`, or 0 for the count of non-zeros.
+        axis, keepdims: those of `sum`.
+
+    Raises:
+        ValueError: `ord` is none of these.
+
+    >>> x = ac.asarray([3.0, -4.0])
+    >>> ac.norm(x), ac.norm(x, 1), ac.norm(x, np.inf)
+    (Tensor(5., dtype=float64), Tensor(7., dtype=float64), Tensor(4., dtype=float64))
+    >>> ac.grad(ac.norm)(x)
+    Tensor([ 0.6, -0.8], dtype=float64)
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
@@ -363,7 +491,15 @@ cumsum_p = linear(
 
 
 def cumsum(x: Any, axis: int | None = None) -> Tensor:
-    """Sums of the entries up to and including each, along an axis (of flattened x without one)."""
+    """Sums of the entries up to and including each, along an axis (of flattened x without one).
+
+    Booleans and short integers are summed as int64. See `cumulative_sum` for the array API's form.
+
+    >>> ac.cumsum(ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([1., 3., 6.], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.cumsum(x)))(ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([3., 2., 1.], dtype=float64)
+    """
     x = asarray(x)
     if axis is None:
         return cumsum(ravel(x), 0)
@@ -433,8 +569,16 @@ cumprod_p = by_composition(
 def prod(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
     """The product over one, several or all axes; its derivatives are right at zeros too.
 
+    The derivative in an entry is the product of the others. `axis` and `keepdims` are those of
+    `sum`.
+
     Args:
         dtype: to multiply in; where not given that of x, or int64 for booleans and short integers.
+
+    >>> ac.prod(ac.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([3., 8.], dtype=float64)
+    >>> ac.grad(ac.prod)(ac.asarray([0.0, 2.0, 5.0]))
+    Tensor([10.,  0.,  0.], dtype=float64)
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
@@ -445,7 +589,15 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, *, dtype: Any = None)
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
-    """Products of the entries up to and including each, along an axis (of flattened x without)."""
+    """Products of the entries up to and including each, along an axis (of flattened x without one).
+
+    Its derivatives are right at zeros too. See `cumulative_prod` for the array API's form.
+
+    >>> ac.cumprod(ac.asarray([2.0, 3.0, 4.0]))
+    Tensor([ 2.,  6., 24.], dtype=float64)
+    >>> ac.grad(lambda x: ac.cumprod(x)[-1])(ac.asarray([2.0, 0.0, 4.0]))
+    Tensor([0., 8., 0.], dtype=float64)
+    """
     x = asarray(x)
     if axis is None:
         return cumprod(ravel(x), 0)
@@ -456,18 +608,19 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
 def cumulative_sum(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """`cumsum` by the array API standard: x has one axis where none is named, and the result may
-    begin with the sum of nothing.
-
-        >>> ac.cumulative_sum(ac.asarray([1.0, 2.0]), include_initial=True)
-        Tensor([0., 1., 3.], dtype=float64)
+    """`cumsum` by the array API standard, whose result may begin with the sum of nothing.
 
     Args:
+        x: any shape.
+        axis: along which; may be left out where x has one.
         dtype: to sum in; where not given that of x, or int64 for booleans and short integers.
         include_initial: begin with 0, so that there is one more entry.
 
     Raises:
-        ShapeError: no axis is named, but x has several.
+        ShapeError: no axis is named, but x does not have just one.
+
+    >>> ac.cumulative_sum(ac.asarray([1.0, 2.0]), include_initial=True)
+    Tensor([0., 1., 3.], dtype=float64)
     """
     return _cumulative(cumsum, 0, x, axis, dtype, include_initial)
 
@@ -475,7 +628,19 @@ def cumulative_sum(
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
-    """`cumprod` by the array API standard; see `cumulative_sum`. It may begin with 1."""
+    """`cumprod` by the array API standard, whose result may begin with the product of nothing.
+
+    Args:
+        x, axis, dtype: those of `cumulative_sum`.
+        include_initial: begin with 1, so that there is one more entry.
+
+    Raises:
+        ShapeError: no axis is named, but x does not have just one.
+
+    >>> ac.cumulative_prod(ac.asarray([[2.0, 3.0], [4.0, 5.0]]), axis=1, include_initial=True)
+    Tensor([[ 1.,  2.,  6.],
+            [ 1.,  4., 20.]], dtype=float64)
+    """
     return _cumulative(cumprod, 1, x, axis, dtype, include_initial)
 
 
@@ -498,31 +663,64 @@ def _cumulative(
 
 
 def nansum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over the axes of the entries that are not NaN."""
+    """The sum over the axes of the entries that are not NaN; no derivative flows to those that are.
+
+    `axis` and `keepdims` are those of `sum`.
+
+    >>> ac.nansum(ac.asarray([1.0, ac.nan, 3.0]))
+    Tensor(4., dtype=float64)
+    >>> ac.grad(ac.nansum)(ac.asarray([1.0, ac.nan, 3.0]))
+    Tensor([1., 0., 1.], dtype=float64)
+    """
     x = asarray(x)
     return sum(where(isnan(x), 0, x), axis, keepdims)
 
 
 def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over the axes of the entries that are not NaN; NaN where all are."""
+    """The mean over the axes of the entries that are not NaN; NaN where all are.
+
+    `axis` and `keepdims` are those of `sum`. No derivative flows to entries that are NaN.
+
+    >>> ac.nanmean(ac.asarray([[1.0, ac.nan], [3.0, 5.0]]), axis=0)
+    Tensor([2., 5.], dtype=float64)
+    >>> ac.grad(ac.nanmean)(ac.asarray([1.0, ac.nan, 3.0]))
+    Tensor([0.5, 0. , 0.5], dtype=float64)
+    """
     x = asarray(x)
     total = nansum(x, axis, keepdims)
     return divide(total, astype(count_nonzero(logical_not(isnan(x)), axis, keepdims), total.dtype))
 
 
 def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The largest entry over the axes less the smallest."""
+    """The largest entry over the axes less the smallest.
+
+    The derivative is 1 in the largest, -1 in the smallest, shared at ties as by `max`. `axis` and
+    `keepdims` are those of `sum`.
+
+    >>> ac.ptp(ac.asarray([[1.0, 4.0], [9.0, 2.0]]), axis=1)
+    Tensor([3., 7.], dtype=float64)
+    >>> ac.grad(ac.ptp)(ac.asarray([3.0, 1.0, 5.0]))
+    Tensor([ 0., -1.,  1.], dtype=float64)
+    """
     return subtract(max(x, axis, keepdims), min(x, axis, keepdims))
 
 
 def average(x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean over the axes, each entry counted by its weight.
+    """The mean over the axes, each entry counted by its weight: Σ w x / Σ w.
+
+    Derivatives flow to entries and weights. `axis` and `keepdims` are those of `sum`.
 
     Args:
-        weights: the shape of x; or, where `axis` is one axis, one for each place on it.
+        weights: the shape of x; or, where `axis` is one axis, one for each place on it. All alike
+            where not given.
 
     Raises:
         ShapeError: the weights have another shape.
+
+    >>> ac.average(ac.asarray([1.0, 5.0]), weights=[3.0, 1.0])
+    Tensor(2., dtype=float64)
+    >>> ac.grad(lambda w: ac.average(ac.asarray([1.0, 5.0]), weights=w))(ac.asarray([3.0, 1.0]))
+    Tensor([-0.25,  0.75], dtype=float64)
     """
     x = asarray(x)
     if weights is None:
@@ -543,6 +741,11 @@ def diff(x: Any, n: int = 1, axis: int = -1, *, prepend: Any = None, append: Any
     Args:
         prepend, append: arrays to join to x before and after along the axis first; numbers stand
             for one entry of it.
+
+    >>> ac.diff(ac.asarray([1.0, 4.0, 9.0])), ac.diff([1.0, 4.0, 9.0], prepend=0.0)
+    (Tensor([3., 5.], dtype=float64), Tensor([1., 3., 5.], dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(ac.diff(x) ** 2))(ac.asarray([1.0, 4.0, 9.0]))
+    Tensor([-6., -4., 10.], dtype=float64)
     """
     x = asarray(x)
     axis = normalize_axis(axis, x.ndim)
@@ -566,10 +769,19 @@ def _as_slab(end: Any, x: Tensor, axis: int) -> Tensor | None:
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Tensor:
     """The integral along an axis by the trapezoidal rule.
 
+    Derivatives flow to values and places.
+
     Args:
         y: values.
-        x: where they are: one place for each entry of the axis, or an array like y. Without it
-            they are `dx` apart.
+        x: where they are: one place for each entry of the axis, or an array like y. Without it they
+            are `dx` apart.
+        dx: the distance of neighbours, where x is not given.
+        axis: of y.
+
+    >>> ac.trapezoid([1.0, 2.0, 3.0]), ac.trapezoid([1.0, 2.0, 3.0], x=[0.0, 1.0, 3.0])
+    (Tensor(4., dtype=float64), Tensor(6.5, dtype=float64))
+    >>> ac.grad(ac.trapezoid)(ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([0.5, 1. , 0.5], dtype=float64)
     """
     y = moveaxis(y, axis, -1)
     if x is not None:

@@ -25,20 +25,39 @@ __all__ = ["choose", "fmax", "fmin", "piecewise", "select"]
 
 
 def fmax(x: Any, y: Any) -> Tensor:
-    """The larger of x and y, elementwise; where one is NaN, the other. See `maximum`."""
+    """The larger of x and y, elementwise; where one is NaN, the other. See `maximum`.
+
+    >>> ac.fmax([1.0, ac.nan, 3.0], [2.0, 2.0, ac.nan])
+    Tensor([2., 2., 3.], dtype=float64)
+    >>> ac.grad(ac.fmax, (0, 1))(ac.nan, 2.0)
+    (Tensor(0., dtype=float64), Tensor(1., dtype=float64))
+    """
     return where(isnan(y), x, where(isnan(x), y, maximum(x, y)))
 
 
 def fmin(x: Any, y: Any) -> Tensor:
-    """The smaller of x and y, elementwise; where one is NaN, the other. See `minimum`."""
+    """The smaller of x and y, elementwise; where one is NaN, the other. See `minimum`.
+
+    >>> ac.fmin([1.0, ac.nan, 3.0], [2.0, 2.0, ac.nan])
+    Tensor([1., 2., 3.], dtype=float64)
+    """
     return where(isnan(y), x, where(isnan(x), y, minimum(x, y)))
 
 
 def select(conditions: Sequence[Any], choices: Sequence[Any], default: Any = 0) -> Tensor:
     """At each entry the first of `choices` whose condition holds, `default` where none does.
 
+    Args:
+        conditions: a sequence of booleans.
+        choices: one for each condition; all of them broadcast.
+        default: a number or an array.
+
     Raises:
         ShapeError: there are not as many choices as conditions, or there are none.
+
+    >>> x = ac.asarray([-2.0, 0.5, 3.0])
+    >>> ac.select([x < 0.0, x < 1.0], [-x, x**2], default=1.0)
+    Tensor([2.  , 0.25, 1.  ], dtype=float64)
     """
     if len(conditions) != len(choices) or not len(conditions):
         raise ShapeError(f"select: {len(conditions)} conditions for {len(choices)} choices")
@@ -57,6 +76,9 @@ def choose(which: Any, choices: Sequence[Any], mode: str = "raise") -> Tensor:
 
     Raises:
         IndexError: a number is out of bounds.
+
+    >>> ac.choose(ac.asarray([0, 1, 0]), [[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    Tensor([ 1., 20.,  3.], dtype=float64)
     """
     n, which = len(choices), asarray(which)
     if mode == "raise":
@@ -81,6 +103,12 @@ def piecewise(
         conditions: booleans of that shape.
         functions: a function of `(x, *args, **kwargs)` or a number for each condition; one more
             is for where none holds, else that is 0.
+
+    >>> pieces = [lambda x: x**2 / 2, lambda x: ac.abs(x) - 0.5]
+    >>> huber = lambda x: ac.piecewise(x, [ac.abs(x) < 1.0], pieces)
+    >>> x = ac.asarray([0.5, -3.0])
+    >>> huber(x), ac.grad(lambda x: ac.sum(huber(x)))(x)
+    (Tensor([0.125, 2.5  ], dtype=float64), Tensor([ 0.5, -1. ], dtype=float64))
     """
     x = asarray(x)
     pieces = [asarray(c) for c in conditions]

@@ -39,15 +39,16 @@ class UniqueInverse(NamedTuple):
 def unique_all(x: Any, /) -> UniqueAll:
     """The values of x, ascending, each once; NaN is unlike itself.
 
-        >>> ac.unique_all(ac.asarray([3.0, 1.0, 3.0])).counts
-        Tensor([1, 2], dtype=int64)
-
     Returns:
         `values` (n,), `indices` (n,) of where each comes first in flattened x, `inverse_indices` of
         the shape of x, with x = values[inverse_indices], and `counts` (n,).
 
     Raises:
         ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+
+    >>> found = ac.unique_all(ac.asarray([3.0, 1.0, 3.0]))
+    >>> found.values, found.counts, found.inverse_indices
+    (Tensor([1., 3.], dtype=float64), Tensor([1, 2], dtype=int64), Tensor([1, 0, 1], dtype=int64))
     """
     x = asarray(x)
     array = fetched(concrete(x, "unique_all()"))
@@ -60,27 +61,42 @@ def unique_all(x: Any, /) -> UniqueAll:
 
 
 def unique_counts(x: Any, /) -> UniqueCounts:
-    """The values of x, and how often each is there; see `unique_all`."""
+    """The values of x, and how often each is there; see `unique_all`.
+
+    >>> ac.unique_counts(ac.asarray([3, 1, 3]))
+    UniqueCounts(values=Tensor([1, 3], dtype=int64), counts=Tensor([1, 2], dtype=int64))
+    """
     found = unique_all(x)
     return UniqueCounts(found.values, found.counts)
 
 
 def unique_inverse(x: Any, /) -> UniqueInverse:
-    """The values of x, and which of them each entry is; see `unique_all`."""
+    """The values of x, and which of them each entry is; see `unique_all`.
+
+    >>> values, inverse = ac.unique_inverse(ac.asarray([[3, 1], [1, 3]]))
+    >>> values, values[inverse]
+    (Tensor([1, 3], dtype=int64), Tensor([[3, 1],
+            [1, 3]], dtype=int64))
+    """
     found = unique_all(x)
     return UniqueInverse(found.values, found.inverse_indices)
 
 
 def unique_values(x: Any, /) -> Tensor:
-    """The values of x, each once, ascending; see `unique_all`."""
+    """The values of x, each once, ascending; see `unique_all`.
+
+    Derivatives flow to the first entry that has each value.
+
+    >>> ac.unique_values(ac.asarray([3.0, 1.0, 3.0, ac.nan]))
+    Tensor([ 1.,  3., nan], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.unique_values(x)))(ac.asarray([3.0, 1.0, 3.0]))
+    Tensor([1., 1., 0.], dtype=float64)
+    """
     return unique_all(x).values
 
 
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
     """Whether each entry of x is one of some values; NaN never is.
-
-        >>> ac.isin(ac.asarray([1, 2, 3]), ac.asarray([3, 1]))
-        Tensor([ True, False,  True], dtype=bool)
 
     Args:
         values: any shape.
@@ -88,6 +104,9 @@ def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:
 
     Returns:
         Booleans of the shape of x.
+
+    >>> ac.isin(ac.asarray([1, 2, 3]), ac.asarray([3, 1]))
+    Tensor([ True, False,  True], dtype=bool)
     """
     x, ordered = asarray(x), sort(ravel(values))
     if ordered.size == 0:

@@ -57,8 +57,18 @@ argsort_p = nondifferentiable(
 def argsort(
     x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True
 ) -> Tensor:
-    """The indices that sort x along an axis (flattened x where it is None), NaN last in ascending
-    order and first in descending. Equal entries keep their order, whether `stable` is asked or not.
+    """The indices that sort x along an axis (flattened x where it is None); no derivative flows.
+
+    NaN comes last in ascending order and first in descending.
+
+    Args:
+        x: any shape.
+        axis: along which.
+        descending: begin with the largest.
+        stable: makes no difference: equal entries keep their order in any case.
+
+    >>> ac.argsort(ac.asarray([3.0, 1.0, 2.0])), ac.argsort([3.0, 1.0, 3.0], descending=True)
+    (Tensor([1, 2, 0], dtype=int64), Tensor([0, 2, 1], dtype=int64))
     """
     x = asarray(x)
     if axis is None:
@@ -71,9 +81,20 @@ def argsort(
 
 
 def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
-    """x sorted along an axis (flattened x where it is None); see `argsort`.
+    """x sorted along an axis (flattened x where it is None), NaN last in ascending order.
 
     Of equal entries, the first in x comes first; derivatives go to the entries accordingly.
+
+    Args:
+        x: any shape.
+        axis: along which.
+        descending: begin with the largest, or with NaN.
+        stable: makes no difference: equal entries keep their order in any case.
+
+    >>> ac.sort(ac.asarray([3.0, 1.0, ac.nan, 2.0]))
+    Tensor([ 1.,  2.,  3., nan], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.sort(x) * ac.arange(3.0)))(ac.asarray([30.0, 10.0, 20.0]))
+    Tensor([2., 0., 1.], dtype=float64)
     """
     x = asarray(x)
     if axis is None:
@@ -84,11 +105,23 @@ def sort(x: Any, axis: int | None = -1, *, descending: bool = False, stable: boo
 def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest entries along an axis, in descending order, and their indices.
 
-    With `largest=False` the k smallest, ascending. Of equal entries the first comes first. NaN
-    counts as larger than every number.
+    Of equal entries the first comes first. NaN counts as larger than every number. Derivatives flow
+    through the entries.
+
+    Args:
+        x: any shape.
+        k: how many.
+        axis: along which.
+        largest: False for the k smallest, ascending.
 
     Raises:
         ShapeError: the axis is shorter than k.
+
+    >>> values, places = ac.topk(ac.asarray([1.0, 5.0, 3.0]), 2)
+    >>> values, places
+    (Tensor([5., 3.], dtype=float64), Tensor([1, 2], dtype=int64))
+    >>> ac.grad(lambda x: ac.sum(ac.topk(x, 2)[0]))(ac.asarray([1.0, 5.0, 3.0]))
+    Tensor([0., 1., 1.], dtype=float64)
     """
     x, k = asarray(x), as_integer(k)
     axis = normalize_axis(axis, x.ndim)
@@ -102,10 +135,16 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, 
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The middle entry over one, several or all axes, or the mean of the two middle ones.
 
-    NaN where an entry is NaN; integers give float64.
+    The derivative goes to those entries. NaN where an entry is NaN; integers give float64. `axis`
+    and `keepdims` are those of `sum`.
 
     Raises:
         ShapeError: an axis is empty.
+
+    >>> ac.median(ac.asarray([3.0, 1.0, 2.0])), ac.median(ac.asarray([1, 2, 10, 20]))
+    (Tensor(2., dtype=float64), Tensor(6., dtype=float64))
+    >>> ac.grad(ac.median)(ac.asarray([1.0, 20.0, 10.0, 2.0]))
+    Tensor([0. , 0. , 0.5, 0.5], dtype=float64)
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
@@ -118,13 +157,22 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 def quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """What a share q of the entries over the axes is below, between entries interpolated linearly.
 
+    The derivative goes to the two entries on both sides.
+
     Args:
+        x: any shape.
         q: a number in [0, 1], or an array of them, whose axes come first in the result. No
             derivative flows through it.
+        axis, keepdims: those of `sum`.
 
     Raises:
         ShapeError: an axis is empty.
         ValueError: q is not in [0, 1].
+
+    >>> ac.quantile(ac.asarray([1.0, 2.0, 3.0, 4.0]), [0.25, 0.5])
+    Tensor([1.75, 2.5 ], dtype=float64)
+    >>> ac.grad(ac.quantile)(ac.asarray([1.0, 2.0, 3.0, 4.0]), 0.25)
+    Tensor([0.25, 0.75, 0.  , 0.  ], dtype=float64)
     """
     x, shares = asarray(x), np.asarray(q, np.float64)
     if not np.all((shares >= 0) & (shares <= 1)):
@@ -204,13 +252,25 @@ searchsorted_p = nondifferentiable(
 
 
 def searchsorted(ordered: Any, values: Any, side: str = "left", *, sorter: Any = None) -> Tensor:
-    """Where in `ordered` to insert each value so that it stays sorted: before equal entries, or
-    after them with side="right".
+    """Where in `ordered` to insert each value so that it stays sorted; no derivative flows.
 
     Args:
         ordered: one axis, ascending.
         values: any shape.
+        side: "left" for before equal entries, "right" for after them.
         sorter: positions that would sort `ordered`, where it is not.
+
+    Returns:
+        Integers of the shape of `values`.
+
+    Raises:
+        ShapeError: `ordered` does not have one axis.
+        ValueError: there is no such side.
+
+    >>> ac.searchsorted(ac.asarray([1.0, 2.0, 2.0, 3.0]), [2.0, 9.0])
+    Tensor([1, 4], dtype=int64)
+    >>> ac.searchsorted(ac.asarray([1.0, 2.0, 2.0, 3.0]), 2.0, side="right")
+    Tensor(3, dtype=int64)
     """
     ordered, values = asarray(ordered), asarray(values)
     if ordered.ndim != 1:
@@ -227,5 +287,8 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
 
     Raises:
         ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+
+    >>> ac.nonzero(ac.asarray([[0.0, 5.0], [7.0, 0.0]]))
+    (Tensor([0, 1], dtype=int64), Tensor([1, 0], dtype=int64))
     """
     return tuple(map(asarray, np.nonzero(asarray(x).data)))

@@ -37,23 +37,64 @@ def _without_nan(extreme: Any, worst: float, x: Any, axis: Any, keepdims: bool) 
 
 
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The largest entry over the axes of those that are not NaN; NaN where all are. See `max`."""
+    """The largest entry over the axes of those that are not NaN; NaN where all are.
+
+    Ties share the derivative as in `max`. `axis` and `keepdims` are those of `sum`.
+
+    Raises:
+        ShapeError: an axis is empty.
+
+    >>> ac.nanmax(ac.asarray([[1.0, ac.nan], [ac.nan, ac.nan]]), axis=1)
+    Tensor([ 1., nan], dtype=float64)
+    >>> ac.grad(ac.nanmax)(ac.asarray([1.0, ac.nan, 3.0]))
+    Tensor([0., 0., 1.], dtype=float64)
+    """
     return _without_nan(max, -np.inf, x, axis, keepdims)
 
 
 def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The smallest entry over the axes of those that are not NaN; NaN where all are. See `max`."""
+    """The smallest entry over the axes of those that are not NaN; NaN where all are.
+
+    Ties share the derivative as in `min`. `axis` and `keepdims` are those of `sum`.
+
+    Raises:
+        ShapeError: an axis is empty.
+
+    >>> ac.nanmin(ac.asarray([4.0, ac.nan, 3.0]))
+    Tensor(3., dtype=float64)
+    """
     return _without_nan(min, np.inf, x, axis, keepdims)
 
 
 def nanprod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product over the axes of the entries that are not NaN."""
+    """The product over the axes of the entries that are not NaN; 1 where all are.
+
+    `axis` and `keepdims` are those of `sum`. No derivative flows to entries that are NaN.
+
+    >>> ac.nanprod(ac.asarray([2.0, ac.nan, 3.0]))
+    Tensor(6., dtype=float64)
+    >>> ac.grad(ac.nanprod)(ac.asarray([2.0, ac.nan, 3.0]))
+    Tensor([3., 0., 2.], dtype=float64)
+    """
     x = asarray(x)
     return prod(where(isnan(x), 1, x), axis, keepdims)
 
 
 def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    """The variance over the axes of the entries that are not NaN; NaN where `ddof` or fewer are."""
+    """The variance over the axes of the entries that are not NaN; NaN where `ddof` or fewer are.
+
+    No derivative flows to entries that are NaN.
+
+    Args:
+        x: any shape.
+        axis, keepdims: those of `sum`.
+        ddof: the squares' sum is divided by the count of these entries less this.
+
+    >>> ac.nanvar(ac.asarray([1.0, ac.nan, 5.0])), ac.nanvar(ac.asarray([1.0, ac.nan]), ddof=1)
+    (Tensor(4., dtype=float64), Tensor(nan, dtype=float64))
+    >>> ac.grad(ac.nanvar)(ac.asarray([1.0, ac.nan, 5.0]))
+    Tensor([-2.,  0.,  2.], dtype=float64)
+    """
     x = asarray(x)
     missing = isnan(x)
     deviations = where(missing, 0, x - nanmean(x, axis, keepdims=True))
@@ -63,14 +104,28 @@ def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> T
 
 
 def nanstd(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-    """√nanvar; its derivative is 0 where all entries are equal."""
+    """The standard deviation of the entries that are not NaN; derivative 0 where all are equal.
+
+    The arguments are those of `nanvar`, whose root it is.
+
+    >>> ac.nanstd(ac.asarray([1.0, ac.nan, 5.0]))
+    Tensor(2., dtype=float64)
+    """
     variance = nanvar(x, axis, ddof, keepdims)
     zero = equal(variance, 0)
     return where(zero, 0.0, sqrt(where(zero, 1.0, variance)))
 
 
 def percentile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """What q per cent of the entries over the axes are below; see `quantile`."""
+    """What q per cent of the entries over the axes are below: `quantile` of q / 100.
+
+    Args:
+        x, axis, keepdims: those of `quantile`.
+        q: a number in [0, 100], or an array of them, whose axes come first in the result.
+
+    >>> ac.percentile(ac.asarray([1.0, 2.0, 3.0, 4.0, 5.0]), [50, 90])
+    Tensor([3. , 4.6], dtype=float64)
+    """
     return quantile(x, np.asarray(q, np.float64) / 100, axis, keepdims)
 
 
@@ -92,6 +147,11 @@ def cov(
         rowvar: False where each variable is a column.
         bias: divide by the count n of observations; else by n - 1.
         ddof: divide by n - ddof, whatever `bias` says.
+
+    >>> x = ac.asarray([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]])
+    >>> ac.cov(x), ac.cov(x[0], bias=True)
+    (Tensor([[1., 2.],
+            [2., 4.]], dtype=float64), Tensor(0.6667, dtype=float64))
     """
     x = _variables(x, rowvar)
     if y is not None:
@@ -102,7 +162,18 @@ def cov(
 
 
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
-    """The correlations of variables, in [-1, 1]; the arguments are those of `cov`."""
+    """The correlations of variables, in [-1, 1]: `cov`, divided by both standard deviations.
+
+    Args:
+        x, y, rowvar: those of `cov`.
+
+    Returns:
+        A matrix (variables, variables), whose diagonal is 1; NaN for a variable that is constant.
+
+    >>> ac.corrcoef(ac.asarray([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]))
+    Tensor([[ 1., -1.],
+            [-1.,  1.]], dtype=float64)
+    """
     c = cov(x, y, rowvar)
     if c.ndim == 0:
         return c / c

@@ -107,7 +107,16 @@ def reshape(x: Any, shape: Shape, *, copy: bool | None = None) -> Tensor:
     """The entries of x in row-major order, in another shape; one length may be -1.
 
     Args:
+        x: any shape.
+        shape: an integer or a sequence of them; -1 stands for the length that fits.
         copy: makes no difference: nothing writes to the entries of a tensor, shared or not.
+
+    Raises:
+        ShapeError: the entries do not fill that shape.
+
+    >>> ac.reshape(ac.arange(6), (2, -1))
+    Tensor([[0, 1, 2],
+            [3, 4, 5]], dtype=int64)
     """
     x, shape = asarray(x), as_shape(shape)
     if -1 in shape:
@@ -123,7 +132,11 @@ def _infer_length(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def ravel(x: Any) -> Tensor:
-    """x in one axis, in row-major order."""
+    """x in one axis, in row-major order.
+
+    >>> ac.ravel(ac.asarray([[1, 2], [3, 4]]))
+    Tensor([1, 2, 3, 4], dtype=int64)
+    """
     return reshape(x, -1) if asarray(x).size else reshape(x, 0)
 
 
@@ -147,7 +160,18 @@ transpose_p = linear(
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """x with its axes in the order `axes`; reversed by default."""
+    """x with its axes in the order `axes`; reversed by default.
+
+    Raises:
+        ShapeError: `axes` does not name each axis once.
+
+    >>> ac.transpose(ac.asarray([[1, 2, 3], [4, 5, 6]]))
+    Tensor([[1, 4],
+            [2, 5],
+            [3, 6]], dtype=int64)
+    >>> ac.transpose(ac.zeros((2, 3, 4)), (1, 0, 2)).shape
+    (3, 2, 4)
+    """
     x = asarray(x)
     order = tuple(range(x.ndim))[::-1] if axes is None else normalize_axes(axes, x.ndim)
     if len(order) != x.ndim:
@@ -156,7 +180,13 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
-    """x with the axes `source` moved to the places `destination`."""
+    """x with the axes `source` moved to the places `destination`.
+
+    >>> ac.moveaxis(ac.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    >>> ac.moveaxis(ac.zeros((2, 3, 4)), (0, 1), (-1, -2)).shape
+    (4, 3, 2)
+    """
     x = asarray(x)
     from_, to = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
     if len(from_) != len(to):
@@ -168,7 +198,14 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
-    """x with two axes exchanged."""
+    """x with the axes `axis1` and `axis2` exchanged.
+
+    Raises:
+        ShapeError: there is no such axis.
+
+    >>> ac.swapaxes(ac.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     x = asarray(x)
     i, j = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
     order = list(range(x.ndim))
@@ -177,7 +214,15 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
 
 
 def matrix_transpose(x: Any) -> Tensor:
-    """x with its last two axes exchanged."""
+    """x with its last two axes exchanged.
+
+    >>> ac.matrix_transpose(ac.asarray([[1, 2, 3], [4, 5, 6]]))
+    Tensor([[1, 4],
+            [2, 5],
+            [3, 6]], dtype=int64)
+    >>> ac.matrix_transpose(ac.zeros((7, 2, 3))).shape
+    (7, 3, 2)
+    """
     return swapaxes(x, -1, -2)
 
 
@@ -212,7 +257,20 @@ broadcast_p = linear(
 
 
 def broadcast_to(x: Any, shape: Shape) -> Tensor:
-    """x repeated along new leading axes, and along axes of length 1, to fill `shape`."""
+    """x repeated along new leading axes, and along axes of length 1, to fill `shape`.
+
+    Derivatives are summed over what was repeated.
+
+    Raises:
+        ShapeError: x does not broadcast to the shape.
+
+    >>> ac.broadcast_to(ac.asarray([1.0, 2.0]), (3, 2))
+    Tensor([[1., 2.],
+            [1., 2.],
+            [1., 2.]], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.broadcast_to(x, (3, 2))))(ac.asarray([1.0, 2.0]))
+    Tensor([3., 3.], dtype=float64)
+    """
     x, shape = asarray(x), as_shape(shape)
     if x.shape == shape:
         return alias(x)
@@ -226,7 +284,16 @@ def broadcast_to(x: Any, shape: Shape) -> Tensor:
 
 
 def broadcast_arrays(*arrays: Any) -> list[Tensor]:
-    """The arrays, each broadcast to the shape that they have together."""
+    """The arrays, each broadcast to the shape that they have together.
+
+    Raises:
+        ValueError: they do not broadcast.
+
+    >>> x, y = ac.broadcast_arrays(ac.asarray([[1], [2]]), ac.asarray([10, 20, 30]))
+    >>> x
+    Tensor([[1, 1, 1],
+            [2, 2, 2]], dtype=int64)
+    """
     tensors = [asarray(x) for x in arrays]
     shape = np.broadcast_shapes(*(x.shape for x in tensors))
     return [broadcast_to(x, shape) for x in tensors]
@@ -334,6 +401,11 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None) 
 
     Raises:
         DtypeError: a complex number would lose its imaginary part.
+
+    >>> ac.astype(ac.asarray([1.7, -1.7]), ac.int64)
+    Tensor([ 1, -1], dtype=int64)
+    >>> ac.grad(lambda x: ac.sum(ac.astype(x, ac.float64) ** 2))(np.float32([1.0, 2.0]))
+    Tensor([2., 4.], dtype=float32)
     """
     x, dtype = asarray(x), np.dtype(dtype)
     if device is not None:
@@ -472,7 +544,16 @@ def slice_axis(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Tenso
 
 
 def flip(x: Any, axis: Any = None) -> Tensor:
-    """x with the order of its entries reversed along one, several or all axes."""
+    """x with the order of its entries reversed along one, several or all axes.
+
+    Args:
+        x: any shape.
+        axis: an integer, a tuple of them, or None for all.
+
+    >>> ac.flip(ac.asarray([[1, 2], [3, 4]])), ac.flip([1, 2, 3])
+    (Tensor([[4, 3],
+            [2, 1]], dtype=int64), Tensor([3, 2, 1], dtype=int64))
+    """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
     key = tuple((n - 1, -1, -1) if i in axes else whole(n) for i, n in enumerate(x.shape))
@@ -539,8 +620,21 @@ concatenate_p = Primitive(
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Tensor:
     """The arrays joined along an existing axis; flattened first where `axis` is None.
 
+    Each gets its part of the cotangent.
+
+    Args:
+        arrays: a sequence of them, whose other axes are alike; dtypes are promoted.
+        axis: along which.
+
     Raises:
         ShapeError: there are none, or their other axes differ.
+
+    >>> ac.concat([ac.ones((1, 2)), ac.zeros((2, 2))])
+    Tensor([[1., 1.],
+            [0., 0.],
+            [0., 0.]], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.concat([x, x]) ** 2))(ac.asarray([1.0, 2.0]))
+    Tensor([4., 8.], dtype=float64)
     """
     tensors = [asarray(x) for x in arrays]
     if not tensors:
@@ -560,7 +654,21 @@ concat = concatenate  # the array API standard's name
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
-    """The arrays, all of one shape, joined along a new axis."""
+    """The arrays, all of one shape, joined along a new axis; `unstack` takes them apart again.
+
+    Args:
+        arrays: a sequence of them.
+        axis: the place of the new axis in the result.
+
+    Raises:
+        ShapeError: there are none, or their shapes differ.
+
+    >>> ac.stack([ac.asarray([1, 2]), ac.asarray([3, 4])], axis=1)
+    Tensor([[1, 3],
+            [2, 4]], dtype=int64)
+    >>> ac.grad(lambda x: ac.prod(ac.stack([x, x, 2.0])))(3.0)
+    Tensor(12., dtype=float64)
+    """
     tensors = [asarray(x) for x in arrays]
     if len({x.shape for x in tensors}) != 1:
         given = ", ".join(str(x.shape) for x in tensors)
@@ -569,7 +677,17 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Tensor:
 
 
 def hstack(arrays: Sequence[Any]) -> Tensor:
-    """The arrays joined along axis 1 (along axis 0 where they have one axis)."""
+    """The arrays joined along axis 1, from left to right (along axis 0 where they have one axis).
+
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
+
+    >>> ac.hstack([ac.ones((2, 1)), ac.zeros((2, 2))])
+    Tensor([[1., 0., 0.],
+            [1., 0., 0.]], dtype=float64)
+    >>> ac.hstack([[1.0, 2.0], [3.0]])
+    Tensor([1., 2., 3.], dtype=float64)
+    """
     tensors = [atleast_1d(x) for x in arrays]
     if not tensors:
         raise ShapeError("hstack: expected at least one array, got none")
@@ -577,12 +695,34 @@ def hstack(arrays: Sequence[Any]) -> Tensor:
 
 
 def vstack(arrays: Sequence[Any]) -> Tensor:
-    """The arrays joined along axis 0, as rows where they have one axis."""
+    """The arrays joined along axis 0, one below the other, as rows where they have one axis.
+
+    Args:
+        arrays: a sequence of arrays whose other axes are alike.
+
+    >>> ac.vstack([ac.asarray([1.0, 2.0]), ac.asarray([[3.0, 4.0]])])
+    Tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
+    """
     return concatenate([atleast_2d(x) for x in arrays], 0)
 
 
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """x cut along an axis into `sections` equal parts, or at the given places."""
+    """x cut along an axis into `sections` equal parts, or at the given places.
+
+    Args:
+        x: any shape.
+        sections: a number that divides the axis, or the places where a part begins.
+        axis: along which.
+
+    Raises:
+        ShapeError: the number does not divide the axis; see `array_split`.
+
+    >>> [part.tolist() for part in ac.split(ac.arange(6), 3)]
+    [[0, 1], [2, 3], [4, 5]]
+    >>> [part.tolist() for part in ac.split(ac.arange(6), [1, 4])]
+    [[0], [1, 2, 3], [4, 5]]
+    """
     x = asarray(x)
     axis = normalize_axis(axis, x.ndim)
     n = x.shape[axis]
@@ -601,7 +741,16 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
 
 
 def expand_dims(x: Any, axis: Any) -> Tensor:
-    """x with axes of length 1 inserted, so that they are at the places `axis` of the result."""
+    """x with axes of length 1 inserted, so that they are at the places `axis` of the result.
+
+    Args:
+        x: any shape.
+        axis: an integer or a tuple of them; negative ones count from the end of the result.
+
+    >>> ac.expand_dims(ac.asarray([1.0, 2.0]), 1), ac.expand_dims(ac.ones((2, 3)), (0, -1)).shape
+    (Tensor([[1.],
+            [2.]], dtype=float64), (1, 2, 3, 1))
+    """
     x = asarray(x)
     count = 1 if np.ndim(axis) == 0 else len(axis)
     axes = normalize_axes(axis, x.ndim + count)
@@ -610,7 +759,14 @@ def expand_dims(x: Any, axis: Any) -> Tensor:
 
 
 def squeeze(x: Any, axis: Any = None) -> Tensor:
-    """x without axes of length 1: all of them, or those named."""
+    """x without axes of length 1: all of them, or those named.
+
+    Raises:
+        ShapeError: an axis that is named is longer.
+
+    >>> ac.squeeze(ac.zeros((1, 3, 1))).shape, ac.squeeze(ac.zeros((1, 3, 1)), 0).shape
+    ((3,), (3, 1))
+    """
     x = asarray(x)
     ones = tuple(i for i, n in enumerate(x.shape) if n == 1)
     axes = ones if axis is None else normalize_axes(axis, x.ndim)
@@ -620,13 +776,21 @@ def squeeze(x: Any, axis: Any = None) -> Tensor:
 
 
 def atleast_1d(x: Any) -> Tensor:
-    """x, with one axis if it has none."""
+    """x, with one axis if it has none.
+
+    >>> ac.atleast_1d(3.0), ac.atleast_1d([[1.0]]).shape
+    (Tensor([3.], dtype=float64), (1, 1))
+    """
     x = asarray(x)
     return alias(x) if x.ndim else reshape(x, (1,))
 
 
 def atleast_2d(x: Any) -> Tensor:
-    """x, as a row if it has fewer than two axes."""
+    """x, as a row if it has fewer than two axes.
+
+    >>> ac.atleast_2d([1.0, 2.0]), ac.atleast_2d(3.0).shape
+    (Tensor([[1., 2.]], dtype=float64), (1, 1))
+    """
     x = asarray(x)
     return alias(x) if x.ndim >= 2 else reshape(x, (1, x.size))
 
@@ -635,6 +799,12 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
     """x with its entries moved on by `shift` places along an axis, those past the end coming first.
 
     Without an axis x is flattened for it. `shift` and `axis` may be sequences, one after the other.
+
+    >>> ac.roll(ac.arange(5), 2)
+    Tensor([3, 4, 0, 1, 2], dtype=int64)
+    >>> ac.roll(ac.asarray([[1, 2], [3, 4]]), (1, 1), axis=(0, 1))
+    Tensor([[4, 3],
+            [2, 1]], dtype=int64)
     """
     x = asarray(x)
     if axis is None:
@@ -649,7 +819,17 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Tensor:
 
 
 def tile(x: Any, repetitions: Shape) -> Tensor:
-    """x laid out `repetitions` times along each axis."""
+    """x laid out `repetitions` times along each axis.
+
+    Args:
+        x: any shape.
+        repetitions: a number for each axis; where there are fewer than axes, they count from the
+            last.
+
+    >>> ac.tile(ac.asarray([1, 2]), 2), ac.tile(ac.asarray([1, 2]), (2, 1))
+    (Tensor([1, 2, 1, 2], dtype=int64), Tensor([[1, 2],
+            [1, 2]], dtype=int64))
+    """
     x, reps = asarray(x), as_shape(repetitions)
     ndim = max(x.ndim, len(reps))
     shape = (1,) * (ndim - x.ndim) + x.shape
@@ -660,7 +840,12 @@ def tile(x: Any, repetitions: Shape) -> Tensor:
 
 
 def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """x turned by k quarter turns in the plane of two axes, from the first towards the second."""
+    """x turned by k quarter turns in the plane of two axes, from the first towards the second.
+
+    >>> ac.rot90(ac.asarray([[1, 2], [3, 4]]))
+    Tensor([[2, 4],
+            [1, 3]], dtype=int64)
+    """
     x = asarray(x)
     first, second = normalize_axes(axes, x.ndim)
     k %= 4
@@ -672,7 +857,11 @@ def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
 
 def stop_gradient(x: Any) -> Any:
-    """x, through which no derivative flows, of any order or mode; pytrees are taken by leaf."""
+    """x, through which no derivative flows, of any order or mode; pytrees are taken by leaf.
+
+    >>> ac.grad(lambda x: x * ac.stop_gradient(x))(3.0)
+    Tensor(3., dtype=float64)
+    """
     from autograd_core.tree import tree_map
 
     return tree_map(lambda leaf: stop_gradient_p(asarray(leaf)), x)

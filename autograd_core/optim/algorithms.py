@@ -71,6 +71,13 @@ def sgd(
 
     Raises:
         ValueError: `nesterov` without momentum.
+
+    >>> optimizer = ac.optim.sgd(0.1)
+    >>> params = {"w": ac.asarray([1.0, 2.0])}
+    >>> grads = {"w": ac.asarray([10.0, 0.0])}
+    >>> updates, state = optimizer.update(grads, optimizer.init(params), params)
+    >>> ac.optim.apply(params, updates)
+    {'w': Tensor([0., 2.], dtype=float64)}
     """
     if nesterov and not momentum:
         raise ValueError("sgd: nesterov=True needs momentum")
@@ -110,6 +117,11 @@ def rmsprop(
         eps: added to the root.
         momentum: of the directions; 0 for none.
         weight_decay: this times the parameters is added to the gradients.
+
+    >>> optimizer, w = ac.optim.rmsprop(0.1), ac.asarray([2.0])
+    >>> updates, state = optimizer.update(ac.asarray([3.0]), optimizer.init(w), w)
+    >>> updates, state.squares
+    (Tensor([-1.], dtype=float64), Tensor([0.09], dtype=float64))
     """
 
     def init(params: Any) -> RmspropState:
@@ -144,6 +156,15 @@ def adam(
         decays: of the averages of the gradients and of their squares.
         eps: added to the root.
         weight_decay: this times the parameters is added to the gradients; see also `adamw`.
+
+    >>> optimizer, w = ac.optim.adam(0.1), ac.asarray([5.0, -3.0])
+    >>> state = optimizer.init(w)
+    >>> for _ in range(100):
+    ...     grads = ac.grad(lambda w: ac.sum(w**2))(w)
+    ...     updates, state = optimizer.update(grads, state, w)
+    ...     w = ac.optim.apply(w, updates)
+    >>> ac.max(ac.abs(w)) < 0.5
+    Tensor(True, dtype=bool)
     """
     return _adam(rate, decays, eps, coupled=weight_decay, decoupled=0.0)
 
@@ -161,6 +182,11 @@ def adamw(
     Args:
         rate, decays, eps: see `adam`.
         weight_decay: see above.
+
+    >>> optimizer, w = ac.optim.adamw(0.1, weight_decay=0.5), ac.asarray([2.0])
+    >>> updates, state = optimizer.update(ac.zeros(1), optimizer.init(w), w)
+    >>> updates
+    Tensor([-0.1], dtype=float64)
     """
     return _adam(rate, decays, eps, coupled=0.0, decoupled=weight_decay)
 

@@ -36,14 +36,21 @@ class Optimizer(NamedTuple):
 
 
 def apply(params: Any, updates: Any) -> Any:
-    """The parameters after a step: params + updates, leaf by leaf."""
+    """The parameters after a step: params + updates, leaf by leaf.
+
+    >>> ac.optim.apply({"w": ac.asarray([1.0, 2.0])}, {"w": ac.asarray([0.5, -0.5])})
+    {'w': Tensor([1.5, 1.5], dtype=float64)}
+    """
     return tree_map(lambda p, u: p + u, params, updates)
 
 
 def chain(*optimizers: Optimizer) -> Optimizer:
-    """One after the other: each is given, as gradients, the updates of the one before.
+    """One optimiser after the other: each is given, as gradients, the updates of the one before.
 
-    chain(clip_by_global_norm(1.0), adam(1e-3))
+    >>> optimizer = ac.optim.chain(ac.optim.clip_by_global_norm(1.0), ac.optim.sgd(0.1))
+    >>> w = ac.asarray([0.0, 0.0])
+    >>> optimizer.update(ac.asarray([30.0, 40.0]), optimizer.init(w), w)[0]
+    Tensor([-0.06, -0.08], dtype=float64)
     """
 
     def init(params: Any) -> tuple:

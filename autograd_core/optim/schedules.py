@@ -18,17 +18,30 @@ from autograd_core.ops.structural import astype
 from autograd_core.optim.optimizer import Number, Schedule, rate_at
 from autograd_core.tensor import Tensor, asarray
 
+__all__ = ["constant", "cosine", "exponential", "piecewise", "warmup"]
+
 
 def constant(rate: Number) -> Schedule:
-    """`rate`, always."""
+    """`rate`, always.
+
+    >>> ac.optim.schedules.constant(0.1)(1000)
+    0.1
+    """
     return lambda _step: rate
 
 
 def exponential(rate: Number, factor: float, every: int = 1, staircase: bool = False) -> Schedule:
-    """rate · factor^(step / every).
+    """rate · factor^(step / every): a rate that falls by a factor every so many steps.
 
     Args:
+        rate: at step 0.
+        factor: by which it is multiplied.
+        every: in how many steps.
         staircase: keep the rate for `every` steps at a time.
+
+    >>> rate = ac.optim.schedules.exponential(0.1, 0.5, every=10)
+    >>> rate(0), rate(10), rate(20)
+    (Tensor(0.1, dtype=float64), Tensor(0.05, dtype=float64), Tensor(0.025, dtype=float64))
     """
 
     def schedule(step: Any) -> Tensor:
@@ -42,6 +55,10 @@ def cosine(rate: Number, steps: int, final: Number = 0.0) -> Schedule:
     """From `rate` to `final` along half a cosine wave over `steps` steps, then `final`.
 
     Loshchilov and Hutter, "SGDR" (2017), equation 5, without restarts.
+
+    >>> rate = ac.optim.schedules.cosine(0.1, steps=100)
+    >>> rate(0), rate(50), rate(1000)
+    (Tensor(0.1, dtype=float64), Tensor(0.05, dtype=float64), Tensor(0., dtype=float64))
     """
 
     def schedule(step: Any) -> Tensor:
@@ -56,6 +73,10 @@ def warmup(after: Number | Schedule, steps: int) -> Schedule:
 
     Step i (from 0) of the rise has (i + 1) / (steps + 1) of the rate that `after` starts with, and
     step `steps` is its first.
+
+    >>> rate = ac.optim.schedules.warmup(1.0, steps=3)
+    >>> rate(0), rate(1), rate(3)
+    (Tensor(0.25, dtype=float64), Tensor(0.5, dtype=float64), Tensor(1., dtype=float64))
     """
 
     def schedule(step: Any) -> Tensor:
@@ -72,6 +93,10 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[Number]) -> Schedule:
 
     Raises:
         ValueError: boundaries that do not rise, or not one rate more than there are of them.
+
+    >>> rate = ac.optim.schedules.piecewise([100, 200], [0.1, 0.01, 0.001])
+    >>> rate(99), rate(100), rate(500)
+    (Tensor(0.1, dtype=float64), Tensor(0.01, dtype=float64), Tensor(0.001, dtype=float64))
     """
     if list(boundaries) != sorted(set(boundaries)) or len(rates) != len(boundaries) + 1:
         raise ValueError(

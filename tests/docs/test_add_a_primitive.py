@@ -20,7 +20,7 @@ def declaration() -> str:
 
 def run_laws(folder: Path, declared: str) -> subprocess.CompletedProcess:
     """Add a declaration to a family's file, as the page says, and run the laws on its name."""
-    for name in ("autograd_core", "kernels", "tests/laws", "pyproject.toml"):
+    for name in ("autograd_core", "kernels", "tests/laws", "tests/conftest.py", "pyproject.toml"):
         (folder / name).parent.mkdir(exist_ok=True)
         if (ROOT / name).is_dir():  # without what other tests are compiling meanwhile
             ignored = shutil.ignore_patterns("__pycache__")

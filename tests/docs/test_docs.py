@@ -29,7 +29,7 @@ def test_examples_run_and_print_what_the_page_says(page, tmp_path, monkeypatch):
     runner = doctest.DocTestRunner(
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False
     )
-    with np.printoptions(precision=4, suppress=True):
+    with np.printoptions(precision=4, suppress=True), np.errstate(all="ignore"):
         for number, (language, text) in enumerate(blocks(page)):
             if language == "python":
                 exec(compile(text, f"{page.name} block {number}", "exec"), names)

@@ -28,11 +28,13 @@ DOCUMENTED = [getattr(special, name) for name in special.__all__]
 @pytest.mark.parametrize("function", DOCUMENTED, ids=special.__all__)
 def test_examples(function):
     assert ">>>" in function.__doc__
-    test = doctest.DocTestParser().get_doctest(function.__doc__, {}, function.__name__, None, 0)
+    names, text = {"ac": ac, "np": np}, function.__doc__
+    test = doctest.DocTestParser().get_doctest(text, names, function.__name__, None, 0)
     failures = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False).run(
-        test, out=failures.append
-    )
+    with np.printoptions(precision=4, suppress=True):
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False).run(
+            test, out=failures.append
+        )
     assert not failures, "".join(failures)
 
 

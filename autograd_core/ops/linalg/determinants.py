@@ -108,10 +108,19 @@ det_p = on_stacks(
 
 
 def det(x: Any) -> Tensor:
-    """The determinant of each matrix (…, n, n): shape (…).
+    """The determinant of each matrix x (…, n, n): shape (…).
 
     Derivatives are right for singular matrices too: the first three for any, those of higher order
     for a rank of at least n - 3.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> ac.det(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor(-2., dtype=float64)
+    >>> ac.grad(ac.det)(ac.asarray([[1.0, 2.0], [2.0, 4.0]]))
+    Tensor([[ 4., -2.],
+            [-2.,  1.]], dtype=float64)
     """
     return det_p(matrices(x, "det"))
 
@@ -154,9 +163,18 @@ slogdet_p = on_stacks(
 
 
 def slogdet(x: Any) -> tuple[Tensor, Tensor]:
-    """The sign of the determinant of each matrix and the logarithm of its magnitude, each (…).
+    """The sign of the determinant of each matrix x (…, n, n), and the logarithm of its magnitude.
 
-    The sign of a complex determinant is a complex number of magnitude 1. For a singular matrix they
-    are 0 and -inf, and the derivatives NaN.
+    Each has shape (…). The sign of a complex determinant is a complex number of magnitude 1. For a
+    singular matrix they are 0 and -inf, and the derivatives NaN. No product overflows.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> ac.slogdet(ac.asarray([[0.0, 2.0], [3.0, 0.0]]))
+    (Tensor(-1., dtype=float64), Tensor(1.7918, dtype=float64))
+    >>> ac.grad(lambda x: ac.slogdet(x)[1])(ac.asarray([[2.0, 1.0], [1.0, 1.0]]))
+    Tensor([[ 1., -1.],
+            [-1.,  2.]], dtype=float64)
     """
     return slogdet_p(matrices(x, "slogdet"))

@@ -22,7 +22,12 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tenso
     `diagonal` takes the first two).
 
     Args:
-        offset: how many places above the main diagonal.
+        x: two axes or more.
+        offset: how many places above the main diagonal; negative ones are below it.
+        axis1, axis2: the rows and the columns.
+
+    >>> ac.diagonal(ac.asarray([[1, 2], [3, 4]])), ac.diagonal(ac.asarray([[1, 2], [3, 4]]), 1)
+    (Tensor([1, 4], dtype=int64), Tensor([2], dtype=int64))
     """
     x = asarray(x)
     x = moveaxis(x, normalize_axes((axis1, axis2), x.ndim), (-2, -1))
@@ -38,8 +43,16 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tenso
 def diag(x: Any, offset: int = 0) -> Tensor:
     """The diagonal of a matrix; of a vector, the matrix with it on the diagonal and 0 elsewhere.
 
+    Args:
+        x: (m, n) or (n,). For stacks of matrices see `diagonal`.
+        offset: which diagonal: above the main one where positive, below it where negative.
+
     Raises:
         ShapeError: x has neither one axis nor two.
+
+    >>> ac.diag(ac.asarray([[1.0, 2.0], [3.0, 4.0]])), ac.diag([1.0, 2.0])
+    (Tensor([1., 4.], dtype=float64), Tensor([[1., 0.],
+            [0., 2.]], dtype=float64))
     """
     x = asarray(x)
     if x.ndim == 2:
@@ -55,17 +68,52 @@ def diag(x: Any, offset: int = 0) -> Tensor:
 
 
 def trace(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Tensor:
-    """The sum of the diagonal of the matrices in two axes; see `diagonal`."""
+    """The sum of the diagonal of the matrices in two axes, the last ones by default.
+
+    Args:
+        x, offset, axis1, axis2: those of `diagonal`.
+
+    >>> ac.trace(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor(5., dtype=float64)
+    >>> ac.grad(lambda x: ac.trace(x @ x))(ac.asarray([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([[2., 6.],
+            [4., 8.]], dtype=float64)
+    """
     return sum_(diagonal(x, offset, axis1, axis2), -1)
 
 
 def tril(x: Any, k: int = 0) -> Tensor:
-    """The entries of matrices on and below the k-th diagonal, 0 elsewhere."""
+    """The entries of matrices on and below the k-th diagonal, 0 elsewhere.
+
+    Args:
+        x: (…, m, n).
+        k: 0 for the main diagonal, above it where positive.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
+
+    >>> ac.tril(ac.asarray([[1, 2], [3, 4]])), ac.tril(ac.asarray([[1, 2], [3, 4]]), k=-1)
+    (Tensor([[1, 0],
+            [3, 4]], dtype=int64), Tensor([[0, 0],
+            [3, 0]], dtype=int64))
+    """
     return _triangle(x, "tril", lambda m, n: np.tri(m, n, k, dtype=bool))
 
 
 def triu(x: Any, k: int = 0) -> Tensor:
-    """The entries of matrices on and above the k-th diagonal, 0 elsewhere."""
+    """The entries of matrices on and above the k-th diagonal, 0 elsewhere.
+
+    Args:
+        x: (…, m, n).
+        k: 0 for the main diagonal, above it where positive.
+
+    Raises:
+        ShapeError: x has fewer than two axes.
+
+    >>> ac.triu(ac.asarray([[1, 2, 3], [4, 5, 6]]), k=1)
+    Tensor([[0, 2, 3],
+            [0, 0, 6]], dtype=int64)
+    """
     return _triangle(x, "triu", lambda m, n: ~np.tri(m, n, k - 1, dtype=bool))
 
 

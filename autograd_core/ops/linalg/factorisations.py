@@ -65,6 +65,14 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is not positive definite.
+
+    >>> x = ac.asarray([[4.0, 2.0], [2.0, 3.0]])
+    >>> ac.cholesky(x)
+    Tensor([[2.    , 0.    ],
+            [1.    , 1.4142]], dtype=float64)
+    >>> ac.grad(lambda x: ac.sum(ac.log(ac.diagonal(ac.cholesky(x)))))(x)  # half of log det
+    Tensor([[ 0.1875, -0.125 ],
+            [-0.125 ,  0.25  ]], dtype=float64)
     """
     lower = cholesky_p(matrices(x, "cholesky"))
     return adjoint(lower) if upper else lower
@@ -132,6 +140,14 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: there is no such mode.
+
+    >>> q, r = ac.qr(ac.asarray([[3.0, 1.0], [4.0, 2.0]]))
+    >>> q, ac.diagonal(r)
+    (Tensor([[ 0.6, -0.8],
+            [ 0.8,  0.6]], dtype=float64), Tensor([5. , 0.4], dtype=float64))
+    >>> q @ r
+    Tensor([[3., 1.],
+            [4., 2.]], dtype=float64)
     """
     x = matrices(x, "qr", square=False)
     m, n = x.shape[-2:]

@@ -25,12 +25,21 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
     """A norm of each matrix (…, m, n): shape (…), or (…, 1, 1) with `keepdims`.
 
     Args:
+        x: matrices.
         ord: "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 2 (the
             largest of them) or -2 (the least), 1 (the largest sum of magnitudes in a column) or -1
             (the least), inf or -inf (in a row).
+        keepdims: leave the two axes in the shape, with length 1.
 
     Raises:
         ValueError: there is no such norm.
+
+    >>> x = ac.asarray([[3.0, 1.0], [1.0, 3.0]])
+    >>> ac.matrix_norm(x), ac.matrix_norm(x, "nuc"), ac.matrix_norm(x, 2)
+    (Tensor(4.4721, dtype=float64), Tensor(6., dtype=float64), Tensor(4., dtype=float64))
+    >>> ac.grad(lambda x: ac.matrix_norm(x, 2))(x)
+    Tensor([[0.5, 0.5],
+            [0.5, 0.5]], dtype=float64)
     """
     x = matrices(x, "matrix_norm", square=False)
     if ord not in ORDERS:
@@ -50,11 +59,21 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
 
 
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
-    """`norm` by the array API standard: (Σ|x|ᵖ)^(1/p) over the axes for any p that is not 0.
+    """A vector norm by the array API: (Σ|x|ᵖ)^(1/p) over the axes, for any p that is not 0.
 
     Args:
+        x: any shape, real or complex.
+        axis: an integer, a tuple of them, or None for all.
+        keepdims: leave these axes in the shape, with length 1.
         ord: p; or inf or -inf for the largest or the least |x|, or 0 for the count of non-zeros.
             Below 0 an entry that is 0 makes the norm 0, with derivative 0.
+
+    >>> x = ac.asarray([[3.0, -4.0], [0.0, 0.0]])
+    >>> ac.linalg.vector_norm(x, axis=1), ac.linalg.vector_norm(x, ord=1)
+    (Tensor([5., 0.], dtype=float64), Tensor(7., dtype=float64))
+    >>> ac.grad(lambda x: ac.sum(ac.linalg.vector_norm(x, axis=1)))(x)
+    Tensor([[ 0.6, -0.8],
+            [ 0. ,  0. ]], dtype=float64)
     """
     x = inexact(x)
     if ord == -np.inf:
@@ -72,13 +91,19 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
     """NumPy's `linalg.norm`: of vectors along an axis, of matrices in two, or of all entries.
 
     Args:
+        x: real or complex.
         ord: see `vector_norm` and `matrix_norm`; without one the root of the sum of squares.
         axis: one for vectors, two for matrices. Without it x is one vector or one matrix, or, where
             no `ord` is given either, of any shape.
+        keepdims: leave these axes in the shape, with length 1.
 
     Raises:
         ShapeError: x has neither one axis nor two, and `axis` does not name any.
         ValueError: there is no such norm.
+
+    >>> x = ac.asarray([[3.0, 0.0], [0.0, 4.0]])
+    >>> ac.linalg.norm(x), ac.linalg.norm(x, "nuc"), ac.linalg.norm(x, axis=1)
+    (Tensor(5., dtype=float64), Tensor(7., dtype=float64), Tensor([3., 4.], dtype=float64))
     """
     x = inexact(x)
     if axis is None and (ord is None or x.ndim == 1):
@@ -103,6 +128,11 @@ def cond(x: Any, p: Any = None) -> Tensor:
 
     Raises:
         numpy.linalg.LinAlgError: a matrix is singular, and p is neither 2 nor -2.
+
+    >>> x = ac.asarray([[3.0, 1.0], [1.0, 3.0]])
+    >>> ac.linalg.cond(x), ac.grad(ac.linalg.cond)(x)
+    (Tensor(2., dtype=float64), Tensor([[-0.25,  0.75],
+            [ 0.75, -0.25]], dtype=float64))
     """
     if p not in (None, 2, -2):
         x = matrices(x, "cond")

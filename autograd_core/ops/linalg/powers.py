@@ -32,7 +32,23 @@ from kernels.devices import on_host
 
 
 def matrix_power(x: Any, n: int) -> Tensor:
-    """The matrix product of n times x; of its inverse where n is negative."""
+    """The matrix product of n times x; of its inverse where n is negative, the identity where n is
+    0.
+
+    Args:
+        x: (…, m, m).
+        n: an integer.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> ac.matrix_power(ac.asarray([[1, 1], [0, 1]]), 5)
+    Tensor([[1, 5],
+            [0, 1]], dtype=int64)
+    >>> ac.matrix_power(ac.asarray([[2.0, 1.0], [1.0, 1.0]]), -1)
+    Tensor([[ 1., -1.],
+            [-1.,  2.]], dtype=float64)
+    """
     x, n = asarray(x), as_integer(n)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(f"matrix_power: expected shape (…, n, n), got {x.shape}")
@@ -50,7 +66,12 @@ def _positive_power(x: Tensor, n: int) -> Tensor:
 
 
 def kron(x: Any, y: Any) -> Tensor:
-    """The Kronecker product: every entry of x times the whole of y, laid out as blocks."""
+    """The Kronecker product: every entry of x times the whole of y, laid out as blocks.
+
+    >>> ac.kron([[1.0, 2.0]], [[1.0], [10.0]])
+    Tensor([[ 1.,  2.],
+            [10., 20.]], dtype=float64)
+    """
     x, y = asarray(x), asarray(y)
     ndim = max(x.ndim, y.ndim)
     a = (1,) * (ndim - x.ndim) + x.shape
@@ -65,8 +86,21 @@ def kron(x: Any, y: Any) -> Tensor:
 def cross(x: Any, y: Any, axis: int = -1) -> Tensor:
     """The cross product of vectors of three entries along an axis; the other axes broadcast.
 
+    Its Jacobian in x is the matrix that multiplies by y, up to the sign.
+
+    Args:
+        x, y: of length 3 along the axis.
+        axis: of both.
+
     Raises:
         ShapeError: the axis is not of length 3.
+
+    >>> ac.cross([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    Tensor([0., 0., 1.], dtype=float64)
+    >>> ac.jacrev(ac.cross)(ac.zeros(3), ac.asarray([1.0, 2.0, 3.0]))
+    Tensor([[ 0.,  3., -2.],
+            [-3.,  0.,  1.],
+            [ 2., -1.,  0.]], dtype=float64)
     """
     x, y = asarray(x), asarray(y)
     axis_x, axis_y = normalize_axis(axis, x.ndim), normalize_axis(axis, y.ndim)
@@ -86,6 +120,9 @@ def multi_dot(arrays: Sequence[Any]) -> Tensor:
 
     Raises:
         ShapeError: there are fewer than two, they are no matrices, or do not fit.
+
+    >>> ac.linalg.multi_dot([[1.0, 2.0], ac.eye(2), [[3.0], [4.0]]])
+    Tensor([11.], dtype=float64)
     """
     xs = [asarray(x) for x in arrays]
     ends = [x.ndim == 1 for x in (xs[0], xs[-1])] if len(xs) > 1 else []
@@ -203,5 +240,16 @@ expm_p = on_stacks(
 
 
 def expm(x: Any) -> Tensor:
-    """The exponential of each matrix (…, n, n), Σ xᵏ/k!; its derivatives are right everywhere."""
+    """The exponential of each matrix (…, n, n), Σ xᵏ/k!; its derivatives are right everywhere.
+
+    Raises:
+        ShapeError: the matrices are not square.
+
+    >>> turn = ac.asarray([[0.0, -1.0], [1.0, 0.0]])
+    >>> ac.linalg.expm(ac.pi / 3 * turn)
+    Tensor([[ 0.5  , -0.866],
+            [ 0.866,  0.5  ]], dtype=float64)
+    >>> ac.grad(lambda t: ac.linalg.expm(t * turn)[1, 0])(0.0)
+    Tensor(1., dtype=float64)
+    """
     return expm_p(matrices(x, "expm"))

@@ -145,6 +145,14 @@ def svd(x: Any, full_matrices: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         largest magnitude is real and positive. Where two of s are equal, or one is 0 and m != n,
         the derivatives of u and vh are inf or NaN; for complex matrices those of vh are so where
         any of s is 0.
+
+    >>> x = ac.asarray([[3.0, 1.0], [1.0, 3.0]])
+    >>> u, s, vh = ac.svd(x)
+    >>> s, ac.norm(u @ ac.diag(s) @ vh - x) < 1e-12
+    (Tensor([4., 2.], dtype=float64), Tensor(True, dtype=bool))
+    >>> ac.grad(lambda x: ac.svd(x)[1][0])(x)
+    Tensor([[0.5, 0.5],
+            [0.5, 0.5]], dtype=float64)
     """
     u, s, vh = svd_p(matrices(x, "svd", square=False))
     if full_matrices and u.shape[-2] > u.shape[-1]:
@@ -175,6 +183,11 @@ def svdvals(x: Any) -> Tensor:
     Where some are equal each alone has no derivative, but functions that treat them alike have:
     first derivatives of these are right there. At 0 they have a kink, and the derivative is one of
     its slopes.
+
+    >>> x = ac.asarray([[3.0, 1.0], [1.0, 3.0]])
+    >>> ac.linalg.svdvals(x), ac.grad(lambda x: ac.linalg.svdvals(x)[1])(x)
+    (Tensor([4., 2.], dtype=float64), Tensor([[ 0.5, -0.5],
+            [-0.5,  0.5]], dtype=float64))
     """
     return svdvals_p(matrices(x, "svdvals", square=False))
 
@@ -209,6 +222,12 @@ def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
         x: (…, m, n).
         rtol: that part; a number, or one for each matrix. max(m, n) times the dtype's precision by
             default.
+
+    Returns:
+        Integers of shape (…), through which no derivative flows.
+
+    >>> ac.linalg.matrix_rank(ac.asarray([[[1.0, 2.0], [2.0, 4.0]], [[1.0, 0.0], [0.0, 1.0]]]))
+    Tensor([1, 2], dtype=int64)
     """
     x = matrices(x, "matrix_rank", square=False)
     return rank_of(svdvals_p(x), default_rtol(x) if rtol is None else rtol)

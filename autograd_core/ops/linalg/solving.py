@@ -109,6 +109,13 @@ def solve(a: Any, b: Any) -> Tensor:
     Raises:
         ShapeError: the shapes do not fit.
         numpy.linalg.LinAlgError: a matrix is singular.
+
+    >>> a, b = ac.asarray([[2.0, 0.0], [0.0, 4.0]]), ac.asarray([2.0, 8.0])
+    >>> ac.solve(a, b)
+    Tensor([1., 2.], dtype=float64)
+    >>> ac.grad(lambda a: ac.sum(ac.solve(a, b)))(a)
+    Tensor([[-0.5 , -1.  ],
+            [-0.25, -0.5 ]], dtype=float64)
     """
     a, b = matrices(a, "solve"), asarray(b)
     if b.ndim == 0 or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-1]:
@@ -118,7 +125,17 @@ def solve(a: Any, b: Any) -> Tensor:
 
 
 def triangular_solve(a: Any, b: Any, lower: bool = True) -> Tensor:
-    """The x with t @ x = b, where t is the lower (or upper) triangle of a; see `solve`."""
+    """The x with t @ x = b, where t is the lower (or upper) triangle of a; see `solve`.
+
+    No derivative flows to the other triangle.
+
+    >>> a = ac.asarray([[2.0, 9.0], [1.0, 4.0]])
+    >>> ac.triangular_solve(a, [2.0, 5.0])
+    Tensor([1., 1.], dtype=float64)
+    >>> ac.grad(lambda a: ac.triangular_solve(a, [2.0, 5.0])[1])(a)
+    Tensor([[ 0.125,  0.   ],
+            [-0.25 , -0.25 ]], dtype=float64)
+    """
     return solve(tril(a) if lower else triu(a), b)
 
 
@@ -151,10 +168,20 @@ inv_p = on_stacks(
 
 
 def inv(x: Any) -> Tensor:
-    """The inverse of each matrix. To apply one, `solve` is more accurate and cheaper.
+    """The inverse of each matrix (…, n, n). To apply one, `solve` is more accurate and cheaper.
+
+    The derivative in direction t is -x⁻¹ t x⁻¹.
 
     Raises:
+        ShapeError: the matrices are not square.
         numpy.linalg.LinAlgError: a matrix is singular.
+
+    >>> ac.inv(ac.asarray([[2.0, 1.0], [1.0, 1.0]]))
+    Tensor([[ 1., -1.],
+            [-1.,  2.]], dtype=float64)
+    >>> ac.grad(lambda x: ac.trace(ac.inv(x)))(ac.asarray([[2.0, 1.0], [1.0, 1.0]]))
+    Tensor([[-2.,  3.],
+            [ 3., -5.]], dtype=float64)
     """
     return inv_p(matrices(x, "inv"))
 
@@ -213,6 +240,10 @@ def pinv(x: Any, rtol: Any = None) -> Tensor:
             part of a matrix that a larger `rtol` cuts off, as if that were rounding.
         rtol: singular values up to this part of the largest one count as 0; a number, or one for
             each matrix. max(m, n) times the dtype's precision by default.
+
+    >>> ac.pinv(ac.asarray([[1.0], [2.0]])), ac.pinv(ac.ones((2, 2)))
+    (Tensor([[0.2, 0.4]], dtype=float64), Tensor([[0.25, 0.25],
+            [0.25, 0.25]], dtype=float64))
     """
     x = matrices(x, "pinv", square=False)
     rtol = astype(default_rtol(x) if rtol is None else rtol, real_dtype(x.dtype))
@@ -243,6 +274,12 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> LeastSquares:
 
     Raises:
         ShapeError: the shapes do not fit.
+
+    >>> a, b = ac.asarray([[1.0, 0.0], [1.0, 1.0], [1.0, 5.0]]), ac.asarray([1.0, 3.0, 11.0])
+    >>> ac.linalg.lstsq(a, b).solution, ac.linalg.lstsq(a, b).rank
+    (Tensor([1., 2.], dtype=float64), Tensor(2, dtype=int64))
+    >>> ac.grad(lambda b: ac.linalg.lstsq(a, b).solution[1])(b)  # of the slope
+    Tensor([-0.1429, -0.0714,  0.2143], dtype=float64)
     """
     a, b = matrices(a, "lstsq", square=False), inexact(b)
     if b.ndim == 0 or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-2]:

@@ -82,6 +82,14 @@ def eigh(x: Any) -> tuple[Tensor, Tensor]:
     x = v @ diag(w) @ vᴴ. It reads the Hermitian part of x, (x + xᴴ)/2, so that gradients are
     Hermitian. In each column of v the entry of largest magnitude is real and positive. Where
     eigenvalues are equal, the derivatives of v are inf or NaN.
+
+    >>> w, v = ac.eigh(ac.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    >>> w, v
+    (Tensor([1., 3.], dtype=float64), Tensor([[ 0.7071,  0.7071],
+            [-0.7071,  0.7071]], dtype=float64))
+    >>> ac.grad(lambda x: ac.eigh(x)[0][-1])(ac.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    Tensor([[0.5, 0.5],
+            [0.5, 0.5]], dtype=float64)
     """
     return eigh_p(matrices(x, "eigh"))
 
@@ -101,6 +109,11 @@ def eigvalsh(x: Any) -> Tensor:
 
     Where some are equal each alone has no derivative, but functions that treat them alike have:
     first derivatives of these are right there (those of higher order are NaN).
+
+    >>> x = ac.asarray([[2.0, 1.0], [1.0, 2.0]])
+    >>> ac.linalg.eigvalsh(x), ac.grad(lambda x: ac.linalg.eigvalsh(x)[0])(x)
+    (Tensor([1., 3.], dtype=float64), Tensor([[ 0.5, -0.5],
+            [-0.5,  0.5]], dtype=float64))
     """
     return eigvalsh_p(matrices(x, "eigvalsh"))
 
@@ -196,5 +209,10 @@ eigvals_p = on_stacks(
 
 
 def eigvals(x: Any) -> Tensor:
-    """The eigenvalues (…, n) of matrices, which are complex numbers; see `eig`."""
+    """The eigenvalues (…, n) of matrices, which are complex numbers; see `eig`.
+
+    >>> w = ac.linalg.eigvals(ac.asarray([[0.0, -4.0], [1.0, 0.0]]))
+    >>> ac.sort(ac.imag(w)), w.dtype
+    (Tensor([-2.,  2.], dtype=float64), dtype('complex128'))
+    """
     return eigvals_p(matrices(x, "eigvals"))
