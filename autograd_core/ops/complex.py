@@ -13,7 +13,13 @@ import numpy as np
 
 from autograd_core.declare import by_rule, elementwise, linear
 from autograd_core.device import filled
-from autograd_core.ops.structural import astype, broadcast_arrays, converted, with_batch
+from autograd_core.ops.structural import (
+    astype,
+    broadcast_arrays,
+    converted,
+    stop_gradient,
+    with_batch,
+)
 from autograd_core.primitive import Primitive
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
@@ -143,8 +149,12 @@ modulus_p = Primitive(
 
 
 def angle(x: Any) -> Tensor:
-    """The angle of x in the complex plane, elementwise, in radians in (-π, π]."""
-    return arctan2(imag(x), real(x))
+    """The angle of x in the complex plane, elementwise, in radians in (-π, π].
+
+    That of a real number is 0 or π, with derivative 0; a complex 0 has none.
+    """
+    x = asarray(x)
+    return arctan2(imag(x), real(x) if x.dtype.kind == "c" else stop_gradient(x))
 
 
 from autograd_core.ops.arithmetic import arctan2, equal, where  # noqa: E402 - which uses the parts

@@ -107,17 +107,24 @@ tan = elementwise(
     doc="The tangent.",
     complex=True,
 )
+
+
+def _one_less_square(x: Tensor) -> Tensor:
+    """1 - x², without a loss of digits where x is close to 1 or -1."""
+    return (1 - x) * (1 + x)
+
+
 arcsin = elementwise(
     "arcsin",
     np.arcsin,
-    lambda _out, x: reciprocal(sqrt(1 - square(x))),
+    lambda _out, x: reciprocal(sqrt(_one_less_square(x))),
     domain=inside,
     complex=True,
 )
 arccos = elementwise(
     "arccos",
     np.arccos,
-    lambda _out, x: -reciprocal(sqrt(1 - square(x))),
+    lambda _out, x: -reciprocal(sqrt(_one_less_square(x))),
     domain=inside,
     complex=True,
 )
@@ -136,7 +143,11 @@ arccosh = elementwise(
     complex=True,
 )
 arctanh = elementwise(
-    "arctanh", np.arctanh, lambda _out, x: reciprocal(1 - square(x)), domain=inside, complex=True
+    "arctanh",
+    np.arctanh,
+    lambda _out, x: reciprocal(_one_less_square(x)),
+    domain=inside,
+    complex=True,
 )
 
 SINC_TERMS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
