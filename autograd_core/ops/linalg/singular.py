@@ -32,7 +32,7 @@ from autograd_core.ops.structural import (
     expand_dims,
     matrix_transpose,
 )
-from autograd_core.tensor import Tensor
+from autograd_core.tensor import Tensor, asarray
 from kernels.devices import on_host
 
 
@@ -190,7 +190,7 @@ def rank_of(s: Tensor, rtol: Any) -> Tensor:
     if s.shape[-1] == 0:
         return count_nonzero(s, -1)
     largest = max_(s, -1, keepdims=True)
-    return count_nonzero(greater(s, largest * expand_dims(rtol, -1)), -1)
+    return count_nonzero(greater(s, largest * expand_dims(asarray(rtol, s.dtype), -1)), -1)
 
 
 def matrix_rank(x: Any, rtol: Any = None) -> Tensor:
