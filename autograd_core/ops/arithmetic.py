@@ -284,9 +284,12 @@ cbrt = elementwise(
 )
 
 
-def _power_by_exponent(out: Tensor, x: Any, _y: Any) -> Tensor:
-    """∂(xʸ)/∂y = xʸ log x, continued by 0 where x = 0, as the limit is for y > 0."""
-    return out * log(where(equal(x, 0), 1, x))
+def _power_by_exponent(out: Tensor, x: Any, y: Any) -> Tensor:
+    """∂(xʸ)/∂y = xʸ log x, continued by 0 where x = 0 and y ≥ 0, as the limit is for y > 0."""
+    base = where(logical_and(equal(x, 0), greater_equal(real(y), 0)), 1, x)
+    if out.dtype.kind == "c":  # the logarithm of negative real numbers is complex
+        base = converted(base, out.dtype)
+    return out * log(base)
 
 
 def _power_by_base(_out: None, x: Any, y: Any) -> Tensor:
@@ -455,9 +458,21 @@ def _difference(x: Tensor, y: Tensor) -> Tensor:
     return where(logical_and(isinf(x), equal(x, y)), 0.0, x - y)
 
 
+def _logaddexp_kernel(x: Any, y: Any) -> Any:
+    if np.result_type(x, y).kind == "c":
+        return complex_logaddexp(x, y)
+    return np.logaddexp(x, y)
+
+
+def _logaddexp2_kernel(x: Any, y: Any) -> Any:
+    if np.result_type(x, y).kind == "c":
+        return complex_logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
+    return np.logaddexp2(x, y)
+
+
 logaddexp = elementwise(
     "logaddexp",
-    np.logaddexp,
+    _logaddexp_kernel,
     lambda _out, x, y: sigmoid(_difference(x, y)),
     lambda _out, x, y: sigmoid(_difference(y, x)),
     doc="""log(eˣ + eʸ), elementwise, without overflow.
@@ -470,10 +485,11 @@ logaddexp = elementwise(
     >>> ac.grad(ac.logaddexp, (0, 1))(1.0, 0.0)
     (Tensor(0.7311, dtype=float64), Tensor(0.2689, dtype=float64))
     """,
+    complex=True,
 )
 logaddexp2 = elementwise(
     "logaddexp2",
-    np.logaddexp2,
+    _logaddexp2_kernel,
     lambda _out, x, y: sigmoid(math.log(2) * _difference(x, y)),
     lambda _out, x, y: sigmoid(math.log(2) * _difference(y, x)),
     doc="""log₂(2ˣ + 2ʸ), elementwise, without overflow: `logaddexp` to base 2.
@@ -483,6 +499,7 @@ logaddexp2 = elementwise(
     >>> ac.grad(ac.logaddexp2)(1.0, 0.0)
     Tensor(0.6667, dtype=float64)
     """,
+    complex=True,
 )
 nextafter = elementwise(
     "nextafter",
@@ -1133,4 +1150,5 @@ abs, atan2, bitwise_invert, pow = absolute, arctan2, bitwise_not, power
 
 from autograd_core.ops.complex import imag, modulus_p, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above
-from autograd_core.ops.normalize import sigmoid  # noqa: E402
+from autograd_core.ops.normalize import complex_logaddexp, sigmoid  # noqa: E402
+from autograd_core.ops.structural import converted  # noqa: E402

@@ -13,7 +13,13 @@ import numpy as np
 
 from autograd_core.declare import by_rule, elementwise, linear
 from autograd_core.device import filled
-from autograd_core.ops.structural import astype, broadcast_arrays, converted, with_batch
+from autograd_core.ops.structural import (
+    astype,
+    broadcast_arrays,
+    converted,
+    stop_gradient,
+    with_batch,
+)
 from autograd_core.primitive import Primitive
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
@@ -177,14 +183,15 @@ modulus_p = Primitive(
 def angle(x: Any) -> Tensor:
     """The angle of x in the complex plane, elementwise, in radians in [-π, π].
 
-    Positive real numbers have 0, negative ones π. Its derivative at 0 is not defined.
+    That of a real number is 0 or π, with derivative 0; a complex 0 has no derivative.
 
     >>> ac.angle(ac.asarray([1.0 + 0j, 1j, -1 + 0j]))
     Tensor([0.    , 1.5708, 3.1416], dtype=float64)
     >>> ac.grad(lambda t: ac.angle(ac.exp(1j * t)))(0.5)
     Tensor(1., dtype=float64)
     """
-    return arctan2(imag(x), real(x))
+    x = asarray(x)
+    return arctan2(imag(x), real(x) if x.dtype.kind == "c" else stop_gradient(x))
 
 
 from autograd_core.ops.arithmetic import arctan2, equal, where  # noqa: E402 - which uses the parts

@@ -200,10 +200,17 @@ tan = elementwise(
     """,
     complex=True,
 )
+
+
+def _one_less_square(x: Tensor) -> Tensor:
+    """1 - x², without a loss of digits where x is close to 1 or -1."""
+    return (1 - x) * (1 + x)
+
+
 arcsin = elementwise(
     "arcsin",
     np.arcsin,
-    lambda _out, x: reciprocal(sqrt(1 - square(x))),
+    lambda _out, x: reciprocal(sqrt(_one_less_square(x))),
     domain=inside,
     complex=True,
     doc="""The angle in [-π/2, π/2] whose sine is x, elementwise; NaN outside of [-1, 1].
@@ -219,7 +226,7 @@ arcsin = elementwise(
 arccos = elementwise(
     "arccos",
     np.arccos,
-    lambda _out, x: -reciprocal(sqrt(1 - square(x))),
+    lambda _out, x: -reciprocal(sqrt(_one_less_square(x))),
     domain=inside,
     complex=True,
     doc="""The angle in [0, π] whose cosine is x, elementwise; NaN outside of [-1, 1].
@@ -320,7 +327,7 @@ arccosh = elementwise(
 arctanh = elementwise(
     "arctanh",
     np.arctanh,
-    lambda _out, x: reciprocal(1 - square(x)),
+    lambda _out, x: reciprocal(_one_less_square(x)),
     domain=inside,
     complex=True,
     doc="""The inverse of `tanh`, elementwise: ±inf at ±1, NaN outside of [-1, 1].

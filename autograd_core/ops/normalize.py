@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import kernels
-from autograd_core.declare import elementwise, real_only
+from autograd_core.declare import elementwise
 from autograd_core.ops.elementary import exp
 from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import normalize_axis
@@ -19,17 +19,33 @@ __all__ = ["log_sigmoid", "log_softmax", "sigmoid", "softmax", "softplus"]
 
 def _sigmoid_kernel(x: Any) -> Any:
     """1 / (1 + e⁻ˣ) as eᵐⁱⁿ⁽ˣ·⁰⁾ / (1 + e⁻|ˣ|): no overflow, accurate in both tails."""
+    if x.dtype.kind == "c":
+        right = x.real > 0
+        small = np.exp(np.where(right, -x, x))
+        return np.where(right, 1, small) / (1 + small)
     small = np.exp(-np.abs(x))
     return np.exp(np.minimum(x, 0)) / (1 + small)
 
 
 def _softplus_kernel(x: Any) -> Any:
+    if x.dtype.kind == "c":
+        return complex_logaddexp(x, np.zeros_like(x))
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def complex_logaddexp(x: Any, y: Any) -> Any:
+    """log(eˣ + eʸ) of complex arrays, with an imaginary part in (-π, π], as that of a logarithm."""
+    first = x.real >= y.real
+    larger = np.where(first, x, y)
+    apart = np.where(x == y, 0, np.where(first, y, x) - larger)  # also of equal infinities
+    out = larger + np.log1p(np.exp(apart))
+    turns = np.ceil((out.imag - np.pi) / (2 * np.pi))
+    return (out - 2j * np.pi * turns).astype(out.dtype)
 
 
 sigmoid = elementwise(
     "sigmoid",
-    real_only(_sigmoid_kernel),
+    _sigmoid_kernel,
     lambda out, _x: out * (1 - out),
     doc="""1 / (1 + e⁻ˣ), elementwise, without overflow; `special.expit` is the same function.
 
@@ -40,10 +56,11 @@ sigmoid = elementwise(
     >>> ac.grad(ac.sigmoid)(0.0)
     Tensor(0.25, dtype=float64)
     """,
+    complex=True,
 )
 softplus = elementwise(
     "softplus",
-    real_only(_softplus_kernel),
+    _softplus_kernel,
     lambda _out, x: sigmoid(x),
     doc="""log(1 + eˣ), elementwise, without overflow; its derivative is `sigmoid`.
 
@@ -52,6 +69,7 @@ softplus = elementwise(
     >>> ac.grad(ac.softplus)(0.0)
     Tensor(0.5, dtype=float64)
     """,
+    complex=True,
 )
 
 

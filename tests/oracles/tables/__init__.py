@@ -4,7 +4,7 @@ No other library is imported here: its functions are looked up by name, or take 
 argument.
 """
 
-from tests.oracles.tables.complex import COMPLEX
+from tests.oracles.tables.complex import COMPLEX, JAX_COMPLEX
 from tests.oracles.tables.elementwise import BINARY, JAX_ELEMENTWISE, UNARY
 from tests.oracles.tables.fft import FFT
 from tests.oracles.tables.linalg import NAMED
@@ -28,5 +28,5 @@ TABLE = [
 ]
 """The rows that are compared with torch."""
 
-JAX_TABLE = [*JAX_ELEMENTWISE, *JAX_STRUCTURE, *JAX_LINEAR, *JAX_SAMPLES]
+JAX_TABLE = [*JAX_ELEMENTWISE, *JAX_STRUCTURE, *JAX_LINEAR, *JAX_SAMPLES, *JAX_COMPLEX]
 """The rows of what torch lacks, or does otherwise; they are compared with JAX."""

@@ -18,7 +18,7 @@ from tests.oracles.tables.structure import STRUCTURE
 
 NAMES = """
     absolute exp expm1 square negative sin cos tan sinh cosh tanh log log2 log10 log1p
-    sqrt reciprocal arcsin arccos arctan arcsinh arctanh
+    sqrt reciprocal arcsin arccos arctan arcsinh arctanh sigmoid logaddexp
     add subtract multiply divide power where isfinite isnan isinf
     matmul vecdot outer tensordot dot inner kron trace diagonal diag tril triu
     sum mean prod cumsum cumprod var std norm
@@ -92,9 +92,21 @@ COMPLEX = [
     ),
     of_parts(Row("vdot", normal((5,), (5,)))),
     Row(
+        "power",
+        normal((3, 4), (4,), (4,)),
+        lambda x, a, b: in_parts(ac.power(x, ac.to_complex(a, b)), ac),
+        lambda t, x, a, b: in_parts(x ** t.complex(a, b), t),
+        "of negative numbers to complex ones",
+    ),
+    Row(
         "to_complex",
         normal((3, 1), (4,)),
         lambda x, y: in_parts(ac.to_complex(x, y), ac),
         lambda t, x, y: in_parts(t.complex(*t.broadcast_tensors(x, y)), t),
     ),
+]
+
+JAX_COMPLEX = [
+    of_parts(Row("softplus", normal((3, 4)), theirs=lambda t, x: t.logaddexp(x, 0.0))),
+    of_parts(Row("logaddexp2", normal((3, 1, 4), (5, 1)))),
 ]

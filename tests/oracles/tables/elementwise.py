@@ -139,6 +139,10 @@ JAX_ELEMENTWISE = [
     *[_special(name, uniform(0.3, 3, (3, 1), (4,))) for name in ("betaln", "xlogy", "xlog1py")],
     _special("erfinv", INSIDE),
     _special("logit", uniform(0.1, 0.9, X)),
+    *rows_of(
+        lambda rng: (np.array([1 - 1e-9, 1e-7 - 1, *rng.uniform(-1, 1, 4)]),),
+        "arccos arcsin arctanh",
+    ),
     Row("cbrt", lambda _rng: (np.array([-8.0, -0.3, 0.2, 27.0]),), theirs="cbrt", tag="signs"),
     Row("sinc", lambda _rng: (np.array([0.0, -0.15, 0.17, 2.5]),), tag="near 0"),
 ]
