@@ -33,7 +33,7 @@ from autograd_core.ops.structural import (
     expand_dims,
     matrix_transpose,
 )
-from autograd_core.tensor import Tensor, asarray
+from autograd_core.tensor import Tensor
 from kernels.devices import on_host
 
 
