@@ -47,7 +47,7 @@ from autograd_core.ops.structural import (
     without,
 )
 from autograd_core.primitive import Primitive
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 from kernels.devices import on_gpu
 
 __all__ = [
@@ -297,16 +297,16 @@ def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is.
-
-    Raises:
-        ShapeError: an axis is empty.
+    """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is,
+    or none is there. Of complex numbers it has an imaginary part in (-π, π].
     """
     x = asarray(x)
-    x = x if x.dtype.kind == "f" else astype(x, np.float64)
+    x = x if x.dtype.kind in INEXACT else astype(x, np.float64)
     axes = normalize_axes(axis, x.ndim)
-    top = stop_gradient(max(x, axes, keepdims=True))
-    top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
+    top: Any = 0.0
+    if _count(x, axes):
+        top = stop_gradient(max(real(x), axes, keepdims=True))
+        top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
     total = sum(exp(x - top), axes, keepdims=True)
     nothing = equal(total, 0)  # where the derivative of log would be infinite, times 0
     total = where(nothing, -np.inf, log(where(nothing, 1.0, total)) + top)
