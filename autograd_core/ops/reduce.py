@@ -326,7 +326,7 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     axes = normalize_axes(axis, x.ndim)
     if ord == 2:
         return _safe_sqrt(sum(square_magnitude(x), axes, keepdims))
-    if ord == 1:
+    if ord == 1 or (ord == np.inf and not _count(x, axes)):  # the largest of none is 0
         return sum(absolute(x), axes, keepdims)
     if ord == np.inf:
         return max(absolute(x), axes, keepdims)

@@ -312,6 +312,13 @@ NAMESPACE = [
         ),
     ),
     Row("linalg.svdvals", lambda _rng: (np.zeros((2, 0, 3)),), tag="no rows"),
+    Row(
+        "norm",
+        lambda _rng: (np.zeros((2, 0)),),
+        lambda x: ac.norm(x, np.inf, 1),
+        lambda _t, x: x.sum(1),
+        "inf of nothing",
+    ),
     *[
         Row(
             "linalg.matrix_norm",
