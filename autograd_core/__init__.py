@@ -32,6 +32,7 @@ from autograd_core.errors import (
 from autograd_core.inspection import __array_namespace_info__
 from autograd_core.ops import __all__ as _operations
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.comparing import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
@@ -42,6 +43,7 @@ from autograd_core.ops.layout import *  # noqa: F403
 from autograd_core.ops.linalg import *  # noqa: F403
 from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
+from autograd_core.ops.positions import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.selection import *  # noqa: F403

@@ -2,6 +2,7 @@
 
 from autograd_core.ops import (
     arithmetic,
+    comparing,
     complex,
     contraction,
     conv,
@@ -14,6 +15,7 @@ from autograd_core.ops import (
     methods,
     normalize,
     placement,
+    positions,
     products,
     reduce,
     selection,
@@ -24,6 +26,7 @@ from autograd_core.ops import (
     structural,
 )
 from autograd_core.ops.arithmetic import *  # noqa: F403
+from autograd_core.ops.comparing import *  # noqa: F403
 from autograd_core.ops.complex import *  # noqa: F403
 from autograd_core.ops.contraction import *  # noqa: F403
 from autograd_core.ops.creation import *  # noqa: F403
@@ -34,6 +37,7 @@ from autograd_core.ops.layout import *  # noqa: F403
 from autograd_core.ops.linalg import *  # noqa: F403
 from autograd_core.ops.normalize import *  # noqa: F403
 from autograd_core.ops.placement import *  # noqa: F403
+from autograd_core.ops.positions import *  # noqa: F403
 from autograd_core.ops.products import *  # noqa: F403
 from autograd_core.ops.reduce import *  # noqa: F403
 from autograd_core.ops.selection import *  # noqa: F403
@@ -45,6 +49,7 @@ from autograd_core.ops.structural import *  # noqa: F403
 
 FAMILIES = (
     arithmetic,
+    comparing,
     complex,
     contraction,
     conv,
@@ -56,6 +61,7 @@ FAMILIES = (
     linalg,
     normalize,
     placement,
+    positions,
     products,
     reduce,
     selection,

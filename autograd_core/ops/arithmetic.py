@@ -28,6 +28,7 @@ __all__ = [
     "absolute",
     "add",
     "arctan2",
+    "around",
     "atan2",
     "bitwise_and",
     "bitwise_invert",
@@ -41,7 +42,9 @@ __all__ = [
     "clip",
     "copysign",
     "deg2rad",
+    "degrees",
     "divide",
+    "divmod",
     "equal",
     "float_power",
     "floor",
@@ -51,9 +54,11 @@ __all__ = [
     "greater_equal",
     "heaviside",
     "hypot",
+    "invert",
     "isfinite",
     "isinf",
     "isnan",
+    "left_shift",
     "less",
     "less_equal",
     "logaddexp",
@@ -64,6 +69,8 @@ __all__ = [
     "logical_xor",
     "maximum",
     "minimum",
+    "mod",
+    "modf",
     "multiply",
     "nan_to_num",
     "negative",
@@ -73,9 +80,11 @@ __all__ = [
     "pow",
     "power",
     "rad2deg",
+    "radians",
     "reciprocal",
     "relu",
     "remainder",
+    "right_shift",
     "rint",
     "round",
     "sign",
@@ -83,6 +92,7 @@ __all__ = [
     "sqrt",
     "square",
     "subtract",
+    "true_divide",
     "trunc",
     "where",
 ]
@@ -1145,8 +1155,29 @@ def nan_to_num(
     return where(equal(x, -np.inf), float(limits.min) if neginf is None else neginf, x)
 
 
-# The array API standard's names of functions above.
+def divmod(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    """`floor_divide(x, y)` and `remainder(x, y)`.
+
+    >>> ac.divmod(7.5, 2.0)
+    (Tensor(3., dtype=float64), Tensor(1.5, dtype=float64))
+    """
+    return floor_divide(x, y), remainder(x, y)
+
+
+def modf(x: Any) -> tuple[Tensor, Tensor]:
+    """What is behind the point of x, and what is before it, elementwise, both with the sign of x.
+
+    >>> ac.modf([2.5, -1.25])
+    (Tensor([ 0.5 , -0.25], dtype=float64), Tensor([ 2., -1.], dtype=float64))
+    """
+    whole = trunc(x)
+    return copysign(x - whole, x), whole
+
+
+# The array API standard's names of functions above, and other names of NumPy's.
 abs, atan2, bitwise_invert, pow = absolute, arctan2, bitwise_not, power
+mod, true_divide, around, degrees, radians = remainder, divide, round, rad2deg, deg2rad
+invert, left_shift, right_shift = bitwise_not, bitwise_left_shift, bitwise_right_shift
 
 from autograd_core.ops.complex import imag, modulus_p, real, to_complex  # noqa: E402
 from autograd_core.ops.elementary import log  # noqa: E402 - used by the rules above

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.device import beside, filled, placed
+from autograd_core.ops import placement
 from autograd_core.ops.complex import real_dtype
 from autograd_core.ops.placement import to_device
 from autograd_core.ops.structural import Shape, as_shape, astype, broadcast_to, reshape
@@ -14,15 +15,19 @@ from autograd_core.tensor import Tensor, asarray
 
 __all__ = [
     "arange",
+    "array",
+    "copy",
     "empty",
     "empty_like",
     "eye",
     "full",
     "full_like",
+    "identity",
     "linspace",
     "meshgrid",
     "ones",
     "ones_like",
+    "tri",
     "zeros",
     "zeros_like",
 ]
@@ -256,3 +261,41 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
         column = reshape(x, tuple(x.size if i == place else 1 for i in range(len(tensors))))
         out.append(broadcast_to(column, shape))
     return out
+
+
+def array(data: Any, dtype: Any = None, copy: bool = True, device: str | None = None) -> Tensor:
+    """A tensor of `data`, of its own: `asarray` with a copy.
+
+    >>> ac.array([1, 2], dtype=np.float32)
+    Tensor([1., 2.], dtype=float32)
+    """
+    return placement.asarray(data, dtype, device, copy=copy or None)
+
+
+def copy(x: Any) -> Tensor:
+    """A tensor of its own with the entries of x, so that `y[i] = v` leaves x alone.
+
+    >>> ac.copy([1.0, 2.0])
+    Tensor([1., 2.], dtype=float64)
+    """
+    return placement.asarray(x, copy=True)
+
+
+def identity(n: int, dtype: Any = None) -> Tensor:
+    """The n × n matrix with ones on the diagonal.
+
+    >>> ac.identity(2)
+    Tensor([[1., 0.],
+            [0., 1.]], dtype=float64)
+    """
+    return eye(n, dtype=dtype)
+
+
+def tri(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the k-th diagonal of a matrix and below, square by default; zeros above.
+
+    >>> ac.tri(2)
+    Tensor([[1., 0.],
+            [1., 1.]], dtype=float64)
+    """
+    return placed(np.tri(n_rows, n_cols, k, dtype or np.float64), None)

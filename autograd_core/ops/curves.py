@@ -16,6 +16,7 @@ from autograd_core.ops.arithmetic import (
     less,
     logical_and,
     multiply,
+    negative,
     power,
     remainder,
     sign,
@@ -26,11 +27,13 @@ from autograd_core.ops.creation import linspace, ones_like
 from autograd_core.ops.elementary import exp, log
 from autograd_core.ops.index import take
 from autograd_core.ops.layout import pad
+from autograd_core.ops.linalg.solving import lstsq
 from autograd_core.ops.products import matmul
-from autograd_core.ops.reduce import cumsum, diff
+from autograd_core.ops.reduce import cumsum, diff, norm
 from autograd_core.ops.sorting import searchsorted
 from autograd_core.ops.structural import (
     astype,
+    atleast_1d,
     concatenate,
     flip,
     moveaxis,
@@ -51,6 +54,12 @@ __all__ = [
     "gradient",
     "interp",
     "logspace",
+    "polyadd",
+    "polyder",
+    "polyfit",
+    "polyint",
+    "polymul",
+    "polysub",
     "polyval",
     "unwrap",
     "vander",
@@ -318,3 +327,80 @@ def vander(x: Any, n: int | None = None, increasing: bool = False) -> Tensor:
         powers.append(powers[-1] * x)
     columns = stack(powers, 1) if n != 0 else reshape(x, (-1, 1))[:, :0]
     return columns if increasing else flip(columns, 1)
+
+
+def polyfit(x: Any, y: Any, degree: int, w: Any = None) -> Tensor:
+    """The coefficients of the polynomial of a degree that is closest to y at x.
+
+        >>> ac.round(ac.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 7.0], 2), 6)
+        Tensor([1., 1., 1.], dtype=float64)
+
+    Args:
+        x: (n,), real or complex.
+        y: (n,), or (n, k) for k polynomials.
+        w: (n,), what the differences at x are multiplied by before they are squared.
+
+    Returns:
+        (degree + 1,) or (degree + 1, k), that of the highest power first; see `polyval`.
+    """
+    powers, y = vander(x, degree + 1), asarray(y)
+    if w is not None:
+        w = asarray(w)
+        powers, y = powers * w[:, None], y * (w if y.ndim == 1 else w[:, None])
+    scale = norm(powers, axis=0)  # columns of one length, for a better condition
+    found = lstsq(powers / scale, y, len(y) * float(np.finfo(powers.dtype).eps))[0]
+    return found / (scale if y.ndim == 1 else scale[:, None])
+
+
+def polyadd(p: Any, q: Any) -> Tensor:
+    """The coefficients of the sum of two polynomials; see `polyval`.
+
+    >>> ac.polyadd([1.0, 2.0], [3.0, 0.0, 0.0])
+    Tensor([3., 1., 2.], dtype=float64)
+    """
+    p, q = atleast_1d(p), atleast_1d(q)
+    n = max(p.size, q.size)
+    return pad(p, ((n - p.size, 0),)) + pad(q, ((n - q.size, 0),))
+
+
+def polysub(p: Any, q: Any) -> Tensor:
+    """The coefficients of the difference of two polynomials; see `polyval`.
+
+    >>> ac.polysub([1.0, 2.0], [3.0, 0.0, 0.0])
+    Tensor([-3.,  1.,  2.], dtype=float64)
+    """
+    return polyadd(p, negative(q))
+
+
+def polymul(p: Any, q: Any) -> Tensor:
+    """The coefficients of the product of two polynomials; see `polyval`.
+
+    >>> ac.polymul([1.0, 1.0], [1.0, -1.0])
+    Tensor([ 1.,  0., -1.], dtype=float64)
+    """
+    return convolve(atleast_1d(p), atleast_1d(q))
+
+
+def polyder(p: Any, m: int = 1) -> Tensor:
+    """The coefficients of a polynomial's m-th derivative; see `polyval`.
+
+    >>> ac.polyder([1.0, 2.0, 3.0])
+    Tensor([2., 2.], dtype=float64)
+    """
+    p = asarray(p)
+    for _ in range(m):
+        p = p[:-1] * np.arange(p.size - 1, 0, -1).astype(p.dtype)
+    return p
+
+
+def polyint(p: Any, m: int = 1) -> Tensor:
+    """The coefficients of a polynomial's m-th integral, which is 0 at 0; see `polyval`.
+
+    >>> ac.polyint([2.0, 2.0])
+    Tensor([1., 2., 0.], dtype=float64)
+    """
+    p = asarray(p)
+    p = p if p.dtype.kind in INEXACT else astype(p, np.float64)
+    for _ in range(m):
+        p = pad(p / np.arange(p.size, 0, -1).astype(p.dtype), ((0, 1),))
+    return p

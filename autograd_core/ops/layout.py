@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ShapeError
+from autograd_core.fetching import fetched
 from autograd_core.ops.arithmetic import where
 from autograd_core.ops.index import take
 from autograd_core.ops.structural import (
@@ -28,7 +29,7 @@ from autograd_core.ops.structural import (
     squeeze,
     transpose,
 )
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import Tensor, alias, asarray, concrete
 from autograd_core.tree import tree_leaves, tree_map
 
 __all__ = [
@@ -38,14 +39,19 @@ __all__ = [
     "block",
     "broadcast_shapes",
     "column_stack",
+    "compress",
     "delete",
+    "dsplit",
     "dstack",
+    "extract",
     "fliplr",
     "flipud",
+    "hsplit",
     "insert",
     "pad",
     "permute_dims",
     "unstack",
+    "vsplit",
 ]
 
 PERIODIC = ("edge", "reflect", "symmetric", "wrap")
@@ -326,3 +332,56 @@ def broadcast_shapes(*shapes: Shape) -> tuple[int, ...]:
         return np.broadcast_shapes(*map(as_shape, shapes))
     except ValueError as error:
         raise ShapeError(f"broadcast_shapes: {error}") from None
+
+
+def hsplit(x: Any, sections: int | Sequence[int]) -> list[Tensor]:
+    """`split` along the second axis; along the first of an array that has one only.
+
+    >>> ac.hsplit([1, 2, 3, 4], 2)
+    [Tensor([1, 2], dtype=int64), Tensor([3, 4], dtype=int64)]
+    """
+    return split(x, sections, min(1, asarray(x).ndim - 1))
+
+
+def vsplit(x: Any, sections: int | Sequence[int]) -> list[Tensor]:
+    """`split` along the first axis.
+
+    >>> ac.vsplit([[1, 2], [3, 4]], 2)
+    [Tensor([[1, 2]], dtype=int64), Tensor([[3, 4]], dtype=int64)]
+    """
+    return split(x, sections, 0)
+
+
+def dsplit(x: Any, sections: int | Sequence[int]) -> list[Tensor]:
+    """`split` along the third axis.
+
+    >>> [part.shape for part in ac.dsplit(ac.zeros((2, 3, 4)), 2)]
+    [(2, 3, 2), (2, 3, 2)]
+    """
+    return split(x, sections, 2)
+
+
+def compress(condition: Any, x: Any, axis: int | None = None) -> Tensor:
+    """The entries of flattened x, or what is along an axis, where a condition holds.
+
+        >>> ac.compress([True, False, True], [1.0, 2.0, 3.0])
+        Tensor([1., 3.], dtype=float64)
+
+    Args:
+        condition: (n,); what is beyond its end is left out.
+
+    Raises:
+        ConcreteValueError: the condition is mapped by vmap or captured; how often it holds must be
+            known.
+    """
+    held = fetched(concrete(asarray(condition), "compress()"))
+    return take(x, np.flatnonzero(held), axis)
+
+
+def extract(condition: Any, x: Any) -> Tensor:
+    """The entries of x where a condition of its shape holds; see `compress`.
+
+    >>> ac.extract([[True, False], [False, True]], [[1.0, 2.0], [3.0, 4.0]])
+    Tensor([1., 4.], dtype=float64)
+    """
+    return compress(ravel(condition), ravel(x))

@@ -16,6 +16,7 @@ from autograd_core import linalg as standard
 from autograd_core.errors import DtypeError
 from autograd_core.ops import (
     arithmetic,
+    comparing,
     complex,
     creation,
     elementary,
@@ -31,7 +32,7 @@ from autograd_core.ops import (
 )
 from autograd_core.ops import reduce as reductions
 from autograd_core.ops.numpy_protocol import ADDED, INSTEAD, added, by_numpy, instead
-from autograd_core.tensor import Tensor, alias, asarray, concrete
+from autograd_core.tensor import Tensor, alias, asarray
 from autograd_core.tree import tree_leaves
 
 # What NumPy means by a name where ours means something else -----------------------------------
@@ -91,6 +92,18 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None and y is None:
         return sorting.nonzero(condition)
     return arithmetic.where(condition, x, y)
+
+
+@instead("allclose")
+def _allclose(
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    return bool(comparing.allclose(a, b, rtol, atol, equal_nan))
+
+
+@instead("array_equal")
+def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
+    return bool(comparing.array_equal(a1, a2, equal_nan))
 
 
 @instead("diagonal")
@@ -198,11 +211,7 @@ def _vecmat(x1: Any, x2: Any) -> Tensor:
 
 _OTHERWISE: dict[str, Callable] = {
     "fabs": arithmetic.absolute,
-    "degrees": arithmetic.rad2deg,
-    "radians": arithmetic.deg2rad,
-    "invert": arithmetic.bitwise_not,
     "fix": arithmetic.trunc,
-    "around": arithmetic.round,
     "scipy.special.psi": special.digamma,
     "scipy.special.log_expit": normalize.log_sigmoid,
     "asarray": placement.asarray,
@@ -213,7 +222,7 @@ _OTHERWISE: dict[str, Callable] = {
 ADDED.update(_OTHERWISE)
 
 
-@added("positive", "copy")
+@added("positive")
 def _itself(a: Any) -> Tensor:
     return alias(asarray(a))
 
@@ -221,24 +230,13 @@ def _itself(a: Any) -> Tensor:
 @added("real_if_close")
 def _real_if_close(a: Any, tol: float = 100) -> Tensor:
     x = asarray(a)
-    return by_numpy(np.real_if_close, np.real_if_close, (x, tol), {}) if _iscomplexobj(x) else x
+    return by_numpy(np.real_if_close, np.real_if_close, (x, tol), {}) if x.dtype.kind == "c" else x
 
 
 @added("array")
 def _array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Tensor:
     x = alias(placement.asarray(object, dtype))
     return structural.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x
-
-
-@added("divmod")
-def _divmod(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
-    return arithmetic.floor_divide(x1, x2), arithmetic.remainder(x1, x2)
-
-
-@added("modf")
-def _modf(x: Any) -> tuple[Tensor, Tensor]:
-    whole = arithmetic.trunc(x)
-    return arithmetic.copysign(arithmetic.subtract(x, whole), x), whole
 
 
 @added("ldexp")
@@ -288,11 +286,6 @@ def _empty(shape: Any, dtype: Any = None) -> Tensor:
     return creation.zeros(shape, dtype)
 
 
-@added("identity")
-def _identity(n: int, dtype: Any = None) -> Tensor:
-    return creation.eye(n, dtype=dtype)
-
-
 def _like(x: Any) -> Any:
     """What takes part in promotion in place of a tensor."""
     return np.empty((0,) if x.ndim else (), x.dtype) if x.__class__ is Tensor else x
@@ -313,59 +306,6 @@ def _can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     return np.can_cast(from_.dtype if from_.__class__ is Tensor else from_, to, casting)
 
 
-@added("iscomplexobj")
-def _iscomplexobj(x: Any) -> bool:
-    return asarray(x).dtype.kind == "c"
-
-
-@added("isrealobj")
-def _isrealobj(x: Any) -> bool:
-    return asarray(x).dtype.kind != "c"
-
-
-@added("isreal")
-def _isreal(x: Any) -> Tensor:
-    return arithmetic.equal(complex.imag(x), 0)
-
-
-@added("iscomplex")
-def _iscomplex(x: Any) -> Tensor:
-    return arithmetic.not_equal(complex.imag(x), 0)
-
-
-@added("isposinf")
-def _isposinf(x: Any) -> Tensor:
-    return arithmetic.equal(x, np.inf)
-
-
-@added("isneginf")
-def _isneginf(x: Any) -> Tensor:
-    return arithmetic.equal(x, -np.inf)
-
-
-@added("isclose")
-def _isclose(
-    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
-    a, b = asarray(a), asarray(b)
-    near = arithmetic.less_equal(arithmetic.absolute(a - b), atol + rtol * arithmetic.absolute(b))
-    close = arithmetic.equal(a, b) | (near & arithmetic.isfinite(b))
-    return close | (arithmetic.isnan(a) & arithmetic.isnan(b)) if equal_nan else close
-
-
-@added("allclose")
-def _allclose(
-    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
-    return bool(reductions.all(_isclose(a, b, rtol, atol, equal_nan)))
-
-
-@added("array_equal")
-def _array_equal(a1: Any, a2: Any) -> bool:
-    a, b = asarray(a1), asarray(a2)
-    return a.shape == b.shape and bool(reductions.all(arithmetic.equal(a, b)))
-
-
 # Moving entries about -------------------------------------------------------------------------
 
 
@@ -374,21 +314,6 @@ def _rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
     ndim = asarray(a).ndim
     axis, start = axis % ndim, start + ndim if start < 0 else start
     return structural.moveaxis(a, axis, start - (axis < start))
-
-
-@added("hsplit")
-def _hsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
-    return structural.split(ary, indices_or_sections, min(1, asarray(ary).ndim - 1))
-
-
-@added("vsplit")
-def _vsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
-    return structural.split(ary, indices_or_sections, 0)
-
-
-@added("dsplit")
-def _dsplit(ary: Any, indices_or_sections: Any) -> list[Tensor]:
-    return structural.split(ary, indices_or_sections, 2)
 
 
 @added("diagflat")
@@ -401,16 +326,6 @@ def _resize(a: Any, new_shape: Any) -> Tensor:
     flat = structural.ravel(a)
     places = np.resize(np.arange(flat.size), new_shape)
     return index.take(flat, places) if flat.size else creation.zeros(new_shape, flat.dtype)
-
-
-@added("compress")
-def _compress(condition: Any, a: Any, axis: int | None = None) -> Tensor:
-    return index.take(a, np.flatnonzero(concrete(asarray(condition), "numpy.compress")), axis)
-
-
-@added("extract")
-def _extract(condition: Any, arr: Any) -> Tensor:
-    return _compress(structural.ravel(condition), structural.ravel(arr))
 
 
 @added("partition")

@@ -47,7 +47,7 @@ from autograd_core.ops.structural import (
     without,
 )
 from autograd_core.primitive import Primitive
-from autograd_core.tensor import Tensor, alias, asarray
+from autograd_core.tensor import INEXACT, Tensor, alias, asarray
 from kernels.devices import on_gpu
 
 __all__ = [
@@ -408,22 +408,22 @@ def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is.
+    """log Σ exp(x) over the axes, without overflow; -inf, with derivative 0, where every entry is,
+    or none is there. Of complex numbers it has an imaginary part in (-π, π].
 
     The derivative is the `softmax` of x. `axis` and `keepdims` are those of `sum`.
-
-    Raises:
-        ShapeError: an axis is empty.
 
     >>> x = ac.asarray([1000.0, 1000.0])
     >>> ac.logsumexp(x), ac.grad(ac.logsumexp)(x)
     (Tensor(1000.6931, dtype=float64), Tensor([0.5, 0.5], dtype=float64))
     """
     x = asarray(x)
-    x = x if x.dtype.kind == "f" else astype(x, np.float64)
+    x = x if x.dtype.kind in INEXACT else astype(x, np.float64)
     axes = normalize_axes(axis, x.ndim)
-    top = stop_gradient(max(x, axes, keepdims=True))
-    top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
+    top: Any = 0.0
+    if _count(x, axes):
+        top = stop_gradient(max(real(x), axes, keepdims=True))
+        top = where(greater(absolute(top), np.finfo(x.dtype).max), 0.0, top)  # ±inf - ±inf is NaN
     total = sum(exp(x - top), axes, keepdims=True)
     nothing = equal(total, 0)  # where the derivative of log would be infinite, times 0
     total = where(nothing, -np.inf, log(where(nothing, 1.0, total)) + top)
@@ -454,7 +454,7 @@ def norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Tens
     axes = normalize_axes(axis, x.ndim)
     if ord == 2:
         return _safe_sqrt(sum(square_magnitude(x), axes, keepdims))
-    if ord == 1:
+    if ord == 1 or (ord == np.inf and not _count(x, axes)):  # the largest of none is 0
         return sum(absolute(x), axes, keepdims)
     if ord == np.inf:
         return max(absolute(x), axes, keepdims)

@@ -13,10 +13,21 @@ from autograd_core.ops.creation import zeros_like
 from autograd_core.ops.index import take
 from autograd_core.ops.placement import to_device
 from autograd_core.ops.sorting import searchsorted, sort
-from autograd_core.ops.structural import ravel
+from autograd_core.ops.structural import concatenate, ravel
 from autograd_core.tensor import Tensor, asarray, concrete
 
-__all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]
+__all__ = [
+    "intersect1d",
+    "isin",
+    "setdiff1d",
+    "setxor1d",
+    "union1d",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+]
 
 
 class UniqueAll(NamedTuple):
@@ -50,14 +61,17 @@ def unique_all(x: Any, /) -> UniqueAll:
     >>> found.values, found.counts, found.inverse_indices
     (Tensor([1., 3.], dtype=float64), Tensor([1, 2], dtype=int64), Tensor([1, 0, 1], dtype=int64))
     """
-    x = asarray(x)
-    array = fetched(concrete(x, "unique_all()"))
-    _, first, inverse, counts = np.unique(
-        array, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
-    )
-    found = (_beside(part, x) for part in (first, inverse.reshape(x.shape), counts))
+    return _unique(asarray(x), "unique_all()", equal_nan=False)
+
+
+def _unique(x: Tensor, wanted: str, equal_nan: bool, axis: int | None = None) -> UniqueAll:
+    array = fetched(concrete(x, wanted))
+    _, first, inverse, counts = np.unique(array, True, True, True, axis, equal_nan=equal_nan)
+    inverse = inverse.reshape(x.shape if axis is None else -1)
+    found = (_beside(part, x) for part in (first, inverse, counts))
     indices, inverse_indices, counts_ = found
-    return UniqueAll(take(ravel(x), indices, 0), indices, inverse_indices, counts_)
+    values = take(x, indices, axis)
+    return UniqueAll(values, indices, inverse_indices, counts_)
 
 
 def unique_counts(x: Any, /) -> UniqueCounts:
@@ -93,6 +107,80 @@ def unique_values(x: Any, /) -> Tensor:
     Tensor([1., 1., 0.], dtype=float64)
     """
     return unique_all(x).values
+
+
+def unique(
+    x: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+) -> Any:
+    """The values of x, each once, ascending; NaN once too, unlike in `unique_values`.
+
+        >>> ac.unique([3.0, 1.0, 3.0])
+        Tensor([1., 3.], dtype=float64)
+        >>> values, counts = ac.unique([3.0, 1.0, 3.0], return_counts=True)
+        >>> counts
+        Tensor([1, 2], dtype=int64)
+
+    Args:
+        return_index: also where each comes first in flattened x.
+        return_inverse: also which of them each entry of x is.
+        return_counts: also how often each is there.
+        axis: of what is different along this axis, and not of the entries.
+        equal_nan: False where every NaN is a value of its own.
+
+    Returns:
+        The values, or a tuple of them and what else is asked for, in this order.
+
+    Raises:
+        ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+    """
+    found = _unique(asarray(x), "unique()", equal_nan, axis)
+    asked = (True, return_index, return_inverse, return_counts)
+    out = tuple(part for part, wanted in zip(found, asked, strict=True) if wanted)
+    return out if len(out) > 1 else out[0]
+
+
+def union1d(x: Any, y: Any) -> Tensor:
+    """The values of x and y, each once, ascending.
+
+    >>> ac.union1d([3, 1], [2, 3])
+    Tensor([1, 2, 3], dtype=int64)
+    """
+    return unique(concatenate([ravel(x), ravel(y)]))
+
+
+def intersect1d(x: Any, y: Any) -> Tensor:
+    """The values that are in x and in y, each once, ascending.
+
+    >>> ac.intersect1d([3, 1], [2, 3])
+    Tensor([3], dtype=int64)
+    """
+    values = unique(x)
+    return values[isin(values, y)]
+
+
+def setdiff1d(x: Any, y: Any) -> Tensor:
+    """The values of x that are not in y, each once, ascending.
+
+    >>> ac.setdiff1d([3, 1], [2, 3])
+    Tensor([1], dtype=int64)
+    """
+    values = unique(x)
+    return values[isin(values, y, invert=True)]
+
+
+def setxor1d(x: Any, y: Any) -> Tensor:
+    """The values that are in x or in y, but not in both, each once, ascending.
+
+    >>> ac.setxor1d([3, 1], [2, 3])
+    Tensor([1, 2], dtype=int64)
+    """
+    return union1d(setdiff1d(x, y), setdiff1d(y, x))
 
 
 def isin(x: Any, values: Any, /, *, invert: bool = False) -> Tensor:

@@ -148,7 +148,7 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """
     x = asarray(x)
     axes = normalize_axes(axis, x.ndim)
-    ordered = _sorted_over(x, axes, "median")
+    ordered = sorted_over(x, axes, "median")
     n = ordered.shape[-1]
     low, high = take(ordered, (n - 1) // 2, -1), take(ordered, n // 2, -1)
     return keep_axes(x, axes, _unless_nan(ordered, 0.5 * low + 0.5 * high), keepdims)
@@ -174,11 +174,9 @@ def quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor
     >>> ac.grad(ac.quantile)(ac.asarray([1.0, 2.0, 3.0, 4.0]), 0.25)
     Tensor([0.25, 0.75, 0.  , 0.  ], dtype=float64)
     """
-    x, shares = asarray(x), np.asarray(q, np.float64)
-    if not np.all((shares >= 0) & (shares <= 1)):
-        raise ValueError(f"quantile: expected q in [0, 1], got {q}")
+    x, shares = asarray(x), shares_of(q, "quantile")
     axes = normalize_axes(axis, x.ndim)
-    ordered = moveaxis(_sorted_over(x, axes, "quantile"), -1, 0)
+    ordered = moveaxis(sorted_over(x, axes, "quantile"), -1, 0)
     place = np.ravel(shares) * (ordered.shape[0] - 1)
     below = np.floor(place).astype(np.int64)
     above = np.ceil(place).astype(np.int64)
@@ -191,7 +189,15 @@ def quantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor
     return reshape(out, (*shares.shape, *rest))
 
 
-def _sorted_over(x: Tensor, axes: tuple[int, ...], name: str) -> Tensor:
+def shares_of(q: Any, name: str) -> np.ndarray:
+    """q as an array, of numbers in [0, 1]."""
+    shares = np.asarray(q, np.float64)
+    if not np.all((shares >= 0) & (shares <= 1)):
+        raise ValueError(f"{name}: expected q in [0, 1], got {q}")
+    return shares
+
+
+def sorted_over(x: Tensor, axes: tuple[int, ...], name: str) -> Tensor:
     """The entries over some axes, sorted, in one last axis."""
     x = moveaxis(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
     lead = x.shape[: x.ndim - len(axes)]

@@ -7,24 +7,63 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ShapeError
-from autograd_core.ops.arithmetic import clip, divide, equal, isnan, sqrt, square, where
+from autograd_core.ops.arithmetic import (
+    ceil,
+    clip,
+    divide,
+    equal,
+    floor,
+    isnan,
+    maximum,
+    sqrt,
+    square,
+    where,
+)
 from autograd_core.ops.complex import conj, real
+from autograd_core.ops.index import take_along_axis
 from autograd_core.ops.linalg import diagonal
 from autograd_core.ops.products import matmul
 from autograd_core.ops.reduce import all as all_
-from autograd_core.ops.reduce import count_nonzero, max, mean, min, nanmean, prod, sum
-from autograd_core.ops.sorting import quantile
+from autograd_core.ops.reduce import (
+    count_nonzero,
+    cumprod,
+    cumsum,
+    max,
+    mean,
+    min,
+    nanmean,
+    prod,
+    sum,
+)
+from autograd_core.ops.sorting import quantile, shares_of, sorted_over
 from autograd_core.ops.structural import (
     astype,
     atleast_2d,
     concatenate,
     expand_dims,
+    moveaxis,
+    normalize_axes,
+    reshape,
     squeeze,
     transpose,
 )
 from autograd_core.tensor import Tensor, asarray
 
-__all__ = ["corrcoef", "cov", "nanmax", "nanmin", "nanprod", "nanstd", "nanvar", "percentile"]
+__all__ = [
+    "corrcoef",
+    "cov",
+    "nancumprod",
+    "nancumsum",
+    "nanmax",
+    "nanmedian",
+    "nanmin",
+    "nanpercentile",
+    "nanprod",
+    "nanquantile",
+    "nanstd",
+    "nanvar",
+    "percentile",
+]
 
 
 def _without_nan(extreme: Any, worst: float, x: Any, axis: Any, keepdims: bool) -> Tensor:
@@ -127,6 +166,63 @@ def percentile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tens
     Tensor([3. , 4.6], dtype=float64)
     """
     return quantile(x, np.asarray(q, np.float64) / 100, axis, keepdims)
+
+
+def nancumsum(x: Any, axis: int | None = None) -> Tensor:
+    """The sums of all entries up to each, NaN counting as 0; see `cumsum`.
+
+    >>> ac.nancumsum([1.0, np.nan, 2.0])
+    Tensor([1., 1., 3.], dtype=float64)
+    """
+    x = asarray(x)
+    return cumsum(where(isnan(x), 0, x), axis)
+
+
+def nancumprod(x: Any, axis: int | None = None) -> Tensor:
+    """The products of all entries up to each, NaN counting as 1; see `cumprod`.
+
+    >>> ac.nancumprod([2.0, np.nan, 3.0])
+    Tensor([2., 2., 6.], dtype=float64)
+    """
+    x = asarray(x)
+    return cumprod(where(isnan(x), 1, x), axis)
+
+
+def nanquantile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`quantile` over the axes of the entries that are not NaN; NaN where all are.
+
+    >>> ac.nanquantile([1.0, np.nan, 2.0, 4.0], 0.75)
+    Tensor(3., dtype=float64)
+    """
+    x, shares = asarray(x), shares_of(q, "nanquantile")
+    axes = normalize_axes(axis, x.ndim)
+    ordered = sorted_over(x, axes, "nanquantile")  # NaN last
+    last = maximum(count_nonzero(~isnan(ordered), -1, keepdims=True) - 1, 0)
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    place = astype(last, dtype) * np.ravel(shares).astype(dtype)
+    below = floor(place)
+    low, high = (take_along_axis(ordered, astype(i, np.int64), -1) for i in (below, ceil(place)))
+    out = low + (high - low) * (place - below)
+    rest = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
+    return reshape(moveaxis(out, -1, 0), (*shares.shape, *rest))
+
+
+def nanpercentile(x: Any, q: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`percentile` over the axes of the entries that are not NaN; NaN where all are.
+
+    >>> ac.nanpercentile([1.0, np.nan, 2.0, 4.0], 75)
+    Tensor(3., dtype=float64)
+    """
+    return nanquantile(x, np.asarray(q, np.float64) / 100, axis, keepdims)
+
+
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """`median` over the axes of the entries that are not NaN; NaN where all are.
+
+    >>> ac.nanmedian([1.0, np.nan, 2.0, 4.0])
+    Tensor(2., dtype=float64)
+    """
+    return nanquantile(x, 0.5, axis, keepdims)
 
 
 def _variables(x: Any, rowvar: bool) -> Tensor:

@@ -13,11 +13,17 @@ ELSEWHERE = {
     # without floating-point arguments, compared with NumPy in test_numpy.py
     "arange",
     "broadcast_shapes",
+    "diag_indices",
     "empty",
     "eye",
     "fft.fftfreq",
     "fft.rfftfreq",
+    "identity",
+    "indices",
     "ones",
+    "tri",
+    "tril_indices",
+    "triu_indices",
     "zeros",
 }
 

@@ -13,8 +13,19 @@ from tests.oracles.rows import Row, identify
 from tests.oracles.tables import JAX_TABLE, TABLE
 
 # How many there are is not known under vmap.
-CONCRETE = {"nonzero", "unique_all", "unique_counts", "unique_inverse", "unique_values"}
-ROWS = [row for row in [*TABLE, *JAX_TABLE] if row.name not in CONCRETE and row.arguments()]
+CONCRETE = {
+    "argwhere",
+    "flatnonzero",
+    "nonzero",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+}
+CONCRETE_PAIRS = {"compress", "digitize", "intersect1d", "setdiff1d", "setxor1d", "union1d"}
+SETS = {*CONCRETE, *(name for name in CONCRETE_PAIRS if name.endswith("1d"))}
+ROWS = [row for row in [*TABLE, *JAX_TABLE] if row.name not in SETS and row.arguments()]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=identify(ROWS))
@@ -44,3 +55,9 @@ def _mixed(calls: list, mapped: tuple[int, ...], b: int) -> list[Any]:
 def test_what_needs_to_know_how_many_says_so(name: str) -> None:
     with pytest.raises(ac.ConcreteValueError):
         ac.vmap(getattr(ac, name))(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("name", sorted(CONCRETE_PAIRS))
+def test_what_needs_to_know_how_many_says_so_of_two(name: str) -> None:
+    with pytest.raises(ac.ConcreteValueError):
+        ac.vmap(getattr(ac, name))(np.ones((2, 3)), np.ones((2, 3)))

@@ -35,7 +35,7 @@ def phases(v: Any) -> Any:
     A kernel's part.
     """
     if v.size == 0:
-        return np.ones_like(v[..., :1, :])
+        return np.ones_like(v, shape=(*v.shape[:-2], 1, v.shape[-1]))
     sizes = np.abs(v)
     leads = sizes >= _nearly_one(v.dtype) * sizes.max(-2, keepdims=True)
     entry = np.take_along_axis(v, np.argmax(leads, -2)[..., None, :], -2)

@@ -54,7 +54,8 @@ def matrix_norm(x: Any, ord: Any = "fro", keepdims: bool = False) -> Tensor:
         parts = (
             shared_svdvals(x) if abs(ord) == 2 else sum_(absolute(x), -2 if abs(ord) == 1 else -1)
         )
-        out = extreme(parts, -1)
+        none = ord > 0 and parts.shape[-1] == 0  # the largest of none is 0, as in NumPy
+        out = sum_(parts, -1) if none else extreme(parts, -1)
     return expand_dims(out, (-2, -1)) if keepdims else out
 
 

@@ -21,7 +21,7 @@ NAMES = """
     sqrt reciprocal arcsin arccos arctan arcsinh arctanh sigmoid logaddexp
     add subtract multiply divide power where isfinite isnan isinf
     matmul vecdot outer tensordot dot inner kron trace diagonal diag tril triu
-    sum mean prod cumsum cumprod var std norm
+    sum mean prod cumsum cumprod var std norm logsumexp
     reshape transpose moveaxis swapaxes concatenate stack flip roll tile squeeze
     expand_dims take take_along_axis getitem broadcast_to split unstack pad
 """

@@ -304,6 +304,24 @@ NAMESPACE = [
             ((b - a @ t.linalg.lstsq(a, b)[0]) ** 2).sum(-2),
         ),
     ),
+    Row("linalg.svdvals", lambda _rng: (np.zeros((2, 0, 3)),), tag="no rows"),
+    Row(
+        "norm",
+        lambda _rng: (np.zeros((2, 0)),),
+        lambda x: ac.norm(x, np.inf, 1),
+        lambda _t, x: x.sum(1),
+        "inf of nothing",
+    ),
+    *[
+        Row(
+            "linalg.matrix_norm",
+            lambda _rng: (np.zeros((2, 0, 3)),),
+            lambda x, p=p: ac.linalg.matrix_norm(x, p),
+            lambda t, x, p=p: t.linalg.matrix_norm(x, p),
+            f"{p} no rows",
+        )
+        for p in ("nuc", 1, 2, np.inf)
+    ],
     Row(
         "linalg.multi_dot",
         normal((2, 5), (5, 3), (3, 7), (7, 2)),

@@ -207,6 +207,20 @@ PADDINGS: list[tuple[Any, str]] = [
 ]
 
 JAX_STRUCTURE = [
+    Row("array", normal(X)),
+    Row("copy", normal(X)),
+    Row("divmod", WIDE, lambda x: ac.divmod(x, 0.7), lambda t, x: t.divmod(x, 0.7)),
+    Row("modf", WIDE),
+    *[
+        Row(
+            name,
+            normal((4, 4, 4)),
+            lambda x, name=name: getattr(ac, name)(x, [1, 3]),
+            lambda t, x, name=name: getattr(t, name)(x, [1, 3]),
+        )
+        for name in ("hsplit", "vsplit", "dsplit")
+    ],
+    Row("hsplit", normal((4,)), lambda x: ac.hsplit(x, 2), lambda t, x: t.hsplit(x, 2), "vector"),
     *[
         Row(
             "pad",
