@@ -45,7 +45,7 @@ FAMILIES = {
     "Transforms": ("transforms", "custom", "reverse", "capture.control", "capture.jit", "debug"),
     "Making tensors": ("ops.creation", "ops.placement", "dlpack", "device"),
     "Dtypes": ("dtypes",),
-    "Arithmetic, comparison, rounding": ("ops.arithmetic",),
+    "Arithmetic, comparison, rounding": ("ops.arithmetic", "ops.comparing"),
     "Exponentials and trigonometry": ("ops.elementary",),
     "Complex numbers": ("ops.complex",),
     "Special functions": ("ops.special", "ops.normalize"),
@@ -53,7 +53,7 @@ FAMILIES = {
     "Products and linear algebra": ("ops.products", "ops.contraction", "ops.linalg"),
     "Shapes": ("ops.structural", "ops.layout"),
     "Indexing and choosing": ("ops.index", "ops.selection"),
-    "Sorting, searching, sets": ("ops.sorting", "ops.sets"),
+    "Sorting, searching, sets": ("ops.sorting", "ops.positions", "ops.sets"),
     "Samples of functions": ("ops.curves",),
     "Trees": ("tree",),
 }
