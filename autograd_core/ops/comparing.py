@@ -38,11 +38,11 @@ def isclose(
 ) -> Tensor:
     """Whether |a - b| ≤ atol + rtol |b|, elementwise; infinities are close to themselves alone.
 
-        >>> ac.isclose([1.0, 2.0], [1.0 + 1e-7, 2.1])
-        Tensor([ True, False], dtype=bool)
-
     Args:
         equal_nan: take NaN for close to NaN.
+
+    >>> ac.isclose([1.0, 2.0], [1.0 + 1e-7, 2.1])
+    Tensor([ True, False], dtype=bool)
     """
     a, b = asarray(a), asarray(b)
     near = less_equal(absolute(a - b), atol + rtol * absolute(b))
@@ -64,11 +64,11 @@ def allclose(
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Tensor:
     """Whether two arrays have the same shape and the same entries.
 
-        >>> bool(ac.array_equal([1, 2], [1, 2])), bool(ac.array_equal([1, 2], [[1, 2]]))
-        (True, False)
-
     Args:
         equal_nan: take NaN for equal to NaN.
+
+    >>> bool(ac.array_equal([1, 2], [1, 2])), bool(ac.array_equal([1, 2], [[1, 2]]))
+    (True, False)
     """
     a, b = asarray(a1), asarray(a2)
     if a.shape != b.shape:

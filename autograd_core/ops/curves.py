@@ -332,9 +332,6 @@ def vander(x: Any, n: int | None = None, increasing: bool = False) -> Tensor:
 def polyfit(x: Any, y: Any, degree: int, w: Any = None) -> Tensor:
     """The coefficients of the polynomial of a degree that is closest to y at x.
 
-        >>> ac.round(ac.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 7.0], 2), 6)
-        Tensor([1., 1., 1.], dtype=float64)
-
     Args:
         x: (n,), real or complex.
         y: (n,), or (n, k) for k polynomials.
@@ -342,6 +339,9 @@ def polyfit(x: Any, y: Any, degree: int, w: Any = None) -> Tensor:
 
     Returns:
         (degree + 1,) or (degree + 1, k), that of the highest power first; see `polyval`.
+
+    >>> ac.round(ac.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 7.0], 2), 6)
+    Tensor([1., 1., 1.], dtype=float64)
     """
     powers, y = vander(x, degree + 1), asarray(y)
     if w is not None:

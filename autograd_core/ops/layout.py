@@ -364,15 +364,15 @@ def dsplit(x: Any, sections: int | Sequence[int]) -> list[Tensor]:
 def compress(condition: Any, x: Any, axis: int | None = None) -> Tensor:
     """The entries of flattened x, or what is along an axis, where a condition holds.
 
-        >>> ac.compress([True, False, True], [1.0, 2.0, 3.0])
-        Tensor([1., 3.], dtype=float64)
-
     Args:
         condition: (n,); what is beyond its end is left out.
 
     Raises:
         ConcreteValueError: the condition is mapped by vmap or captured; how often it holds must be
             known.
+
+    >>> ac.compress([True, False, True], [1.0, 2.0, 3.0])
+    Tensor([1., 3.], dtype=float64)
     """
     held = fetched(concrete(asarray(condition), "compress()"))
     return take(x, np.flatnonzero(held), axis)

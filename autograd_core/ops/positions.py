@@ -55,12 +55,12 @@ __all__ = [
 def argwhere(x: Any) -> Tensor:
     """The positions of the entries that are not 0, one in each row.
 
-        >>> ac.argwhere([[1.0, 0.0], [0.0, 2.0]])
-        Tensor([[0, 0],
-                [1, 1]], dtype=int64)
-
     Raises:
         ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+
+    >>> ac.argwhere([[1.0, 0.0], [0.0, 2.0]])
+    Tensor([[0, 0],
+            [1, 1]], dtype=int64)
     """
     x = asarray(x)
     return stack(nonzero(x), -1) if x.ndim else zeros((int(bool(x)), 0), np.int64)
@@ -105,12 +105,12 @@ def _without_nan(position: Any, worst: float, x: Any, axis: int | None, keepdims
 def lexsort(keys: Any, axis: int = -1) -> Tensor:
     """The indices that sort by several keys, of which the last counts most.
 
-        >>> ac.lexsort([[9, 4, 0], [1, 1, 0]])
-        Tensor([2, 1, 0], dtype=int64)
-
     Args:
         keys: arrays of one shape.
         axis: the axis of each of them to sort along.
+
+    >>> ac.lexsort([[9, 4, 0], [1, 1, 0]])
+    Tensor([2, 1, 0], dtype=int64)
     """
     first, *rest = [asarray(key) for key in keys]
     order = argsort(first, axis)
@@ -199,9 +199,6 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Tensor, Tens
 def digitize(x: Any, bins: Any, right: bool = False) -> Tensor:
     """Which bin each entry is in: i where bins[i - 1] ≤ x < bins[i].
 
-        >>> ac.digitize([0.5, 1.0, 3.0], [0.0, 1.0, 2.0])
-        Tensor([1, 2, 3], dtype=int64)
-
     Args:
         x: any shape.
         bins: (n,), their edges, ascending or descending.
@@ -209,6 +206,9 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Tensor:
 
     Raises:
         ConcreteValueError: bins are mapped by vmap or captured; their order must be known.
+
+    >>> ac.digitize([0.5, 1.0, 3.0], [0.0, 1.0, 2.0])
+    Tensor([1, 2, 3], dtype=int64)
     """
     bins = asarray(bins)
     edges, side = fetched(concrete(bins, "digitize()")), "left" if right else "right"
@@ -220,11 +220,6 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Tensor:
 def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | None = None) -> Any:
     """How often each of 0, 1, 2, … is among the integers x, or the sum of their weights.
 
-        >>> ac.bincount([0, 2, 2])
-        Tensor([1, 0, 2], dtype=int64)
-        >>> ac.bincount([0, 2, 2], weights=[0.5, 1.0, 2.0])
-        Tensor([0.5, 0. , 3. ], dtype=float64)
-
     Args:
         x: (n,), not negative.
         weights: (n,); derivatives flow through them.
@@ -234,6 +229,11 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     Raises:
         IndexError: an integer is negative, or not below `length`.
         ConcreteValueError: x is mapped by vmap or captured, and no length is given.
+
+    >>> ac.bincount([0, 2, 2])
+    Tensor([1, 0, 2], dtype=int64)
+    >>> ac.bincount([0, 2, 2], weights=[0.5, 1.0, 2.0])
+    Tensor([0.5, 0. , 3. ], dtype=float64)
     """
     x = asarray(x)
     if x.ndim != 1 or x.dtype.kind not in "biu":
@@ -255,9 +255,6 @@ def histogram(
 ) -> tuple[Tensor, Tensor]:
     """How many entries of x are in each of some bins, or the sum of their weights; and the edges.
 
-        >>> ac.histogram([1.0, 2.0, 2.5], bins=[1.0, 2.0, 3.0])
-        (Tensor([1, 2], dtype=int64), Tensor([1., 2., 3.], dtype=float64))
-
     Args:
         x: any shape.
         bins: how many, evenly spaced; or their edges, ascending; or how NumPy is to choose them,
@@ -266,6 +263,9 @@ def histogram(
             largest entry by default.
         weights: of the shape of x; derivatives flow through them.
         density: divide by their sum and by the widths of bins, so that the integral is 1.
+
+    >>> ac.histogram([1.0, 2.0, 2.5], bins=[1.0, 2.0, 3.0])
+    (Tensor([1, 2], dtype=int64), Tensor([1., 2., 3.], dtype=float64))
     """
     x = ravel(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)

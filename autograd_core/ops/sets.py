@@ -120,12 +120,6 @@ def unique(
 ) -> Any:
     """The values of x, each once, ascending; NaN once too, unlike in `unique_values`.
 
-        >>> ac.unique([3.0, 1.0, 3.0])
-        Tensor([1., 3.], dtype=float64)
-        >>> values, counts = ac.unique([3.0, 1.0, 3.0], return_counts=True)
-        >>> counts
-        Tensor([1, 2], dtype=int64)
-
     Args:
         return_index: also where each comes first in flattened x.
         return_inverse: also which of them each entry of x is.
@@ -138,6 +132,12 @@ def unique(
 
     Raises:
         ConcreteValueError: x is mapped by vmap or captured; how many there are must be known.
+
+    >>> ac.unique([3.0, 1.0, 3.0])
+    Tensor([1., 3.], dtype=float64)
+    >>> values, counts = ac.unique([3.0, 1.0, 3.0], return_counts=True)
+    >>> counts
+    Tensor([1, 2], dtype=int64)
     """
     found = _unique(asarray(x), "unique()", equal_nan, axis)
     asked = (True, return_index, return_inverse, return_counts)
