@@ -6,14 +6,15 @@ layouts meet in transposed views, so a network of such layers moves no data betw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from autograd_core.errors import ShapeError
 from autograd_core.nn.checks import as_pair, check_rank, promoted, shape_error
+from autograd_core.ops.complex import imag, real, to_complex
 from autograd_core.ops.conv import conv_input_p, conv_p, count_windows
 from autograd_core.ops.structural import expand_dims, reshape, squeeze, transpose
-from autograd_core.tensor import Tensor
+from autograd_core.tensor import Tensor, asarray
 
 Pair = tuple[int, int]
 Padding = int | Sequence[int] | str
@@ -91,6 +92,10 @@ def conv1d(
 
 def _conv(name: str, rank: int, x: Any, w: Any, b: Any, *placing: Any) -> Tensor:
     stride, padding, dilation, groups = placing
+    if _any_complex(x, w):
+        out = _by_parts(lambda x, w: _conv(name, rank, x, w, None, *placing), x, w)
+        _check_bias(name, b, out.shape[1])
+        return _with_bias(out, b)
     x, w = promoted(x, w)
     check_rank(name, rank + 2, x=x, w=w)
     _check_channels(name, x, w, groups, w.shape[1] * groups)
@@ -177,6 +182,10 @@ def conv_transpose1d(
 
 def _conv_transpose(name: str, rank: int, x: Any, w: Any, b: Any, *placing: Any) -> Tensor:
     stride, padding, output_padding, dilation, groups = placing
+    if _any_complex(x, w):
+        out = _by_parts(lambda x, w: _conv_transpose(name, rank, x, w, None, *placing), x, w)
+        _check_bias(name, b, out.shape[1])
+        return _with_bias(out, b)
     x, w = promoted(x, w)
     check_rank(name, rank + 2, x=x, w=w)
     _check_channels(name, x, w, groups, w.shape[0])
@@ -207,6 +216,19 @@ def _transposed_size(
         for i in range(2)
     )
     return rows, columns
+
+
+# Complex numbers --------------------------------------------------------------------------------
+
+
+def _any_complex(*arrays: Any) -> bool:
+    return any(asarray(x).dtype.kind == "c" for x in arrays)
+
+
+def _by_parts(convolved: Callable[[Tensor, Tensor], Tensor], x: Any, w: Any) -> Tensor:
+    """A convolution of complex numbers, by four of their parts."""
+    a, b, c, d = real(x), imag(x), real(w), imag(w)
+    return to_complex(convolved(a, c) - convolved(b, d), convolved(a, d) + convolved(b, c))
 
 
 # Layouts --------------------------------------------------------------------------------------

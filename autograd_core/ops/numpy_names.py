@@ -233,7 +233,7 @@ def _real_if_close(a: Any, tol: float = 100) -> Tensor:
     return by_numpy(np.real_if_close, np.real_if_close, (x, tol), {}) if x.dtype.kind == "c" else x
 
 
-@added("array")
+@instead("array")
 def _array(object: Any, dtype: Any = None, copy: Any = True, ndmin: int = 0) -> Tensor:
     x = alias(placement.asarray(object, dtype))
     return structural.reshape(x, (1,) * (ndmin - x.ndim) + x.shape) if ndmin > x.ndim else x

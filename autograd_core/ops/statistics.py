@@ -16,7 +16,6 @@ from autograd_core.ops.arithmetic import (
     isnan,
     maximum,
     sqrt,
-    square,
     where,
 )
 from autograd_core.ops.complex import conj, real
@@ -33,6 +32,7 @@ from autograd_core.ops.reduce import (
     min,
     nanmean,
     prod,
+    square_magnitude,
     sum,
 )
 from autograd_core.ops.sorting import quantile, shares_of, sorted_over
@@ -137,7 +137,7 @@ def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> T
     x = asarray(x)
     missing = isnan(x)
     deviations = where(missing, 0, x - nanmean(x, axis, keepdims=True))
-    total = sum(square(deviations), axis, keepdims)
+    total = sum(square_magnitude(deviations), axis, keepdims)
     freedom = astype(count_nonzero(~missing, axis, keepdims) - ddof, total.dtype)
     return divide(total, where(freedom > 0, freedom, np.nan))
 

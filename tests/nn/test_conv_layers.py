@@ -75,6 +75,22 @@ def test_conv1d_is_torchs(window, stride, padding, dilation, groups):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"])
+def test_complex_convolutions_are_torchs(name):
+    space = (4, 5)[: int(name[-2])]
+    parts = normal((2, 4, *space), (2, 4, *space), (4, 2, *space), (4, 2, *space), (4,), (4,))
+
+    def convolved(of, whole, real):
+        return lambda *xs: real(of(*(whole(*xs[i : i + 2]) for i in (0, 2, 4)), 1, 2, groups=2))
+
+    for ours, theirs in ((ac.real, torch.real), (ac.imag, lambda y: y.imag)):
+        assert_same_as_torch(
+            convolved(getattr(nn, name), ac.to_complex, ours),
+            convolved(getattr(F, name), torch.complex, theirs),
+            *parts,
+        )
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(
     ("window", "stride", "padding", "extra", "dilation"),

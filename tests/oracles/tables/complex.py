@@ -106,7 +106,24 @@ COMPLEX = [
     ),
 ]
 
+
+def _spread(t: Any, x: Any, axis: int) -> Any:
+    """The variance of complex numbers, by the formula."""
+    return (t.abs(x - t.mean(x, axis, keepdims=True)) ** 2).mean(axis)
+
+
 JAX_COMPLEX = [
+    of_parts(
+        Row("nanvar", normal((3, 4)), lambda x: ac.nanvar(x, 1), lambda t, x: _spread(t, x, 1))
+    ),
+    of_parts(
+        Row(
+            "nanstd",
+            normal((3, 4)),
+            lambda x: ac.nanstd(x, 1),
+            lambda t, x: _spread(t, x, 1) ** 0.5,
+        )
+    ),
     of_parts(Row("softplus", normal((3, 4)), theirs=lambda t, x: t.logaddexp(x, 0.0))),
     of_parts(Row("logaddexp2", normal((3, 1, 4), (5, 1)))),
 ]
