@@ -250,7 +250,7 @@ def _resized(x: Tensor, n: int, axis: int) -> Tensor:
 def _axes_and_lengths(x: Tensor, s: Any, axes: Any) -> tuple[tuple[int, ...], list[int]]:
     """Distinct axes, and the lengths asked for along them (those of x where not given, or -1)."""
     if s is not None and axes is None:
-        raise ValueError(f"{operation()}s={s!r} without axes; say which axes have these lengths")
+        axes = range(x.ndim - len(s), x.ndim)  # as in PyTorch, JAX, and NumPy before 2.0
     places = normalize_axes(axes, x.ndim)
     if s is None:
         return places, [x.shape[a] for a in places]
@@ -333,7 +333,7 @@ def fftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> 
     Args:
         x: complex or real numbers; integers count as float64.
         s: the length of each axis, -1 to leave it as it is; see `n` in `fft`.
-        axes: which axes, each once; they have to be said where `s` is given.
+        axes: which axes, each once; the last ones where `s` alone is given.
         norm: see `fft`; the factor is that of all axes together.
 
     Returns:
@@ -342,7 +342,7 @@ def fftn(x: Any, /, s: Any = None, axes: Any = None, norm: Any = "backward") -> 
     Raises:
         ShapeError: a length is less than 1, or there are not as many as axes; an axis is repeated,
             or not there.
-        ValueError: `s` without axes, or no such norm.
+        ValueError: there is no such norm.
 
     >>> ac.fft.fftn(ac.ones((2, 2)))
     Tensor([[4.+0.j, 0.+0.j],
