@@ -648,7 +648,7 @@ def _digamma(x: Array) -> Array:
 def _polygamma(n: int, x: Array) -> Array:
     """(-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10)."""
     sign = 1 if n % 2 else -1
-    result = sign * _scaled_zeta(n, np.where(x < 0, 1 - x, x))
+    result = sign * scaled_zeta(n, np.where(x < 0, 1 - x, x))
     polynomial = np.polynomial.Polynomial([float(c) for c in cotangent_derivative(n)])
     reflected = -sign * result - math.pi ** (n + 1) * polynomial(_cot_pi(x))
     result = np.where(x < 0, reflected, result)
@@ -656,7 +656,7 @@ def _polygamma(n: int, x: Array) -> Array:
     return np.where(x == 0, np.inf if n % 2 else -np.copysign(np.inf, x), result)
 
 
-def _scaled_zeta(n: int, x: Array) -> Array:
+def scaled_zeta(n: int, x: Array) -> Array:
     """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from x + terms onwards.
 
     In units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the
@@ -804,7 +804,12 @@ def _bessel(order: int, n: int, x: Array) -> Array:
 
 
 # B₂ₖ at index k, for the asymptotic series.
-BERNOULLI = (
-    1.0, 1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
-    43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
-)  # fmt: skip
+EXACT_BERNOULLI = tuple(
+    map(
+        Fraction,
+        "1 1/6 -1/30 1/42 -1/30 5/66 -691/2730 7/6 -3617/510 43867/798 -174611/330 854513/138"
+        " -236364091/2730 8553103/6 -23749461029/870 8615841276005/14322"
+        " -7709321041217/510".split(),
+    )
+)
+BERNOULLI = tuple(map(float, EXACT_BERNOULLI))
