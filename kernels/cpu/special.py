@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -97,15 +98,17 @@ def _pairs(x: Array, y: Array, out: Array | None) -> tuple[Array, Array, Array]:
 
 @functools.cache
 def integer_series(n: int) -> Array:
-    """Σ 1/(k + r)ⁿ⁺¹ over the integers k but -1, 0 and 1, in powers of r², from the highest on;
-    for even n, this over -r."""
-    powers = range(34 + (n + 1) % 2, -1, -2)
-    return np.array([2 * math.comb(n + j, j) * _zeta_less_one(n + 1 + j) for j in powers])
+    """Σ 1/(k + r)ⁿ⁺¹ over integers k in powers of r², from the highest on: over those but -1, 0 and
+    1 (for even n divided by -r), and for even n, behind these, over all in powers of (½ - r)²,
+    divided by ½ - r."""
+    odd, powers = (n + 1) % 2, range(2 * NEAR_COUNT - 2, -1, -2)
+    near = [2 * math.comb(n + j, j) * _zeta(n + 1 + j, 2.0) for j in (k + odd for k in powers)]
+    powers = range(1 + 2 * HALF_COUNT - 2, 0, -2)
+    return np.array([*near, *(2 * math.comb(n + j, j) * _zeta(n + 1 + j, 0.5) for j in powers)])
 
 
-def _zeta_less_one(s: int) -> float:
-    """ζ(s) - 1."""
-    return float(reference.scaled_zeta(s - 1, np.array(2.0))) / math.factorial(s - 1)
+def _zeta(s: int, x: float) -> float:
+    return float(reference.exact_zeta(s - 1, Decimal(x)))
 
 
 @functools.cache
@@ -219,22 +222,35 @@ def _polygamma_scalar(n: int, x: float, series: np.ndarray) -> float:
 
 
 def _scaled_zeta_left(n: int, x: float, series: np.ndarray) -> float:
-    """n! ζ(n + 1, x) for x < 0, as the sum over all integers less that from 1 - x onwards (A&S
-    6.4.7 without the cotangent); in wide numbers where these cancel, for even n."""
+    """n! ζ(n + 1, x) for x < 0, as the sum over all integers less that from 1 - x onwards; in wide
+    numbers where these cancel, for even n."""
     r = x - math.floor(x + 0.5)
-    near = abs(r) ** (-1.0 - n)
-    beside = _inverse_power(n + 1, *_exact_sum(1.0, -abs(r)))
-    others = 0.0
-    for coefficient in series:
-        others = others * (r * r) + coefficient
     beyond = _scaled_zeta(n, 1 - x)
+    whole = FACTORIALS[n] * _integer_sum(n, abs(r), series)
     if n % 2 == 1:
-        others += (1 + abs(r)) ** (-1 - n)
-        return FACTORIALS[n] * (near + (beside + others)) - beyond
-    others = (1 + abs(r)) ** (-1 - n) - others * abs(r)
-    value = math.copysign(FACTORIALS[n] * (near - (beside - others)), r) + beyond
-    cancels = abs(value) < CANCELS * (FACTORIALS[n] * (near + beside) + beyond)
-    return FACTORIALS[n] * _wide_zeta(n, x) if cancels else value
+        return whole - beyond
+    value = math.copysign(whole, r) + beyond
+    return FACTORIALS[n] * _wide_zeta(n, x) if abs(value) < CANCELS * (whole + beyond) else value
+
+
+def _integer_sum(n: int, r: float, series: np.ndarray) -> float:
+    """Σ 1/(k + r)ⁿ⁺¹ over all integers k, 0 < r ≤ ½; see `integer_series`."""
+    near = r ** (-1.0 - n)
+    beside = _inverse_power(n + 1, *_exact_sum(1.0, -r))
+    if n % 2 == 0 and beside > 0.45 * near:
+        return (0.5 - r) * _even_polynomial(series, NEAR_COUNT, len(series), 0.5 - r)
+    others = _even_polynomial(series, 0, NEAR_COUNT, r)
+    third = _inverse_power(n + 1, 1 + r, 0.0)
+    return (
+        near + (beside + (third + others)) if n % 2 == 1 else near - (beside - third + r * others)
+    )
+
+
+def _even_polynomial(coefficients: np.ndarray, start: int, stop: int, x: float) -> float:
+    total = 0.0
+    for k in range(start, stop):
+        total = total * (x * x) + coefficients[k]
+    return total
 
 
 def _scaled_zeta(n: int, x: float) -> float:
@@ -335,8 +351,8 @@ def _wide_power(a: Wide, n: int) -> Wide:
 
 def _wide_log(a: Wide) -> Wide:
     """With a = m 2ᵉ and s = (m - 1)/(m + 1): e log 2 + 2 artanh(s), by its power series."""
-    _, exponent = math.frexp(math.sqrt(2.0) * a[0])
-    scale = math.ldexp(1.0, 1 - exponent)
+    _, exponent = math.frexp(SQRT_HALF * a[0])
+    scale = math.ldexp(1.0, -exponent)
     scaled = (scale * a[0], scale * a[1])
     s = _wide_reciprocal(_wide_sum(scaled, (1.0, 0.0)))
     s = _wide_product(_wide_sum(scaled, (-1.0, 0.0)), s)
@@ -347,7 +363,7 @@ def _wide_log(a: Wide) -> Wide:
     series = (last, 0.0)
     for coefficient in ARTANH:
         series = _wide_sum(_wide_product(series, square), coefficient)
-    whole = _wide_product(LOG_2, (exponent - 1.0, 0.0))
+    whole = _wide_product(LOG_2, (float(exponent), 0.0))
     return _wide_sum(whole, _wide_product((2 * s[0], 2 * s[1]), series))
 
 
@@ -617,7 +633,16 @@ WIDE = (
     *(_wide_power, _wide_log, _wide_tail, _added, _wide_zeta),
 )
 DIGAMMA = (*WIDE, _pi_cot_pi, _digamma_right, _digamma_scalar)
-POLYGAMMA = (*WIDE, _inverse_power, _zeta_tail, _scaled_zeta, _scaled_zeta_left, _polygamma_scalar)
+POLYGAMMA = (
+    *WIDE,
+    _inverse_power,
+    _zeta_tail,
+    _scaled_zeta,
+    _even_polynomial,
+    _integer_sum,
+    _scaled_zeta_left,
+    _polygamma_scalar,
+)
 
 
 @compiled(writes="out", helpers=DIGAMMA)
@@ -776,6 +801,7 @@ DIGAMMA_FROM_ROOT = (
     -0.2118137106407303,
     0.9510558760318328,
 )
+NEAR_COUNT, HALF_COUNT = 18, 12  # of terms in `integer_series`
 # Where a difference is less than this part of its terms, it is taken again in wide numbers.
 CANCELS = 0.3
 FACTORIALS = tuple(float(math.factorial(n)) for n in range(101))
