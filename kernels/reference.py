@@ -632,7 +632,7 @@ def _digamma(x: Array) -> Array:
         series = (series + BERNOULLI[k] / (2 * k)) / argument**2
     result += np.log(argument) - 0.5 / argument - series
     terms = result + rest, -np.pi * _cot_pi(x)
-    reflected = _without_cancellation(0, x, sum(terms), np.abs(terms).sum(0))
+    reflected = _without_cancellation(0, x, np.add(*terms), np.add(*np.abs(terms)))
     result = np.where(x < 0, reflected, result)
     result = np.where((x < 0) & (x == np.floor(x)), np.nan, result)
     return np.where(x == 0, -np.copysign(np.inf, x), result)
@@ -839,12 +839,11 @@ def _bessel(order: int, n: int, x: Array) -> Array:
 
 
 # B₂ₖ at index k, for the asymptotic series.
-EXACT_BERNOULLI = tuple(
-    map(
-        Fraction,
-        "1 1/6 -1/30 1/42 -1/30 5/66 -691/2730 7/6 -3617/510 43867/798 -174611/330 854513/138"
-        " -236364091/2730 8553103/6 -23749461029/870 8615841276005/14322"
-        " -7709321041217/510".split(),
-    )
-)
+EXACT_BERNOULLI = (
+    Fraction(1), Fraction(1, 6), Fraction(-1, 30), Fraction(1, 42), Fraction(-1, 30),
+    Fraction(5, 66), Fraction(-691, 2730), Fraction(7, 6), Fraction(-3617, 510),
+    Fraction(43867, 798), Fraction(-174611, 330), Fraction(854513, 138),
+    Fraction(-236364091, 2730), Fraction(8553103, 6), Fraction(-23749461029, 870),
+    Fraction(8615841276005, 14322), Fraction(-7709321041217, 510),
+)  # fmt: skip
 BERNOULLI = tuple(map(float, EXACT_BERNOULLI))
