@@ -80,6 +80,7 @@ def cases(count: int) -> Iterator[Case]:
 
     betaln = partial(Case, "betaln", ours=kernels.betaln, theirs=scipy.betaln, exact=beta)
     yield betaln("0 … 10", points=(between(0, 10), between(0, 10)))
+    yield betaln("0 … 3", points=(between(0, 3), between(0, 3)))
     yield betaln("1e-5 … 1e12", points=(sizes(-5, 12), sizes(-5, 12)))
     yield betaln("near B(x, y) = 1", points=ones_of_beta(sizes(0, 6)))
 

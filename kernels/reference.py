@@ -501,8 +501,8 @@ def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Arra
 def betaln(x: Array, y: Array, out: Array | None = None) -> Array:
     """log|B(x, y)| = log|Γ(x) Γ(y) / Γ(x + y)|, elementwise, for shapes that broadcast.
 
-    For x, y > 0 the error is of the order of the rounding of the larger of 1 and the result; left
-    of 0, of that of the three terms.
+    For x, y > 0 digits stay along the line where the result is 0 too; left of 0, the error is of
+    the order of the rounding of the three terms.
     """
     return _special(_each(_betaln), x, y, out=out)
 
@@ -747,17 +747,47 @@ def _betaln(x: float, y: float) -> float:
     if math.isnan(x) or math.isnan(y):
         return math.nan
     p, q = min(x, y), max(x, y)
+    if p == q == 1:
+        return 0.0
     if p > 0 and q == math.inf:
         return -math.inf
     if p == 0:
         return math.inf
-    if p < 0 or q < 10:
+    if p < 0:
         return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
-    rest = _stirling_rest(q) - _stirling_rest(p + q)
     if p < 10:
-        return _lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(p / q)
+        value = _betaln_of_small(p, q)
+        return float(_exact_betaln(Decimal(p), Decimal(q))) if abs(value) < 0.5 else value
+    rest = _stirling_rest(q) - _stirling_rest(p + q)
     rest += _stirling_rest(p) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(q)
     return rest + (p - 0.5) * math.log(p / q / (1 + p / q)) - q * math.log1p(p / q)
+
+
+def _betaln_of_small(p: float, q: float) -> float:
+    if q < 10:
+        return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
+    rest = _stirling_rest(q) - _stirling_rest(p + q)
+    return _lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(p / q)
+
+
+def _exact_betaln(x: Decimal, y: Decimal) -> Decimal:
+    """log B(x, y) to 28 digits at least, where it is near 0 too."""
+    with decimal.localcontext(prec=60 + max(0, y.adjusted())):
+        terms = _exact_gammaln(x) + _exact_gammaln(y) - _exact_gammaln(x + y)
+        return terms + (2 * PI).ln() / 2
+
+
+def _exact_gammaln(x: Decimal) -> Decimal:
+    """log Γ(x) - ½ log 2π by recurrence up to 20, then Stirling's formula (A&S 6.1.40)."""
+    product = Decimal(1)
+    while x < 20:
+        product *= x
+        x += 1
+    total = (x - Decimal("0.5")) * x.ln() - x - product.ln()
+    for k in range(1, len(EXACT_BERNOULLI)):
+        number = EXACT_BERNOULLI[k] / (2 * k * (2 * k - 1))
+        total += number.numerator / x ** (2 * k - 1) / number.denominator
+    return total
 
 
 def _stirling_rest(x: float) -> float:
@@ -838,6 +868,7 @@ def _bessel(order: int, n: int, x: Array) -> Array:
     return value if even else np.where(x == 0, x, value * np.sign(x))
 
 
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 # B₂ₖ at index k, for the asymptotic series.
 EXACT_BERNOULLI = (
     Fraction(1), Fraction(1, 6), Fraction(-1, 30), Fraction(1, 42), Fraction(-1, 30),

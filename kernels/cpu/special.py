@@ -356,6 +356,11 @@ def _wide_log(a: Wide) -> Wide:
     scaled = (scale * a[0], scale * a[1])
     s = _wide_reciprocal(_wide_sum(scaled, (1.0, 0.0)))
     s = _wide_product(_wide_sum(scaled, (-1.0, 0.0)), s)
+    return _wide_sum(_wide_product(LOG_2, (float(exponent), 0.0)), _wide_twice_artanh(s))
+
+
+def _wide_twice_artanh(s: Wide) -> Wide:
+    """log((1 + s)/(1 - s)) for |s| < 0.172."""
     square = _wide_product(s, s)
     last = 0.0  # beyond the digits of a float
     for k in range(41, 21, -2):
@@ -363,8 +368,7 @@ def _wide_log(a: Wide) -> Wide:
     series = (last, 0.0)
     for coefficient in ARTANH:
         series = _wide_sum(_wide_product(series, square), coefficient)
-    whole = _wide_product(LOG_2, (float(exponent), 0.0))
-    return _wide_sum(whole, _wide_product((2 * s[0], 2 * s[1]), series))
+    return _wide_product((2 * s[0], 2 * s[1]), series)
 
 
 def _wide_zeta(n: int, x: float) -> float:
@@ -456,17 +460,23 @@ def _power_drop(m: int, x: float, y: float) -> float:
 
 
 def _betaln_scalar(x: float, y: float) -> float:
-    """Recurrence in the larger argument up to 10, then Stirling's formula with its remainder, for
-    the leading terms of the three cancel (Didonato & Morris 1992, algorithm 708, BETALN)."""
+    """By log Γ where both are small. Else recurrence in the larger argument up to 10, then
+    Stirling's formula with its remainder, for the leading terms of the three cancel (Didonato &
+    Morris 1992, algorithm 708, BETALN)."""
     if x != x or y != y:
         return math.nan
     p, q = min(x, y), max(x, y)
+    if p == q == 1:
+        return 0.0
     if p == 0:
         return math.inf
     if p < 0:
         return math.lgamma(p) + math.lgamma(q) - math.lgamma(p + q)
     if q == math.inf:
         return -math.inf
+    if q < 3:
+        value = math.lgamma(p) + (math.lgamma(q) - math.lgamma(p + q))
+        return _wide_betaln(p, q) if abs(value) < 0.5 else value
     product = 1.0
     while q < 10:
         product *= 1 + p / q
@@ -474,9 +484,52 @@ def _betaln_scalar(x: float, y: float) -> float:
     rest = _stirling_rest(q) - _stirling_rest(p + q) + math.log(product)
     ratio = p / q
     if p < 10:
-        return math.lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(ratio)
+        rest += math.lgamma(p) + p - p * math.log(p + q) - (q - 0.5) * math.log1p(ratio)
+        return _wide_betaln(p, max(x, y)) if abs(rest) < 0.5 and q < 1e300 else rest
     rest += _stirling_rest(p) + 0.5 * math.log(2 * math.pi / q)
     return rest + (p - 0.5) * math.log(ratio / (1 + ratio)) - q * math.log1p(ratio)
+
+
+def _wide_betaln(p: float, q: float) -> float:
+    """The same from 20 on in wide numbers, with log Γ(p) by recurrence and Stirling's formula too,
+    for p < 2, where B(p, q) is near 1."""
+    product, quotient = (1.0, 0.0), (1.0, 0.0)
+    k, shift = 0.0, 0.0
+    while k < 20:
+        product = _wide_product(product, _exact_sum(p, k))
+        if q + k < 20:
+            product = _wide_product(product, _exact_sum(q, k))
+            quotient = _wide_product(quotient, _wide_sum(_exact_sum(q, k), (p, 0.0)))
+            shift += 1
+        k += 1
+    large, far = _exact_sum(p, k), _exact_sum(q, shift)
+    both = _wide_sum(far, (p, 0.0))
+    s = _wide_product((p, 0.0), _wide_reciprocal(_wide_sum(far, both)))
+    parts = (
+        _wide_log(_wide_product(quotient, _wide_reciprocal(product))),
+        _wide_product(_wide_sum(large, (-0.5, 0.0)), _wide_log(large)),
+        _wide_sum(_wide_stirling_rest(large), HALF_LOG_2_PI),
+        _wide_product((-p, 0.0), _wide_log(both)),
+        _wide_product(_wide_sum((0.5, 0.0), (-far[0], -far[1])), _wide_twice_artanh(s)),
+        _wide_stirling_rest(far),
+    )
+    total = _added((-k, 0.0, 0.0), _wide_stirling_rest(both), -1.0)
+    for part in parts:
+        total = _added(total, part, 1.0)
+    return total[0] + (total[1] + total[2])
+
+
+def _wide_stirling_rest(x: Wide) -> Wide:
+    """As `_stirling_rest`, for x ≥ 20."""
+    inverse = _wide_reciprocal(x)
+    square = _wide_product(inverse, inverse)
+    last = 0.0
+    for coefficient in STIRLING_FAR:
+        last = last * square[0] + coefficient
+    series = (last, 0.0)
+    for wide in WIDE_STIRLING:
+        series = _wide_sum(_wide_product(series, square), wide)
+    return _wide_product(series, inverse)
 
 
 def _stirling_rest(x: float) -> float:
@@ -630,7 +683,7 @@ def _lgamma(x, out, start, stop):
 
 WIDE = (
     *(_exact_sum, _exact_product, _normal, _wide_sum, _wide_product, _wide_reciprocal),
-    *(_wide_power, _wide_log, _wide_tail, _added, _wide_zeta),
+    *(_wide_power, _wide_twice_artanh, _wide_log, _wide_tail, _added, _wide_zeta),
 )
 DIGAMMA = (*WIDE, _pi_cot_pi, _digamma_right, _digamma_scalar)
 POLYGAMMA = (
@@ -747,7 +800,10 @@ def _polygamma_drop(x, y, series, out, n, start, stop):
         out[k] = _polygamma_drop_scalar(n, np.float64(x[k]), np.float64(y[k]), series)
 
 
-@compiled(writes="out", helpers=(_stirling_rest, _betaln_scalar))
+@compiled(
+    writes="out",
+    helpers=(*WIDE, _wide_stirling_rest, _wide_betaln, _stirling_rest, _betaln_scalar),
+)
 def _betaln(x, y, out, start, stop):
     for k in range(start, stop):
         out[k] = _betaln_scalar(np.float64(x[k]), np.float64(y[k]))
@@ -818,6 +874,11 @@ WIDE_EULER_MACLAURIN = tuple(
 )
 # B₂ₖ/(2k (2k - 1)) for k = 1, 2, …: log Γ less Stirling's formula, in odd powers of 1/x
 STIRLING = tuple(reference.BERNOULLI[k] / (2 * k * (2 * k - 1)) for k in range(10, 0, -1))
+STIRLING_FAR = tuple(reference.BERNOULLI[k] / (2 * k * (2 * k - 1)) for k in range(16, 6, -1))
+WIDE_STIRLING = tuple(
+    _wide(reference.EXACT_BERNOULLI[k] / (2 * k * (2 * k - 1))) for k in range(6, 0, -1)
+)
+HALF_LOG_2_PI = (0.9189385332046728, -3.8782941580672414e-17)
 SQRT_HALF = math.sqrt(0.5)
 # (1 + 2x) exp(x²) erfc(x) in powers of (x - 4) / (x + 4)
 ERFCX = (

@@ -229,6 +229,16 @@ def test_digits_stay_near_zeros_left_of_zero(n):
 
 
 @needs_host_compiler
+def test_digits_of_betaln_stay_near_its_zeros():
+    """As in the reference, which computes these in decimals; the first pairs are next to B = 1."""
+    x = np.array([1, 1 + 1e-12, 0.8, 0.30980, 0.1, 0.0071])
+    y = np.array([1, 1 - 1e-9, 1.3, 30, 1e10, 1e299])
+    found, size = np.zeros_like(x), (LONG(x.size), LONG(0))
+    launch("special.cu", "betaln_each", "f8", x, y, found, *size, NO_TABLE)
+    np.testing.assert_allclose(found, reference.betaln(x, y), rtol=1e-15, atol=0)
+
+
+@needs_host_compiler
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", ["betaln", "polygamma_drop"])
 def test_special_functions_of_pairs(name, dtype):
@@ -407,6 +417,7 @@ MUTANTS = {
         ("size < 50", "size < 5"),
         ("fmin(x, y)", "x"),
         ("(q - 0.5) * log1p", "q * log1p"),
+        ("fabs(value) < 0.5 && q < 1e300 ? wide_log_beta(p, larger) : value", "value"),
         ("power *= q;", ""),
     ],
     "softmax.cu": [
@@ -439,6 +450,7 @@ def _scatter():
 def _special():
     for n in (0, 2, 10):
         test_digits_stay_near_zeros_left_of_zero(n)
+    test_digits_of_betaln_stay_near_its_zeros()
     for name in sorted({name for name, *_ in SPECIAL}):
         test_special_functions(name, "f8")
     for name in ("betaln", "polygamma_drop"):

@@ -78,20 +78,25 @@ INLINE Wide wide_power(Wide a, int n) {
     return result;
 }
 
+// log((1 + s)/(1 - s)) for |s| < 0.172.
+INLINE Wide wide_twice_artanh(Wide s) {
+    const Wide square = s * s;
+    double last = 0;  // beyond the digits of a double
+    for (int k = 41; k > 21; k -= 2) last = last * square.high + 1. / k;
+    Wide series = {last, 0};
+    for (int k = 0; k < (int)(sizeof ARTANH / sizeof(Wide)); ++k)
+        series = series * square + Wide{ARTANH[2 * k], ARTANH[2 * k + 1]};
+    return Wide{2 * s.high, 2 * s.low} * series;
+}
+
 // With a = m 2ᵉ and s = (m - 1)/(m + 1): e log 2 + 2 artanh(s), by its power series.
 INLINE Wide wide_log(Wide a) {
     int exponent;
     frexp(SQRT_HALF[0] * a.high, &exponent);
     const double scale = ldexp(1., -exponent);
     const Wide scaled = {scale * a.high, scale * a.low};
-    const Wide s = (scaled + Wide{-1, 0}) * wide_reciprocal(scaled + Wide{1, 0}), square = s * s;
-    double last = 0;  // beyond the digits of a double
-    for (int k = 41; k > 21; k -= 2) last = last * square.high + 1. / k;
-    Wide series = {last, 0};
-    for (int k = 0; k < (int)(sizeof ARTANH / sizeof(Wide)); ++k)
-        series = series * square + Wide{ARTANH[2 * k], ARTANH[2 * k + 1]};
-    const Wide whole = Wide{LOG_2[0], LOG_2[1]} * Wide{(double)exponent, 0};
-    return whole + Wide{2 * s.high, 2 * s.low} * series;
+    const Wide s = (scaled + Wide{-1, 0}) * wide_reciprocal(scaled + Wide{1, 0});
+    return Wide{LOG_2[0], LOG_2[1]} * Wide{(double)exponent, 0} + wide_twice_artanh(s);
 }
 
 // ζ(n + 1, x), or -ψ(x) for n = 0, for large x, by Euler-Maclaurin summation (A&S 23.1.30).
@@ -315,21 +320,67 @@ INLINE double stirling_rest(double x) {
     return series / x;
 }
 
-// Recurrence in the larger argument up to 10, then Stirling's formula with its remainder
-// (Didonato & Morris 1992, algorithm 708, BETALN).
+// As `stirling_rest`, for x ≥ 20.
+INLINE Wide wide_stirling_rest(Wide x) {
+    const Wide inverse = wide_reciprocal(x), square = inverse * inverse;
+    double last = 0;
+    for (const double coefficient : STIRLING_FAR) last = last * square.high + coefficient;
+    Wide series = {last, 0};
+    for (int k = 0; k < (int)(sizeof WIDE_STIRLING / sizeof(Wide)); ++k)
+        series = series * square + Wide{WIDE_STIRLING[2 * k], WIDE_STIRLING[2 * k + 1]};
+    return series * inverse;
+}
+
+// As `log_beta`, from 20 on, in wide numbers, with log Γ(p) by recurrence and Stirling's formula
+// too, for p < 2, where B(p, q) is near 1.
+INLINE double wide_log_beta(double p, double q) {
+    Wide product = {1, 0}, quotient = {1, 0};
+    double k = 0, shift = 0;
+    for (; k < 20; ++k) {
+        product = product * exact_sum(p, k);
+        if (q + k < 20) {
+            product = product * exact_sum(q, k);
+            quotient = quotient * (exact_sum(q, k) + Wide{p, 0});
+            shift += 1;
+        }
+    }
+    const Wide large = exact_sum(p, k), far = exact_sum(q, shift), both = far + Wide{p, 0};
+    ExactSum total;
+    total.add({-k, 0});
+    total.add(-wide_stirling_rest(both));
+    total.add(wide_log(quotient * wide_reciprocal(product)));
+    total.add((large + Wide{-0.5, 0}) * wide_log(large));
+    total.add(wide_stirling_rest(large) + Wide{HALF_LOG_2_PI[0], HALF_LOG_2_PI[1]});
+    total.add(Wide{-p, 0} * wide_log(both));
+    const Wide s = Wide{p, 0} * wide_reciprocal(far + both);
+    total.add((Wide{0.5, 0} + -far) * wide_twice_artanh(s));
+    total.add(wide_stirling_rest(far));
+    return total.high + (total.low + total.least);
+}
+
+// By log Γ where both are small. Else recurrence in the larger argument up to 10, then Stirling's
+// formula with its remainder (Didonato & Morris 1992, algorithm 708, BETALN).
 INLINE double log_beta(double x, double y) {
     if (x != x || y != y) return NOT_A_NUMBER;
-    const double p = fmin(x, y);
-    double q = fmax(x, y), product = 1;
+    const double p = fmin(x, y), larger = fmax(x, y);
+    if (p == 1 && larger == 1) return 0;
     if (p == 0) return INFINITE;
-    if (p < 0) return lgamma(p) + lgamma(q) - lgamma(p + q);
-    if (q == INFINITE) return -INFINITE;
+    if (p < 0) return lgamma(p) + lgamma(larger) - lgamma(p + larger);
+    if (larger == INFINITE) return -INFINITE;
+    if (larger < 3) {
+        const double value = lgamma(p) + (lgamma(larger) - lgamma(p + larger));
+        return fabs(value) < 0.5 ? wide_log_beta(p, larger) : value;
+    }
+    double q = larger, product = 1;
     for (; q < 10; ++q) product *= 1 + p / q;
-    double rest = stirling_rest(q) - stirling_rest(p + q) + log(product);
-    const double ratio = p / q;
-    if (p < 10) return lgamma(p) + rest + p - p * log(p + q) - (q - 0.5) * log1p(ratio);
-    rest += stirling_rest(p) + 0.5 * log(2 * PI / q);
-    return rest + (p - 0.5) * log(ratio / (1 + ratio)) - q * log1p(ratio);
+    const double rest = stirling_rest(q) - stirling_rest(p + q) + log(product), ratio = p / q;
+    if (p < 10) {
+        const double last = p - p * log(p + q) - (q - 0.5) * log1p(ratio);
+        const double value = rest + lgamma(p) + last;
+        return fabs(value) < 0.5 && q < 1e300 ? wide_log_beta(p, larger) : value;
+    }
+    const double scale = stirling_rest(p) + 0.5 * log(2 * PI / q);
+    return rest + scale + (p - 0.5) * log(ratio / (1 + ratio)) - q * log1p(ratio);
 }
 
 // exp(factor · x²) for |x| < 40: x² is split into a square that is exact, and a rest.
