@@ -859,7 +859,7 @@ DIGAMMA_FROM_ROOT = (
 )
 NEAR_COUNT, HALF_COUNT = 18, 12  # of terms in `integer_series`
 # Where a difference is less than this part of its terms, it is taken again in wide numbers.
-CANCELS = 0.3
+CANCELS = 0.4
 FACTORIALS = tuple(float(math.factorial(n)) for n in range(101))
 PI_REST = 1.2246467991473532e-16
 LOG_2 = (0.6931471805599453, 2.3190468138462996e-17)
