@@ -5,9 +5,11 @@ nothing of its own. No input is ever modified, results keep the dtype of the inp
 takes a C-contiguous array of the result's shape and dtype to fill and return.
 """
 
+import decimal
 import functools
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -458,8 +460,7 @@ def digamma(x: Array, out: Array | None = None) -> Array:
     """ψ(x) = d/dx log Γ(x), elementwise.
 
     The pole at ±0 gives ∓inf; the poles at -1, -2, … and -inf give NaN, since the sign there
-    depends on the side. Between them, accuracy is relative to the terms of the reflection
-    formula, not to ψ, which has a zero in each interval.
+    depends on the side. Digits stay near the zeros between them, where reflection cancels.
     """
     return _special(_digamma, x, out=out)
 
@@ -500,8 +501,8 @@ def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Arra
 def betaln(x: Array, y: Array, out: Array | None = None) -> Array:
     """log|B(x, y)| = log|Γ(x) Γ(y) / Γ(x + y)|, elementwise, for shapes that broadcast.
 
-    For x, y > 0 the error is of the order of the rounding of the larger of 1 and the result; left
-    of 0, of that of the three terms.
+    For x, y > 0 digits stay along the line where the result is 0 too; left of 0, the error is of
+    the order of the rounding of the three terms.
     """
     return _special(_each(_betaln), x, y, out=out)
 
@@ -573,18 +574,6 @@ def bessel_terms(order: int, n: int, count: int) -> list[float]:
     return terms
 
 
-def cotangent_derivative(n: int) -> list[int]:
-    """Coefficients of P with (d/dx)ⁿ cot(πx) = πⁿ P(cot(πx)), the constant first.
-
-    Since d/dx cot(πx) = -π(1 + cot²(πx)), the next P is -(1 + c²) P'(c).
-    """
-    coefficients = [0, 1]
-    for _ in range(n):
-        slope = [k * c for k, c in enumerate(coefficients)][1:]
-        coefficients = [-a - b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
-    return coefficients
-
-
 def _special(function: Callable[..., Array], *args: Array, out: Array | None) -> Array:
     dtype = special_dtype(*args)
     with np.errstate(all="ignore"):
@@ -629,8 +618,10 @@ def _erfinv(y: float) -> float:
 
 
 def _digamma(x: Array) -> Array:
-    """Recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18)."""
+    """Recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18); left of
+    0 the reflection formula (6.3.7), in decimals where its terms cancel."""
     argument = np.where(x < 0, 1 - x, x)
+    rest = np.where(x < 0, (1 - argument) - x, 0) / (argument - 0.5)  # by its slope, roughly
     result = np.zeros_like(x)
     for _ in range(10):
         small = argument < 10
@@ -640,20 +631,64 @@ def _digamma(x: Array) -> Array:
     for k in range(7, 0, -1):
         series = (series + BERNOULLI[k] / (2 * k)) / argument**2
     result += np.log(argument) - 0.5 / argument - series
-    result = np.where(x < 0, result - np.pi * _cot_pi(x), result)
+    terms = result + rest, -np.pi * _cot_pi(x)
+    reflected = _without_cancellation(0, x, np.add(*terms), np.add(*np.abs(terms)))
+    result = np.where(x < 0, reflected, result)
     result = np.where((x < 0) & (x == np.floor(x)), np.nan, result)
     return np.where(x == 0, -np.copysign(np.inf, x), result)
 
 
 def _polygamma(n: int, x: Array) -> Array:
-    """(-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10)."""
+    """(-1)ⁿ⁺¹ n! ζ(n + 1, x) (A&S 6.4.10), left of 0 as the sum over all integers less that from
+    1 - x onwards, in decimals where these cancel."""
     sign = 1 if n % 2 else -1
-    result = sign * _scaled_zeta(n, np.where(x < 0, 1 - x, x))
-    polynomial = np.polynomial.Polynomial([float(c) for c in cotangent_derivative(n)])
-    reflected = -sign * result - math.pi ** (n + 1) * polynomial(_cot_pi(x))
-    result = np.where(x < 0, reflected, result)
+    r = np.where(x < 0, x - np.rint(x), 0.5)
+    near, far = _scaled_zeta(n, np.abs(r)), _scaled_zeta(n, 1 - np.abs(r))
+    beyond = _scaled_zeta(n, np.where(x < 0, 1 - x, x))
+    whole = near + far if n % 2 else np.copysign(near - far, r)
+    left = sign * (whole - sign * beyond)
+    left = _without_cancellation(n, x, left, near + far + beyond)
+    result = np.where(x < 0, left, sign * beyond)
     result = np.where((x < 0) & (x == np.floor(x)), np.inf if n % 2 else np.nan, result)
     return np.where(x == 0, np.inf if n % 2 else -np.copysign(np.inf, x), result)
+
+
+def _without_cancellation(n: int, x: Array, values: Array, terms: Array) -> Array:
+    """ψ⁽ⁿ⁾(x) for x < 0, given values of it and the size of the terms that they are sums of."""
+    values = np.array(values)
+    for k in np.ndindex(values.shape):
+        if x[k] < 0 and x[k] % 1 != 0 and abs(values[k]) < 0.3 * terms[k]:
+            zeta = exact_zeta(n, Decimal(float(x[k])))
+            values[k] = float((-1) ** (n + 1) * math.factorial(n) * zeta)
+    return values
+
+
+def exact_zeta(n: int, x: Decimal) -> Decimal:
+    """ζ(n + 1, x), or -ψ(x) for n = 0, to 28 digits at least, even where x < 0 and terms cancel.
+
+    Terms between -far and far are summed; the others by Euler-Maclaurin, the left ones as those of
+    the positive numbers from 1 - first up to -x.
+    """
+    with decimal.localcontext(prec=60 + 2 * n):
+        far, total = 20 + n // 2, Decimal(0)
+        first = x
+        if x < -far:
+            first = x % 1 - far  # % has the sign of x
+            total = (-1) ** (n + 1) * (_exact_tail(n, 1 - first) - _exact_tail(n, 1 - x))
+        while first < far:
+            total += 1 / first ** (n + 1)
+            first += 1
+        return total + _exact_tail(n, first)
+
+
+def _exact_tail(n: int, x: Decimal) -> Decimal:
+    """ζ(n + 1, x), or -ψ(x) for n = 0, for large x, by Euler-Maclaurin summation (A&S 23.1.30)."""
+    total, factor = x / n + Decimal("0.5") if n else Decimal("0.5"), (n + 1) / x
+    for k in range(1, len(EXACT_BERNOULLI)):
+        number = EXACT_BERNOULLI[k] / math.factorial(2 * k)
+        total += factor * number.numerator / number.denominator
+        factor *= (n + 2 * k) * (n + 2 * k + 1) / x**2
+    return total / x ** (n + 1) - (0 if n else x.ln())
 
 
 def _scaled_zeta(n: int, x: Array) -> Array:
@@ -712,17 +747,47 @@ def _betaln(x: float, y: float) -> float:
     if math.isnan(x) or math.isnan(y):
         return math.nan
     p, q = min(x, y), max(x, y)
+    if p == q == 1:
+        return 0.0
     if p > 0 and q == math.inf:
         return -math.inf
     if p == 0:
         return math.inf
-    if p < 0 or q < 10:
+    if p < 0:
         return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
-    rest = _stirling_rest(q) - _stirling_rest(p + q)
     if p < 10:
-        return _lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(p / q)
+        value = _betaln_of_small(p, q)
+        return float(_exact_betaln(Decimal(p), Decimal(q))) if abs(value) < 0.5 else value
+    rest = _stirling_rest(q) - _stirling_rest(p + q)
     rest += _stirling_rest(p) + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(q)
     return rest + (p - 0.5) * math.log(p / q / (1 + p / q)) - q * math.log1p(p / q)
+
+
+def _betaln_of_small(p: float, q: float) -> float:
+    if q < 10:
+        return _lgamma(p) + _lgamma(q) - _lgamma(p + q)
+    rest = _stirling_rest(q) - _stirling_rest(p + q)
+    return _lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(p / q)
+
+
+def _exact_betaln(x: Decimal, y: Decimal) -> Decimal:
+    """log B(x, y) to 28 digits at least, where it is near 0 too."""
+    with decimal.localcontext(prec=60 + max(0, y.adjusted())):
+        terms = _exact_gammaln(x) + _exact_gammaln(y) - _exact_gammaln(x + y)
+        return terms + (2 * PI).ln() / 2
+
+
+def _exact_gammaln(x: Decimal) -> Decimal:
+    """log Γ(x) - ½ log 2π by recurrence up to 20, then Stirling's formula (A&S 6.1.40)."""
+    product = Decimal(1)
+    while x < 20:
+        product *= x
+        x += 1
+    total = (x - Decimal("0.5")) * x.ln() - x - product.ln()
+    for k in range(1, len(EXACT_BERNOULLI)):
+        number = EXACT_BERNOULLI[k] / (2 * k * (2 * k - 1))
+        total += number.numerator / x ** (2 * k - 1) / number.denominator
+    return total
 
 
 def _stirling_rest(x: float) -> float:
@@ -803,8 +868,13 @@ def _bessel(order: int, n: int, x: Array) -> Array:
     return value if even else np.where(x == 0, x, value * np.sign(x))
 
 
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 # B₂ₖ at index k, for the asymptotic series.
-BERNOULLI = (
-    1.0, 1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510,
-    43867 / 798, -174611 / 330, 854513 / 138, -236364091 / 2730,
+EXACT_BERNOULLI = (
+    Fraction(1), Fraction(1, 6), Fraction(-1, 30), Fraction(1, 42), Fraction(-1, 30),
+    Fraction(5, 66), Fraction(-691, 2730), Fraction(7, 6), Fraction(-3617, 510),
+    Fraction(43867, 798), Fraction(-174611, 330), Fraction(854513, 138),
+    Fraction(-236364091, 2730), Fraction(8553103, 6), Fraction(-23749461029, 870),
+    Fraction(8615841276005, 14322), Fraction(-7709321041217, 510),
 )  # fmt: skip
+BERNOULLI = tuple(map(float, EXACT_BERNOULLI))

@@ -3,6 +3,8 @@
 import functools
 import math
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from kernels.cpu.lazy import Compiled, compiled
 from kernels.cpu.threads import split
 
 Array = np.ndarray
+Wide = tuple[float, float]
+Wider = tuple[float, float, float]
 
 # The least number of elements that are worth a thread.
 GRAIN = 2**13
@@ -38,7 +42,7 @@ def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
         return digamma(x, out)
     if not _polygamma.supports(x.dtype):
         return reference.polygamma(n, x, out)
-    return _with_table(_polygamma, n, _cotangent_polynomial(n), x, out)
+    return _with_table(_polygamma, n, integer_series(n), x, out)
 
 
 def erfcx_derivative(n: int, x: Array, out: Array | None = None) -> Array:
@@ -75,8 +79,8 @@ def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Arra
     if not _polygamma_drop.supports(reference.special_dtype(x, y)):
         return reference.polygamma_drop(n, x, y, out)
     a, b, out = _pairs(x, y, out)
-    flat_out, polynomial = out.reshape(-1), _cotangent_polynomial(n)
-    run = lambda start, stop: _polygamma_drop(a, b, polynomial, flat_out, n, start, stop)
+    flat_out, series = out.reshape(-1), integer_series(n)
+    run = lambda start, stop: _polygamma_drop(a, b, series, flat_out, n, start, stop)
     split(out.size, GRAIN, run)
     return out
 
@@ -93,8 +97,18 @@ def _pairs(x: Array, y: Array, out: Array | None) -> tuple[Array, Array, Array]:
 
 
 @functools.cache
-def _cotangent_polynomial(n: int) -> Array:
-    return np.array([float(c) for c in reference.cotangent_derivative(n)])
+def integer_series(n: int) -> Array:
+    """Σ 1/(k + r)ⁿ⁺¹ over integers k in powers of r², from the highest on: over those but -1, 0 and
+    1 (for even n divided by -r), and for even n, behind these, over all in powers of (½ - r)²,
+    divided by ½ - r."""
+    odd, powers = (n + 1) % 2, range(2 * NEAR_COUNT - 2, -1, -2)
+    near = [2 * math.comb(n + j, j) * _zeta(n + 1 + j, 2.0) for j in (k + odd for k in powers)]
+    powers = range(1 + 2 * HALF_COUNT - 2, 0, -2)
+    return np.array([*near, *(2 * math.comb(n + j, j) * _zeta(n + 1 + j, 0.5) for j in powers)])
+
+
+def _zeta(s: int, x: float) -> float:
+    return float(reference.exact_zeta(s - 1, Decimal(x)))
 
 
 @functools.cache
@@ -146,23 +160,33 @@ def _erfinv_scalar(y: float) -> float:
 
 
 def _digamma_scalar(x: float) -> float:
+    """Left of 0 by reflection (Abramowitz & Stegun 6.3.7), in wide numbers where that cancels."""
+    if x == 0:
+        return -math.copysign(math.inf, x)
+    if not x < 0:
+        return _digamma_right(x)
+    if x == math.floor(x):
+        return math.nan
+    mirrored, rest = _exact_sum(1.0, -x)
+    right = _digamma_right(mirrored) + rest / (mirrored - 0.5)  # by its slope, roughly
+    cotangent = _pi_cot_pi(x)
+    value = right - cotangent
+    if abs(value) < CANCELS * (abs(right) + abs(cotangent)):
+        return -_wide_zeta(0, x)
+    return value
+
+
+def _digamma_right(x: float) -> float:
     """Recurrence to 1 … 2, or the asymptotic series (Abramowitz & Stegun 6.3.5, 6.3.18).
 
     From 1 to 2 it is a polynomial times the distance to the zero, so that digits stay near it.
     """
-    if x == 0:
-        return -math.copysign(math.inf, x)
-    if x < 0 and x == math.floor(x):
-        return math.nan
     result = 0.0
-    if x < 0:
-        result = -math.pi * _cot_pi(x)
-        x = 1 - x
     series = 0.0
     if x >= 10 or x != x:
         for coefficient in DIGAMMA_AT_INFINITY:
             series = (series + coefficient) / (x * x)
-        return result + (math.log(x) - 0.5 / x - series)
+        return math.log(x) - 0.5 / x - series
     while x > 2:
         x -= 1
         result += 1 / x
@@ -174,64 +198,237 @@ def _digamma_scalar(x: float) -> float:
     return result + ((x - DIGAMMA_ROOT) - DIGAMMA_ROOT_REST) * series
 
 
-def _polygamma_scalar(n: int, x: float, polynomial: np.ndarray) -> float:
-    """(-1)ⁿ⁺¹ n! ζ(n + 1, x), with the reflection formula left of 0 (A&S 6.4.7, 6.4.10)."""
+def _pi_cot_pi(x: float) -> float:
+    """π cot(πx), with the period removed exactly, and the rounding of the angle made good."""
+    r = x - math.floor(x + 0.5)
+    steep = abs(r) < 0.25
+    turn = r if steep else math.copysign(0.5 - abs(r), r)
+    angle, rest = _exact_product(math.pi, turn)
+    tangent = math.tan(angle)
+    tangent += (rest + PI_REST * turn) * (1 + tangent * tangent)
+    return math.pi / tangent if steep else math.pi * tangent
+
+
+def _polygamma_scalar(n: int, x: float, series: np.ndarray) -> float:
+    """(-1)ⁿ⁺¹ n! ζ(n + 1, x) (Abramowitz & Stegun 6.4.10)."""
     sign = 1.0 if n % 2 == 1 else -1.0
     if x == 0:
         return math.inf if sign > 0 else -math.copysign(math.inf, x)
-    if x > 0 or x != x:
+    if not x < 0:
         return sign * _scaled_zeta(n, x)
     if x == math.floor(x):
         return math.inf if sign > 0 else math.nan
-    cotangent = _cot_pi(x)
-    reflected = 0.0
-    for k in range(n + 1, -1, -1):
-        reflected = reflected * cotangent + polynomial[k]
-    return -_scaled_zeta(n, 1 - x) - math.pi ** (n + 1) * reflected
+    return sign * _scaled_zeta_left(n, x, series)
+
+
+def _scaled_zeta_left(n: int, x: float, series: np.ndarray) -> float:
+    """n! ζ(n + 1, x) for x < 0, as the sum over all integers less that from 1 - x onwards; in wide
+    numbers where these cancel, for even n."""
+    r = x - math.floor(x + 0.5)
+    beyond = _scaled_zeta(n, 1 - x)
+    whole = FACTORIALS[n] * _integer_sum(n, abs(r), series)
+    if n % 2 == 1:
+        return whole - beyond
+    value = math.copysign(whole, r) + beyond
+    return FACTORIALS[n] * _wide_zeta(n, x) if abs(value) < CANCELS * (whole + beyond) else value
+
+
+def _integer_sum(n: int, r: float, series: np.ndarray) -> float:
+    """Σ 1/(k + r)ⁿ⁺¹ over all integers k, 0 < r ≤ ½; see `integer_series`."""
+    near = r ** (-1.0 - n)
+    beside = _inverse_power(n + 1, *_exact_sum(1.0, -r))
+    if n % 2 == 0 and beside > 0.45 * near:
+        return (0.5 - r) * _even_polynomial(series, NEAR_COUNT, len(series), 0.5 - r)
+    others = _even_polynomial(series, 0, NEAR_COUNT, r)
+    third = _inverse_power(n + 1, 1 + r, 0.0)
+    return (
+        near + (beside + (third + others)) if n % 2 == 1 else near - (beside - third + r * others)
+    )
+
+
+def _even_polynomial(coefficients: np.ndarray, start: int, stop: int, x: float) -> float:
+    total = 0.0
+    for k in range(start, stop):
+        total = total * (x * x) + coefficients[k]
+    return total
 
 
 def _scaled_zeta(n: int, x: float) -> float:
-    """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards.
-
-    In units of n!/xⁿ⁺¹, its first term, so that no factor overflows or underflows before the
-    result does.
-    """
+    """n! ζ(n + 1, x) for x > 0, by Euler-Maclaurin summation from the first large term onwards
+    (A&S 23.1.30), such that no factor overflows or underflows before the result does."""
     if x == math.inf:
         return 0.0
-    first = 1.0
-    for k in range(1, n + 1):
-        first *= k
-    for _ in range(n):
-        first /= x
-    end = x
-    total = 0.0
-    while end < 10 + 0.5 * n:
-        total += (x / end) ** (n + 1)
-        end += 1
-    tail = end / n + 0.5
-    factor = (n + 1) / end
+    far = 8 + 0.5 * n
+    if x >= far:
+        total = _zeta_tail(n, 1 / x)
+        if n < 3:
+            return FACTORIALS[n] * total / x / (x if n == 2 else 1.0)
+        fraction, exponent = math.frexp(x)
+        return math.ldexp(FACTORIALS[n] * fraction ** (-float(n)) * total, -n * exponent)
+    total, k = 0.0, 1.0
+    end, rest = _exact_sum(x, k)
+    while end < far:
+        total += _inverse_power(n + 1, end, rest)
+        k += 1
+        end, rest = _exact_sum(x, k)
+    total += _inverse_power(n, end, rest) * _zeta_tail(n, 1 / end)
+    return FACTORIALS[n] * (x ** (-1.0 - n) + total)
+
+
+def _inverse_power(n: int, x: float, rest: float) -> float:
+    """(x + rest)⁻ⁿ, where the rounding of 1/x is made good."""
+    inverse = 1 / x
+    one, error = _exact_product(inverse, x)
+    return inverse**n * (1 + n * ((1 - one) - error - inverse * rest))
+
+
+def _zeta_tail(n: int, inverse: float) -> float:
+    """xⁿ ζ(n + 1, x) for large x = 1/inverse."""
+    total, square = 0.0, inverse * inverse
+    factor = (n + 1) * square
     for k in range(len(EULER_MACLAURIN)):
-        tail += EULER_MACLAURIN[k] * factor
-        factor *= (n + 2 * k + 2) * (n + 2 * k + 3) / (end * end)
-    return first * ((total + (x / end) ** (n + 1) * tail) / x)
+        total += EULER_MACLAURIN[k] * factor
+        factor *= (n + 2 * k + 2) * (n + 2 * k + 3) * square
+    return 1.0 / n + (0.5 * inverse + total)
 
 
-def _cot_pi(x: float) -> float:
-    """cot(πx), with the period removed exactly and full accuracy near the zeros."""
-    r = x - math.floor(x + 0.5)
-    if abs(r) < 0.25:
-        return 1 / math.tan(math.pi * r)
-    return math.copysign(math.tan(math.pi * (0.5 - abs(r))), r)
+# Wide numbers are unevaluated sums of two floats, a rounded value and its rest: 106 bits.
 
 
-def _polygamma_drop_scalar(n: int, x: float, y: float, polynomial: np.ndarray) -> float:
+def _exact_sum(a: float, b: float) -> tuple[float, float]:
+    """a + b as a wide number (Knuth, TAOCP 4.2.2, theorem B)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def _exact_product(a: float, b: float) -> tuple[float, float]:
+    """a · b as a wide number, by halves of 26 bits (Dekker, Numer. Math. 18, 1971)."""
+    product = a * b
+    shifted = 134217729.0 * a  # 2²⁷ + 1
+    a_high = shifted - (shifted - a)
+    shifted = 134217729.0 * b
+    b_high = shifted - (shifted - b)
+    a_low, b_low = a - a_high, b - b_high
+    rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, rest
+
+
+def _normal(high: float, low: float) -> Wide:
+    """high + low where |high| ≥ |low| (Dekker)."""
+    total = high + low
+    return total, low - (total - high)
+
+
+def _wide_sum(a: Wide, b: Wide) -> Wide:
+    high, rest = _exact_sum(a[0], b[0])
+    low, least = _exact_sum(a[1], b[1])
+    high, rest = _normal(high, rest + low)
+    return _normal(high, rest + least)
+
+
+def _wide_product(a: Wide, b: Wide) -> Wide:
+    high, rest = _exact_product(a[0], b[0])
+    return _normal(high, rest + (a[0] * b[1] + a[1] * b[0]))
+
+
+def _wide_reciprocal(a: Wide) -> Wide:
+    """By a step of Newton's from the rounded one."""
+    rounded = 1 / a[0]
+    high, rest = _exact_product(rounded, a[0])
+    return _normal(rounded, rounded * ((1 - high) - rest - rounded * a[1]))
+
+
+def _wide_power(a: Wide, n: int) -> Wide:
+    result = (1.0, 0.0)
+    while n > 0:
+        if n % 2 == 1:
+            result = _wide_product(result, a)
+        a = _wide_product(a, a)
+        n //= 2
+    return result
+
+
+def _wide_log(a: Wide) -> Wide:
+    """With a = m 2ᵉ and s = (m - 1)/(m + 1): e log 2 + 2 artanh(s), by its power series."""
+    _, exponent = math.frexp(SQRT_HALF * a[0])
+    scale = math.ldexp(1.0, -exponent)
+    scaled = (scale * a[0], scale * a[1])
+    s = _wide_reciprocal(_wide_sum(scaled, (1.0, 0.0)))
+    s = _wide_product(_wide_sum(scaled, (-1.0, 0.0)), s)
+    return _wide_sum(_wide_product(LOG_2, (float(exponent), 0.0)), _wide_twice_artanh(s))
+
+
+def _wide_twice_artanh(s: Wide) -> Wide:
+    """log((1 + s)/(1 - s)) for |s| < 0.172."""
+    square = _wide_product(s, s)
+    last = 0.0  # beyond the digits of a float
+    for k in range(41, 21, -2):
+        last = last * square[0] + 1.0 / k
+    series = (last, 0.0)
+    for coefficient in ARTANH:
+        series = _wide_sum(_wide_product(series, square), coefficient)
+    return _wide_product((2 * s[0], 2 * s[1]), series)
+
+
+def _wide_zeta(n: int, x: float) -> float:
+    """ζ(n + 1, x), or -ψ(x) for n = 0, for x < 0: the terms between -far and far, and sums of those
+    beyond; the left ones are those of the positive numbers from 1 - first up to -x."""
+    far = 20 + n // 2
+    first = x
+    total = (0.0, 0.0, 0.0)
+    if x < -far:
+        first = x + math.floor(-far - x)
+        sign = 1.0 if n % 2 == 1 else -1.0
+        total = _added(total, _wide_tail(n, _exact_sum(1.0, -first)), sign)
+        total = _added(total, _wide_tail(n, _exact_sum(1.0, -x)), -sign)
+    k = 0.0
+    while first + k < far:
+        term = _wide_power(_wide_reciprocal(_exact_sum(first, k)), n + 1)
+        total = _added(total, term, 1.0)
+        k += 1
+    total = _added(total, _wide_tail(n, _exact_sum(first, k)), 1.0)
+    return total[0] + (total[1] + total[2])
+
+
+def _added(total: Wider, term: Wide, sign: float) -> Wider:
+    """A sum in three parts, so that it does not round, with one more term."""
+    high, rest = _exact_sum(total[0], sign * term[0])
+    low, least = _exact_sum(total[1], rest)
+    low, last = _exact_sum(low, sign * term[1])
+    return high, low, total[2] + (least + last)
+
+
+def _wide_tail(n: int, x: Wide) -> Wide:
+    """ζ(n + 1, x), or -ψ(x) for n = 0, for large x, by Euler-Maclaurin summation (A&S 23.1.30)."""
+    inverse = _wide_reciprocal(x)
+    square = _wide_product(inverse, inverse)
+    factor = _wide_product(inverse, (n + 1.0, 0.0))
+    total = (0.5, 0.0)
+    for k in range(len(WIDE_EULER_MACLAURIN)):
+        total = _wide_sum(total, _wide_product(WIDE_EULER_MACLAURIN[k], factor))
+        growth = (n + 2.0 * k + 2) * (n + 2.0 * k + 3)
+        factor = _wide_product(factor, _wide_product(square, (growth, 0.0)))
+    last, small = 0.0, factor[0]
+    for k in range(len(WIDE_EULER_MACLAURIN), len(EULER_MACLAURIN)):
+        last += EULER_MACLAURIN[k] * small
+        small *= (n + 2.0 * k + 2) * (n + 2.0 * k + 3) * square[0]
+    total = _wide_sum(total, (last, 0.0))
+    if n == 0:
+        logarithm = _wide_log(x)
+        return _wide_sum(_wide_product(total, inverse), (-logarithm[0], -logarithm[1]))
+    total = _wide_sum(total, _wide_product(x, _wide_reciprocal((float(n), 0.0))))
+    return _wide_product(total, _wide_power(inverse, n + 1))
+
+
+def _polygamma_drop_scalar(n: int, x: float, y: float, series: np.ndarray) -> float:
     """(-1)ⁿ⁺¹ n! (ζ(n + 1, x) - ζ(n + 1, x + y)), where that is defined."""
     if x > 0 and x + y > 0 and y < math.inf:
         drop = _zeta_drop(n, x, y)
         return drop if n % 2 == 1 else -drop
     if n == 0:
         return _digamma_scalar(x) - _digamma_scalar(x + y)
-    return _polygamma_scalar(n, x, polynomial) - _polygamma_scalar(n, x + y, polynomial)
+    return _polygamma_scalar(n, x, series) - _polygamma_scalar(n, x + y, series)
 
 
 def _zeta_drop(n: int, x: float, y: float) -> float:
@@ -263,17 +460,23 @@ def _power_drop(m: int, x: float, y: float) -> float:
 
 
 def _betaln_scalar(x: float, y: float) -> float:
-    """Recurrence in the larger argument up to 10, then Stirling's formula with its remainder, for
-    the leading terms of the three cancel (Didonato & Morris 1992, algorithm 708, BETALN)."""
+    """By log Γ where both are small. Else recurrence in the larger argument up to 10, then
+    Stirling's formula with its remainder, for the leading terms of the three cancel (Didonato &
+    Morris 1992, algorithm 708, BETALN)."""
     if x != x or y != y:
         return math.nan
     p, q = min(x, y), max(x, y)
+    if p == q == 1:
+        return 0.0
     if p == 0:
         return math.inf
     if p < 0:
         return math.lgamma(p) + math.lgamma(q) - math.lgamma(p + q)
     if q == math.inf:
         return -math.inf
+    if q < 3:
+        value = math.lgamma(p) + (math.lgamma(q) - math.lgamma(p + q))
+        return _wide_betaln(p, q) if abs(value) < 0.5 else value
     product = 1.0
     while q < 10:
         product *= 1 + p / q
@@ -281,9 +484,52 @@ def _betaln_scalar(x: float, y: float) -> float:
     rest = _stirling_rest(q) - _stirling_rest(p + q) + math.log(product)
     ratio = p / q
     if p < 10:
-        return math.lgamma(p) + rest + p - p * math.log(p + q) - (q - 0.5) * math.log1p(ratio)
+        rest += math.lgamma(p) + p - p * math.log(p + q) - (q - 0.5) * math.log1p(ratio)
+        return _wide_betaln(p, max(x, y)) if abs(rest) < 0.5 and q < 1e300 else rest
     rest += _stirling_rest(p) + 0.5 * math.log(2 * math.pi / q)
     return rest + (p - 0.5) * math.log(ratio / (1 + ratio)) - q * math.log1p(ratio)
+
+
+def _wide_betaln(p: float, q: float) -> float:
+    """The same from 20 on in wide numbers, with log Γ(p) by recurrence and Stirling's formula too,
+    for p < 2, where B(p, q) is near 1."""
+    product, quotient = (1.0, 0.0), (1.0, 0.0)
+    k, shift = 0.0, 0.0
+    while k < 20:
+        product = _wide_product(product, _exact_sum(p, k))
+        if q + k < 20:
+            product = _wide_product(product, _exact_sum(q, k))
+            quotient = _wide_product(quotient, _wide_sum(_exact_sum(q, k), (p, 0.0)))
+            shift += 1
+        k += 1
+    large, far = _exact_sum(p, k), _exact_sum(q, shift)
+    both = _wide_sum(far, (p, 0.0))
+    s = _wide_product((p, 0.0), _wide_reciprocal(_wide_sum(far, both)))
+    parts = (
+        _wide_log(_wide_product(quotient, _wide_reciprocal(product))),
+        _wide_product(_wide_sum(large, (-0.5, 0.0)), _wide_log(large)),
+        _wide_sum(_wide_stirling_rest(large), HALF_LOG_2_PI),
+        _wide_product((-p, 0.0), _wide_log(both)),
+        _wide_product(_wide_sum((0.5, 0.0), (-far[0], -far[1])), _wide_twice_artanh(s)),
+        _wide_stirling_rest(far),
+    )
+    total = _added((-k, 0.0, 0.0), _wide_stirling_rest(both), -1.0)
+    for part in parts:
+        total = _added(total, part, 1.0)
+    return total[0] + (total[1] + total[2])
+
+
+def _wide_stirling_rest(x: Wide) -> Wide:
+    """As `_stirling_rest`, for x ≥ 20."""
+    inverse = _wide_reciprocal(x)
+    square = _wide_product(inverse, inverse)
+    last = 0.0
+    for coefficient in STIRLING_FAR:
+        last = last * square[0] + coefficient
+    series = (last, 0.0)
+    for wide in WIDE_STIRLING:
+        series = _wide_sum(_wide_product(series, square), wide)
+    return _wide_product(series, inverse)
 
 
 def _stirling_rest(x: float) -> float:
@@ -435,16 +681,33 @@ def _lgamma(x, out, start, stop):
         out[k] = math.lgamma(np.float64(x[k]))
 
 
-@compiled(writes="out", helpers=(_cot_pi, _digamma_scalar))
+WIDE = (
+    *(_exact_sum, _exact_product, _normal, _wide_sum, _wide_product, _wide_reciprocal),
+    *(_wide_power, _wide_twice_artanh, _wide_log, _wide_tail, _added, _wide_zeta),
+)
+DIGAMMA = (*WIDE, _pi_cot_pi, _digamma_right, _digamma_scalar)
+POLYGAMMA = (
+    *WIDE,
+    _inverse_power,
+    _zeta_tail,
+    _scaled_zeta,
+    _even_polynomial,
+    _integer_sum,
+    _scaled_zeta_left,
+    _polygamma_scalar,
+)
+
+
+@compiled(writes="out", helpers=DIGAMMA)
 def _digamma(x, out, start, stop):
     for k in range(start, stop):
         out[k] = _digamma_scalar(np.float64(x[k]))
 
 
-@compiled(writes="out", helpers=(_cot_pi, _scaled_zeta, _polygamma_scalar))
-def _polygamma(x, polynomial, out, n, start, stop):
+@compiled(writes="out", helpers=POLYGAMMA)
+def _polygamma(x, series, out, n, start, stop):
     for k in range(start, stop):
-        out[k] = _polygamma_scalar(n, np.float64(x[k]), polynomial)
+        out[k] = _polygamma_scalar(n, np.float64(x[k]), series)
 
 
 @compiled(
@@ -530,17 +793,17 @@ def _bessel_derivative(x, table, out, code, start, stop):
 
 @compiled(
     writes="out",
-    helpers=(
-        *(_cot_pi, _digamma_scalar, _scaled_zeta, _polygamma_scalar),
-        *(_power_drop, _zeta_drop, _polygamma_drop_scalar),
-    ),
+    helpers=(*DIGAMMA, *POLYGAMMA, _power_drop, _zeta_drop, _polygamma_drop_scalar),
 )
-def _polygamma_drop(x, y, polynomial, out, n, start, stop):
+def _polygamma_drop(x, y, series, out, n, start, stop):
     for k in range(start, stop):
-        out[k] = _polygamma_drop_scalar(n, np.float64(x[k]), np.float64(y[k]), polynomial)
+        out[k] = _polygamma_drop_scalar(n, np.float64(x[k]), np.float64(y[k]), series)
 
 
-@compiled(writes="out", helpers=(_stirling_rest, _betaln_scalar))
+@compiled(
+    writes="out",
+    helpers=(*WIDE, _wide_stirling_rest, _wide_betaln, _stirling_rest, _betaln_scalar),
+)
 def _betaln(x, y, out, start, stop):
     for k in range(start, stop):
         out[k] = _betaln_scalar(np.float64(x[k]), np.float64(y[k]))
@@ -558,6 +821,11 @@ entr = _elementwise(_entr, reference.entr)
 logit = _elementwise(_logit, reference.logit)
 i0e = _elementwise(_i0e, reference.i0e)
 i1e = _elementwise(_i1e, reference.i1e)
+
+
+def _wide(x: Fraction) -> Wide:
+    return float(x), float(x - Fraction(float(x)))
+
 
 # --- coefficients, for Horner's rule from the highest power down -----------------------------
 
@@ -589,12 +857,28 @@ DIGAMMA_FROM_ROOT = (
     -0.2118137106407303,
     0.9510558760318328,
 )
+NEAR_COUNT, HALF_COUNT = 18, 12  # of terms in `integer_series`
+# Where a difference is less than this part of its terms, it is taken again in wide numbers.
+CANCELS = 0.4
+FACTORIALS = tuple(float(math.factorial(n)) for n in range(101))
+PI_REST = 1.2246467991473532e-16
+LOG_2 = (0.6931471805599453, 2.3190468138462996e-17)
+# 1/(2k + 1), for artanh
+ARTANH = tuple(map(_wide, (Fraction(1, 2 * k + 1) for k in range(10, -1, -1))))
 # log(x) - 1/(2x) - ψ(x) in powers of 1/x²: B₂ₖ/(2k) for k = 1, 2, …
 DIGAMMA_AT_INFINITY = tuple(reference.BERNOULLI[k] / (2 * k) for k in range(8, 0, -1))
 # B₂ₖ/(2k)! for k = 1, 2, … (from the first up)
-EULER_MACLAURIN = tuple(reference.BERNOULLI[k] / math.factorial(2 * k) for k in range(1, 13))
+EULER_MACLAURIN = tuple(reference.BERNOULLI[k] / math.factorial(2 * k) for k in range(1, 17))
+WIDE_EULER_MACLAURIN = tuple(
+    _wide(reference.EXACT_BERNOULLI[k] / math.factorial(2 * k)) for k in range(1, 7)
+)
 # B₂ₖ/(2k (2k - 1)) for k = 1, 2, …: log Γ less Stirling's formula, in odd powers of 1/x
 STIRLING = tuple(reference.BERNOULLI[k] / (2 * k * (2 * k - 1)) for k in range(10, 0, -1))
+STIRLING_FAR = tuple(reference.BERNOULLI[k] / (2 * k * (2 * k - 1)) for k in range(16, 6, -1))
+WIDE_STIRLING = tuple(
+    _wide(reference.EXACT_BERNOULLI[k] / (2 * k * (2 * k - 1))) for k in range(6, 0, -1)
+)
+HALF_LOG_2_PI = (0.9189385332046728, -3.8782941580672414e-17)
 SQRT_HALF = math.sqrt(0.5)
 # (1 + 2x) exp(x²) erfc(x) in powers of (x - 4) / (x + 4)
 ERFCX = (

@@ -349,13 +349,14 @@ def random_children(keys: Array, numbers: Array) -> Array:
 
 def polygamma(n: int, x: Array, out: Array | None = None) -> Array:
     reference.check_order(n)
-    table = reference.cotangent_derivative(n)
-    return _special("polygamma_each" if n else "digamma_each", x, out, int(n), table)
+    if n == 0:
+        return _special("digamma_each", x, out)
+    return _special("polygamma_each", x, out, int(n), special.integer_series(n))
 
 
 def polygamma_drop(n: int, x: Array, y: Array, out: Array | None = None) -> Array:
     reference.check_order(n)
-    return _of_pairs("polygamma_drop_each", x, y, out, n, reference.cotangent_derivative(n))
+    return _of_pairs("polygamma_drop_each", x, y, out, n, special.integer_series(n))
 
 
 def betaln(x: Array, y: Array, out: Array | None = None) -> Array:

@@ -40,7 +40,9 @@ def _coefficients() -> str:
     """Those of the CPU's special functions, exactly."""
     names = (
         *("DIGAMMA_ROOT", "DIGAMMA_ROOT_REST", "DIGAMMA_FROM_ROOT", "DIGAMMA_AT_INFINITY"),
-        *("EULER_MACLAURIN", "STIRLING", "SQRT_HALF", "ERFCX", "LAPLACE_NODES"),
+        *("PI_REST", "LOG_2", "ARTANH", "CANCELS", "FACTORIALS", "NEAR_COUNT", "HALF_COUNT"),
+        *("EULER_MACLAURIN", "WIDE_EULER_MACLAURIN", "STIRLING", "STIRLING_FAR", "WIDE_STIRLING"),
+        *("HALF_LOG_2_PI", "SQRT_HALF", "ERFCX", "LAPLACE_NODES"),
         *("I0_NEAR", "I1_NEAR", "I0E_FAR", "I1E_FAR", "BESSEL_NODES", "BESSEL_FAR_COUNT"),
     )
     lines = []

@@ -19,6 +19,7 @@ from benchmarks import (
     hvp,
     memory,
     meta_step,
+    special,
     summary,
 )
 from benchmarks.agreement import LEAST_SHARE, compare, gradient_errors, judge
@@ -265,3 +266,13 @@ def test_the_best_checker_misses_and_accuses_fewest():
     assert checkers.is_best({"ours": found(1, 1), "torch": found(2, 1)})
     assert not checkers.is_best({"ours": found(1, 1), "torch": found(0, 9)})
     assert not checkers.is_best({"ours": found(1, 1), "torch": found(9, 0)})
+
+
+def test_special_functions_are_measured(capsys, results):
+    pytest.importorskip("mpmath"), pytest.importorskip("scipy")
+    assert special.main(["--quick", "--save", "digamma", "polygamma(2", "betaln", "xlogy"]) == 0
+    assert "its zeros in -20 … 0" in capsys.readouterr().out
+    record = saved(results, "special")
+    for name in ("digamma, its zeros in -20 … 0", "polygamma(2, x), x < 0", "xlogy, float32"):
+        ours, scipy = record[name]["ulps"]
+        assert ours <= 4 and ours <= 2 * scipy + 1

@@ -169,10 +169,6 @@ FAR = [-30, -12.5, 20.5, 45, 60, 900]
 NO_TABLE = np.zeros(1)
 
 
-def cotangents(n):
-    return np.array(reference.cotangent_derivative(n), np.float64)
-
-
 SPECIAL = [
     *(
         (name, 0, NO_TABLE, getattr(reference, name))
@@ -181,7 +177,10 @@ SPECIAL = [
             *("entr", "logit", "i0e", "i1e"),
         )
     ),
-    *(("polygamma", n, cotangents(n), partial(reference.polygamma, n)) for n in (1, 2, 5)),
+    *(
+        ("polygamma", n, special.integer_series(n), partial(reference.polygamma, n))
+        for n in (1, 2, 5)
+    ),
     *(
         ("erfcx_derivative", n, special.laplace_weights(n), partial(reference.erfcx_derivative, n))
         for n in (1, 2, 5)
@@ -213,6 +212,32 @@ def test_special_functions(name, dtype):
         np.testing.assert_array_equal(np.signbit(found)[:2], np.signbit(expected)[:2])
 
 
+ZEROS = [-0.5040830082644554, -1.5734984731623904, -9.702672540001863, -1.4987861940097746, -20.5]
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("n", [0, 2, 10])
+def test_digits_stay_near_zeros_left_of_zero(n):
+    """As in the reference, which computes these in decimals."""
+    x = np.concatenate(
+        [ZEROS, *(np.add(ZEROS, d) for d in (1e-12, -1e-9, 1e-5)), [-30.63, -1e4 - 0.2]]
+    )
+    found, size = np.zeros_like(x), (LONG(x.size), LONG(n))
+    name = "polygamma_each" if n else "digamma_each"
+    launch("special.cu", name, "f8", x, found, *size, special.integer_series(n))
+    np.testing.assert_allclose(found, reference.polygamma(n, x), rtol=2e-14, atol=0)
+
+
+@needs_host_compiler
+def test_digits_of_betaln_stay_near_its_zeros():
+    """As in the reference, which computes these in decimals; the first pairs are next to B = 1."""
+    x = np.array([1, 1 + 1e-12, 0.8, 0.30980, 0.1, 0.0071])
+    y = np.array([1, 1 - 1e-9, 1.3, 30, 1e10, 1e299])
+    found, size = np.zeros_like(x), (LONG(x.size), LONG(0))
+    launch("special.cu", "betaln_each", "f8", x, y, found, *size, NO_TABLE)
+    np.testing.assert_allclose(found, reference.betaln(x, y), rtol=1e-15, atol=0)
+
+
 @needs_host_compiler
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", ["betaln", "polygamma_drop"])
@@ -222,7 +247,7 @@ def test_special_functions_of_pairs(name, dtype):
     for n in (0,) if name == "betaln" else (0, 1, 2, 5):
         found = np.zeros_like(x)
         sizes = LONG(x.size), LONG(n)
-        launch("special.cu", f"{name}_each", dtype, x, y, found, *sizes, cotangents(n))
+        launch("special.cu", f"{name}_each", dtype, x, y, found, *sizes, special.integer_series(n))
         expected = getattr(reference, name)(*([n] if name == "polygamma_drop" else []), x, y)
         # Left of 0 by formulas whose terms cancel: compared with the largest of them.
         term = partial(reference.polygamma, n) if name == "polygamma_drop" else reference.lgamma
@@ -377,7 +402,12 @@ MUTANTS = {
     ],
     "special.cu": [
         ("round < 3", "round < 1"),
-        ("x < 0 && x == floor(x)", "false"),
+        ("if (x == floor(x)) return NOT_A_NUMBER;", ""),
+        ("cancels ? -wide_zeta(0, x) : value", "value"),
+        ("cancels ? FACTORIALS[n] * wide_zeta(n, x) : value", "value"),
+        ("fma(a, b, -product)", "0"),
+        ("(a - (total - part)) + (b - part)", "0"),
+        ("beside > 0.45 * near", "false"),
         ("n + 2. * k + 3", "n + 2. * k + 2"),
         ("tail > 0.5 ?", "true ?"),
         ("2 * exp_of_square(x, 1)", "exp_of_square(x, 1)"),
@@ -387,6 +417,7 @@ MUTANTS = {
         ("size < 50", "size < 5"),
         ("fmin(x, y)", "x"),
         ("(q - 0.5) * log1p", "q * log1p"),
+        ("fabs(value) < 0.5 && q < 1e300 ? wide_log_beta(p, larger) : value", "value"),
         ("power *= q;", ""),
     ],
     "softmax.cu": [
@@ -417,6 +448,9 @@ def _scatter():
 
 
 def _special():
+    for n in (0, 2, 10):
+        test_digits_stay_near_zeros_left_of_zero(n)
+    test_digits_of_betaln_stay_near_its_zeros()
     for name in sorted({name for name, *_ in SPECIAL}):
         test_special_functions(name, "f8")
     for name in ("betaln", "polygamma_drop"):

@@ -126,6 +126,77 @@ def check(points, exact, fast, plain, ulps=4, plain_ulps=64):
             assert abs(off[worst]) <= most, (points[worst], found[worst], near[worst])
 
 
+def next_to(points):
+    """The floats next to these, and others at distances from small to large."""
+    center = np.asarray(points, np.float64)[:, None]
+    steps = np.arange(-2, 3) * np.spacing(np.abs(center))
+    away = 10.0 ** -np.arange(1, 16, 2)
+    return np.concatenate([center + steps, center - away, center + away], 1).ravel()
+
+
+LEFT_OF_ZERO = np.concatenate(
+    [
+        *(-RNG.uniform(0, end, 150) for end in (20, 1000)),
+        -(10.0 ** RNG.uniform(3, 14, 20)),
+        [-(2.0**51) - 0.5],
+        *(next_to([-1.0, -2, -7, -20, -21]), -np.arange(0.5, 30), -np.abs(TINY)),
+    ]
+)
+LEFT_OF_ZERO = LEFT_OF_ZERO[LEFT_OF_ZERO % 1 != 0]
+
+
+def exact_polygamma(mpmath, n):
+    def exact(x):
+        with mpmath.workdps(60 + 4 * n):
+            return mpmath.polygamma(n, x)
+
+    return exact
+
+
+def zeros_of_polygamma(mpmath, n, which):
+    """Those between -k - 1 and -k, the nearest floats."""
+    slope, found = exact_polygamma(mpmath, n), []
+    for k in which:
+        ends = mpmath.mpf(-k) - 0.99, mpmath.mpf(-k) - 0.01
+        found.append(float(mpmath.findroot(slope, ends, solver="anderson", tol=1e-35)))
+    return found
+
+
+def test_digamma_to_the_last_digits(mpmath):
+    exact = exact_polygamma(mpmath, 0)
+    right = np.concatenate([POSITIVE, next_to([1.4616321449683622]), [1e-308, 1e15, 1e300]])
+    check(right, exact, kernels.digamma, reference.digamma, ulps=2.4, plain_ulps=np.inf)
+    check(LEFT_OF_ZERO, exact, kernels.digamma, reference.digamma, ulps=4)
+
+
+def test_digamma_at_its_zeros(mpmath):
+    points = next_to(zeros_of_polygamma(mpmath, 0, [*range(20), 99, 999]))
+    exact = exact_polygamma(mpmath, 0)
+    check(points, exact, kernels.digamma, reference.digamma, ulps=3.4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20])
+def test_polygamma_to_the_last_digits(mpmath, n):
+    exact = exact_polygamma(mpmath, n)
+    functions = [functools.partial(module.polygamma, n) for module in (kernels, reference)]
+    check(POSITIVE, exact, *functions, ulps=3.2 if n <= 10 else 4)
+    points = LEFT_OF_ZERO[::2]
+    points = points[points > -100]  # mpmath is slow beyond
+    points = points[np.abs(points - np.rint(points)) > 10.0 ** (-270 / (n + 1))]
+    check(points, exact, *functions, ulps=3 if n <= 10 else 4)
+
+
+@pytest.mark.parametrize("n", [2, 4, 6, 8, 10])
+def test_even_polygamma_at_its_zeros(mpmath, n):
+    """The floats that are next to them, by chance almost at them, may have lost the last digit."""
+    zeros = np.array(zeros_of_polygamma(mpmath, n, range(6)))
+    points, exact = next_to(zeros), exact_polygamma(mpmath, n)
+    functions = [functools.partial(module.polygamma, n) for module in (kernels, reference)]
+    nearest = np.abs(points[:, None] - zeros).min(1) <= np.spacing(np.abs(points))
+    check(points[~nearest], exact, *functions, ulps=4)
+    check(points[nearest], exact, *functions, ulps=14)
+
+
 def erfcx_of(mpmath, n=0):
     """Derivatives of exp(x²) erfc(x) by the recurrence from y' = 2xy - 2/√π, in many digits."""
 
@@ -257,6 +328,35 @@ def test_betaln(mpmath, sizes):
         few = 8 if module is kernels and lazy.numba_loads() else 128
         assert_close(module.betaln(x, y), expected, rounding_errors=few, scale=scale)
         assert_same(module.betaln(x, y), module.betaln(y, x))
+
+
+def test_betaln_to_the_last_digits(mpmath):
+    x, y = np.concatenate([RNG.uniform(0, end, (2, 200)) for end in (3, 10)], 1)
+    check_pairs(x, y, betaln_of(mpmath), ulps=7)
+
+
+def test_betaln_where_beta_is_one(mpmath):
+    """At (1, 1), along the line, and near it; pairs that are almost on it by chance lose more."""
+    exact, y = betaln_of(mpmath), 10 ** RNG.uniform(0, [[3], [12]], (2, 40)).ravel()
+    low, high = np.full_like(y, 1e-3), np.ones_like(y)
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = kernels.betaln(middle, y) > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    for distance in (1e-12, -1e-9, 1e-6, -1e-3, 0.1):
+        check_pairs(low * (1 + distance), y, exact, ulps=1)
+    for module in (kernels, reference):
+        assert module.betaln(1.0, 1.0) == 0 == module.betaln(np.ones(2), np.ones(2))[1]
+        near = np.array([float(exact(a, b)) for a, b in zip(low, y, strict=True)])
+        np.testing.assert_allclose(module.betaln(low, y), near, rtol=1e-11, atol=0)
+
+
+def check_pairs(x, y, exact, ulps):
+    """The same of functions of two arrays, and of the kernels alone."""
+    expected = [exact(a, b) for a, b in zip(x, y, strict=True)]
+    for found, true in zip(kernels.betaln(x, y), expected, strict=True):
+        most = ulps if lazy.numba_loads() else 64
+        assert abs(float((float(found) - true) / np.spacing(abs(float(true))))) <= most
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
