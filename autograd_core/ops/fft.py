@@ -250,7 +250,7 @@ def _resized(x: Tensor, n: int, axis: int) -> Tensor:
 def _axes_and_lengths(x: Tensor, s: Any, axes: Any) -> tuple[tuple[int, ...], list[int]]:
     """Distinct axes, and the lengths asked for along them (those of x where not given, or -1)."""
     if s is not None and axes is None:
-        axes = range(x.ndim - len(s), x.ndim)  # as in PyTorch, JAX, and NumPy before 2.0
+        axes = range(-len(s), 0)  # as in PyTorch, JAX, and NumPy before 2.0
     places = normalize_axes(axes, x.ndim)
     if s is None:
         return places, [x.shape[a] for a in places]
