@@ -14,7 +14,7 @@ from autograd_core.ops.reduce import max as amax
 from autograd_core.ops.reduce import min as amin
 from autograd_core.primitive import Interpreter, Primitive, explain, new_level
 from autograd_core.reverse import PYTHON_NUMBERS
-from autograd_core.tensor import NUMBER, Tensor, asarray, aval_of, box
+from autograd_core.tensor import NUMBER, Tensor, alias, asarray, aval_of, box
 
 
 class Captured(NamedTuple):
@@ -42,7 +42,8 @@ class Capture(Interpreter):
     """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
 
     __slots__ = (
-        *("_variables", "bounds", "calls", "constants", "equations", "inputs", "mapped", "name"),
+        *("_before", "_variables", "bounds", "calls", "constants", "equations", "inputs"),
+        *("mapped", "name"),
     )
 
     def __init__(self, level: int, name: str):
@@ -54,7 +55,8 @@ class Capture(Interpreter):
         self.constants: dict[Variable, Tensor] = {}
         self.mapped: list[list[Variable]] = []
         self.calls = False
-        self._variables: dict[int, Variable] = {}  # of constants, by the identity of their arrays
+        self._variables: dict[tuple, Variable] = {}  # of constants, by the identity of their values
+        self._before: dict[Variable, Tensor] = {}  # constants as they were when they were met
 
     def input(self, variable: Variable) -> Tensor:
         """A traced argument of the captured function."""
@@ -99,13 +101,22 @@ class Capture(Interpreter):
 
     def constant(self, tensor: Tensor) -> Variable:
         """The variable of a tensor from outside: the same one for the same array."""
-        source = tensor if tensor.trace is not None else tensor.value
-        known = self._variables.get(id(source))
+        key = _identity(tensor)
+        known = self._variables.get(key)
         if known is None:
             number = tensor.trace.__class__ is Capture and tensor.mark.number
-            known = self._variables[id(source)] = Variable(aval_of(tensor), number)
-            self.constants[known] = tensor  # which keeps the identity from being taken again
+            known = self._variables[key] = Variable(aval_of(tensor), number)
+            self.constants[known] = tensor
+            self._before[known] = alias(tensor)  # which keeps identities from being taken again
         return known
+
+    def settle(self) -> None:
+        """The end: constants that were changed in place, after they were used, are what they were
+        then."""
+        for variable, before in self._before.items():
+            if _identity(self.constants[variable]) != _identity(before):
+                self.constants[variable] = before
+        self._before.clear()
 
     def note_mapped(self, tensors: Sequence[Tensor]) -> None:
         self.mapped.append([x.mark for x in tensors])
@@ -134,6 +145,13 @@ class Capture(Interpreter):
         return self.name
 
 
+def _identity(tensor: Tensor) -> tuple:
+    """What tells values apart: `x += y` gives the object x another one."""
+    if tensor.trace is None:
+        return (id(tensor.value),)
+    return id(tensor.value), id(tensor.trace), id(tensor.mark)
+
+
 def capture(
     f: Callable[..., Sequence[Any]],
     inputs: Sequence[Variable],
@@ -155,6 +173,7 @@ def capture(
     bounds = [key[1:] for key in trace.bounds] if bounded else []
     trace.bounds.clear()
     del outs
+    trace.settle()
     # What somebody else may write to is read in every call, as arguments are, and not only now.
     constants, shared = trace.constants, []
     for variable in held_elsewhere(constants):

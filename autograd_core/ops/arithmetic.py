@@ -297,7 +297,9 @@ cbrt = elementwise(
 def _power_by_exponent(out: Tensor, x: Any, y: Any) -> Tensor:
     """∂(xʸ)/∂y = xʸ log x, continued by 0 where x = 0 and y ≥ 0, as the limit is for y > 0."""
     base = where(logical_and(equal(x, 0), greater_equal(real(y), 0)), 1, x)
-    if out.dtype.kind == "c":  # the logarithm of negative real numbers is complex
+    if (
+        base.dtype != out.dtype
+    ):  # of a Python number, or real: negative ones have complex logarithms
         base = converted(base, out.dtype)
     return out * log(base)
 

@@ -207,9 +207,9 @@ digamma = elementwise(
     domain=positive,
     doc="""ψ(x), the derivative of log |Γ(x)|, elementwise.
 
-    Accurate near its positive zero too; left of 0 by reflection, where errors are relative to the
-    terms of that formula. ∓inf at ±0, NaN at -1, -2, …, where the sign depends on the side. Its
-    derivatives are `polygamma`.
+    Accurate near all of its zeros too: where reflection cancels, left of 0, in numbers of 106 bits.
+    ∓inf at ±0, NaN at -1, -2, …, where the sign depends on the side.
+    Its derivatives are `polygamma`.
 
     >>> ac.special.digamma([1.0, 1.4616321449683622]).tolist()
     [-0.57721566..., -9.2412655...e-17]
@@ -260,9 +260,9 @@ betaln = elementwise(
     doc="""log |B(x, y)| = log |Γ(x) Γ(y) / Γ(x + y)|, elementwise.
 
     By Stirling's formula where an argument is large: log Γ of each would cancel (Didonato & Morris,
-    ACM TOMS 18, 1992). inf where x or y is 0, -inf where one is inf. Errors are relative to the
-    larger of 1 and the result, which is 0 along the line B(x, y) = 1. Derivatives are differences
-    ψ(x) - ψ(x + y), computed as such.
+    ACM TOMS 18, 1992). inf where x or y is 0, -inf where one is inf. Near the line B(x, y) = 1,
+    where it is 0, in numbers of 106 bits. Derivatives are differences ψ(x) - ψ(x + y), computed as
+    such.
 
     >>> ac.special.betaln(1e-300, 1e15).item(), ac.special.betaln(2.0, 1e15).item()
     (690.77552..., -69.07755...)

@@ -225,7 +225,8 @@ def _scaled_zeta_left(n: int, x: float, series: np.ndarray) -> float:
     """n! ζ(n + 1, x) for x < 0, as the sum over all integers less that from 1 - x onwards; in wide
     numbers where these cancel, for even n."""
     r = x - math.floor(x + 0.5)
-    beyond = _scaled_zeta(n, 1 - x)
+    mirrored, rest = _exact_sum(1.0, -x)
+    beyond = _scaled_zeta(n, mirrored) * (1 - (n + 0.5) * rest / mirrored)  # by its slope, roughly
     whole = FACTORIALS[n] * _integer_sum(n, abs(r), series)
     if n % 2 == 1:
         return whole - beyond
@@ -859,7 +860,7 @@ DIGAMMA_FROM_ROOT = (
 )
 NEAR_COUNT, HALF_COUNT = 18, 12  # of terms in `integer_series`
 # Where a difference is less than this part of its terms, it is taken again in wide numbers.
-CANCELS = 0.4
+CANCELS = 0.3
 FACTORIALS = tuple(float(math.factorial(n)) for n in range(101))
 PI_REST = 1.2246467991473532e-16
 LOG_2 = (0.6931471805599453, 2.3190468138462996e-17)

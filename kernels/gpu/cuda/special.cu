@@ -142,7 +142,8 @@ INLINE double wide_zeta(int n, double x) {
     ExactSum total;
     if (x < -far) {
         first = x + floor(-far - x);
-        const Wide near = wide_tail(n, exact_sum(1, -first)), beyond = wide_tail(n, exact_sum(1, -x));
+        const Wide near = wide_tail(n, exact_sum(1, -first));
+        const Wide beyond = wide_tail(n, exact_sum(1, -x));
         total.add(n % 2 == 1 ? near : -near);
         total.add(n % 2 == 1 ? -beyond : beyond);
     }
@@ -259,7 +260,10 @@ INLINE double integer_sum(int n, double r, const double* series) {
 // n! ζ(n + 1, x) for x < 0, as the sum over all integers less that from 1 - x onwards; in wide
 // numbers where these cancel, for even n.
 INLINE double scaled_zeta_left(int n, double x, const double* series) {
-    const double r = x - floor(x + 0.5), beyond = scaled_zeta(n, 1 - x);
+    const double r = x - floor(x + 0.5);
+    const Wide mirrored = exact_sum(1, -x);
+    const double slope = (n + 0.5) / mirrored.high;  // roughly
+    const double beyond = scaled_zeta(n, mirrored.high) * (1 - slope * mirrored.low);
     const double whole = FACTORIALS[n] * integer_sum(n, fabs(r), series);
     if (n % 2 == 1) return whole - beyond;
     const double value = copysign(whole, r) + beyond;
