@@ -71,6 +71,8 @@ def dlpack(
     options = {name: value for name, value in given.items() if value is not None}
     if not on_gpu(array):
         array = _for_readers(array, max_version, copy)
+        if copy is None and any(step < 0 for step in array.strides):
+            array = array.copy()  # PyTorch ends the process over what runs backwards
     return array.__dlpack__(**options)
 
 

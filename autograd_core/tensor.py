@@ -117,8 +117,8 @@ class Tensor(_Methods):
                 concrete(self, "numpy()")
             raise ConcreteValueError(
                 "numpy() on a traced tensor would silently drop its gradient; "
-                "write x.detach().numpy() if that is meant, or use functions that take tensors "
-                "(np.stack(list) for np.array(list))"
+                "write x.detach().numpy() if that is meant, or use functions that take tensors: "
+                "np.stack(parts) for np.array(parts), a @ x or np.dot(a, x) for a.dot(x)"
             )
         view = np.asarray(fetched(self.value)).view()
         view.flags.writeable = False
@@ -131,11 +131,17 @@ class Tensor(_Methods):
         return array.copy() if copy else array
 
     def item(self) -> Any:
-        """The single element as a Python number; a gradient does not flow through it."""
+        """The single element as a Python number, where no transform would lose a derivative by it.
+
+        Raises:
+            ConcreteValueError: a transform differentiates or maps the tensor.
+        """
+        self._require_no_derivative("`.item()`")
         return fetched(concrete(self, "`.item()`")).item()
 
     def tolist(self) -> Any:
-        """The values as nested Python lists."""
+        """The values as nested Python lists, where `item` would give them."""
+        self._require_no_derivative("`.tolist()`")
         return fetched(concrete(self, "`.tolist()`")).tolist()
 
     def __float__(self) -> float:
@@ -159,7 +165,7 @@ class Tensor(_Methods):
                 f"{wanted} of a value traced by {self.trace.describe()}, as when it is written "
                 "into a NumPy array or given to `math`, would drop its derivative; make the array "
                 "one of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, "
-                "or x.item() to look at the number"
+                "or x.detach().item() to look at the number"
             )
 
     def _real(self, wanted: str) -> Array:
@@ -187,7 +193,7 @@ class Tensor(_Methods):
 
     def __format__(self, spec: str) -> str:
         """A tensor without axes is formatted as its number."""
-        return format(self.item() if spec and not self.shape else repr(self), spec)
+        return format(self.data.item() if spec and not self.shape else repr(self), spec)
 
     def __reduce__(self) -> tuple:
         """For `copy` and `pickle`: the values, and whether they require a gradient."""
@@ -307,6 +313,8 @@ def _from_foreign(data: Any) -> Tensor:
         from autograd_core.ops import stack
 
         return stack([asarray(item) for item in data])
+    if isinstance(data, np.ndarray) and type(data) is not np.ndarray:
+        _require_plain(data)
     there = on_gpu(data)
     array = namespace(data).asarray(data) if there else np.asarray(data)
     if array.dtype.kind not in "biufc":
@@ -319,6 +327,16 @@ def _from_foreign(data: Any) -> Tensor:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return box(array) if there else box(array, None, FREE)
+
+
+def _require_plain(data: np.ndarray) -> None:
+    """Raise where an array's operators mean something else than its entries do."""
+    if isinstance(data, np.ma.MaskedArray | np.matrix):
+        instead = "np.asarray(x)" if isinstance(data, np.matrix) else "x.filled(value)"
+        raise DtypeError(
+            f"{operation()}operators of a {type(data).__name__} mean something else than those of "
+            f"its entries; give {instead}"
+        )
 
 
 def _holds_tensor(data: Any) -> bool:

@@ -139,9 +139,7 @@ class Methods:
         def searchsorted(
             self, values: ArrayLike, side: str = "left", *, sorter: ArrayLike | None = None
         ) -> Tensor: ...
-        def sort(
-            self, axis: int | None = -1, *, descending: bool = False, stable: bool = True
-        ) -> Tensor: ...
+        def sort(self, axis: int | None = -1) -> None: ...
         def std(
             self,
             axis: Axes = None,

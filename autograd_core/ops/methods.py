@@ -98,7 +98,6 @@ METHODS = {
     "repeat": index.repeat,
     "round": arithmetic.round,
     "searchsorted": sorting.searchsorted,
-    "sort": sorting.sort,
     "squeeze": structural.squeeze,
     "std": reduce.std,
     "sum": reduce.sum,
@@ -139,6 +138,7 @@ def install() -> None:
         "real": property(complex.real),
         "reshape": _variadic(structural.reshape),
         "transpose": _variadic(structural.transpose),
+        "sort": _sort,
         "tobytes": lambda self: self.numpy().tobytes(),
         "T": property(structural.transpose),
         "mT": property(structural.matrix_transpose),
@@ -209,6 +209,12 @@ def _flat(self: Tensor) -> Iterator[Tensor]:
 def _fill(self: Tensor, value: Any) -> None:
     """`x[...] = value`: x becomes a new value."""
     _setitem(self, ..., value)
+
+
+def _sort(self: Tensor, axis: int | None = -1) -> None:
+    """`x.sort()`: x becomes a new value, sorted along an axis, as in NumPy. `sort` gives another
+    tensor."""
+    _become(self, sorting.sort(self, axis))
 
 
 def _setitem(self: Tensor, key: Any, value: Any) -> None:

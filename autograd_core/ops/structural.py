@@ -58,7 +58,10 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
     Raises:
         AxisError: it is not an axis of an array of `ndim` axes.
     """
-    axis = as_integer(axis)
+    try:
+        axis = as_integer(axis)
+    except TypeError:
+        raise TypeError(f"{operation()}{name} is an integer, got {axis!r}") from None
     if not -ndim <= axis < ndim:
         raise AxisError(f"{operation()}{name} {axis} is out of range for an array of {ndim} axes")
     return axis % ndim

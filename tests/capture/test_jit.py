@@ -672,3 +672,39 @@ def test_same_bits_in_every_call():
     w = rng.standard_normal((30, 20)).astype(np.float32)
     found = {jit(ac.grad(f))(w, x).numpy().tobytes() for _ in range(3)}
     assert len(found) == 1
+
+
+# Changes in place inside ----------------------------------------------------------------------
+
+
+def added_to_afterwards(x):
+    a = ac.zeros((2, 3))
+    y = x + a
+    a += 1.0
+    return y * a
+
+
+def stepped_in_time(x):
+    t, y = np.zeros_like(x), x
+    for _ in range(3):
+        y = y * np.cos(t) + t
+        t += 0.1
+    return y
+
+
+def filled(x):
+    m = ac.ones((2, 3))
+    y = x * m
+    m[0] = 0
+    m += y
+    return y * m
+
+
+@pytest.mark.parametrize("f", [added_to_afterwards, stepped_in_time, filled])
+def test_values_from_outside_that_are_changed_in_place(f):
+    """What was computed before keeps the values from before."""
+    expected, loss = f(ac.asarray(X)), lambda x: ac.sum(f(x) ** 2)
+    for _ in range(2):
+        close(jit(f)(X), expected)
+    close(jit(ac.grad(loss))(X), ac.grad(loss)(X))
+    close(ac.grad(lambda x: ac.sum(jit(f)(x) ** 2))(X), ac.grad(loss)(X))

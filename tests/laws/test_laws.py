@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograd_core.errors import DtypeError
-from autograd_core.primitive import REGISTRY, Primitive, bind, no_rule
-from autograd_core.tensor import asarray
+from autograd_core.primitive import REGISTRY, Primitive, no_rule
 from autograd_core.testing.case import Law, draw_case
 from autograd_core.testing.check import check_complex, draw_cases
 from autograd_core.testing.draw import RandomDraw
 from autograd_core.testing.laws import HIGHER_LAWS, LAWS, kept_unread
-from autograd_core.testing.parts import draw_complex_case, with_imaginary_parts
+from autograd_core.testing.parts import draw_complex_case
 from autograd_core.testing.registry import import_everything
 from autograd_core.testing.strategies import HypothesisDraw
 
@@ -106,14 +104,6 @@ def test_no_primitive_is_left_out():
 
 
 COMPLEX = [n for n in NAMES if REGISTRY[n].complex and REGISTRY[n].differentiable]
-REFUSED_BEFORE = {"absolute", "softmax", "log_softmax"}  # by the functions that apply them
-NO_DOMAIN = {"complement"}  # takes complex numbers, but no law can be checked: phases are free
-REAL_ONLY = [
-    n
-    for n in NAMES
-    if not REGISTRY[n].complex and REGISTRY[n].differentiable
-    if n not in REFUSED_BEFORE | NO_DOMAIN
-]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -121,11 +111,3 @@ REAL_ONLY = [
 def test_complex(name, seed):
     case = draw_complex_case(REGISTRY[name], RandomDraw(seed))
     check_complex(case, (1, 2) if seed else (1, 2, 3))
-
-
-@pytest.mark.parametrize("name", REAL_ONLY)
-def test_complex_numbers_are_refused_by_what_has_no_rules_for_them(name):
-    args, params = with_imaginary_parts(REGISTRY[name].domain)(RandomDraw(0))
-    if any(x.dtype.kind == "c" for x in args):
-        with pytest.raises(DtypeError):
-            bind(REGISTRY[name], [asarray(x) for x in args], params)

@@ -400,3 +400,30 @@ def test_operations_added_later_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         for cached in (numpy_protocol._operation, numpy_protocol._plan):
             cached.cache_clear()
+
+
+def test_sorting_in_place_is_numpys() -> None:
+    def smallest(x: Any) -> Any:
+        y = x.copy()
+        y.sort()
+        return 10 * y[0]
+
+    x = np.array([3.0, 1.0, 2.0])
+    assert smallest(ac.asarray(x)).item() == smallest(x) == 10
+    assert ac.grad(smallest)(x).tolist() == [0, 10, 0]
+
+
+@pytest.mark.parametrize("look", [lambda y: y.item(), lambda y: y.tolist(), float])
+def test_numbers_of_traced_tensors_are_refused(look: Any) -> None:
+    with pytest.raises(ac.ConcreteValueError, match=r"drop its derivative.*detach"):
+        ac.grad(lambda x: x[0] * look((x**2).sum()))(np.ones(3))
+    assert ac.grad(lambda x: x[0] * x.sum().detach().item())(np.ones(3)).tolist() == [3, 0, 0]
+
+
+def test_arrays_that_mean_something_else_are_refused() -> None:
+    masked = np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0])
+    for f in (lambda: ac.sum(masked), lambda: T + masked, lambda: ac.grad(ac.sum)(masked)):
+        with pytest.raises(ac.DtypeError, match=r"x\.filled\(value\)"):
+            f()
+    with pytest.raises(ac.DtypeError, match=r"np\.asarray\(x\)"):
+        ac.asarray(np.matrix([[1.0]]))

@@ -221,8 +221,8 @@ def test_numbers_of_traced_values_are_refused():
 def test_numpy_functions_of_tensors():
     assert np.sum(Tensor([1.0, 2.0])) == 3
     assert ac.grad(lambda x: np.sum(x**2))(np.ones(2)).tolist() == [2, 2]  # see tests/protocols
-    with pytest.raises(ac.ConcreteValueError, match=r"numpy\.histogram of a traced tensor"):
-        ac.grad(lambda x: np.histogram(x)[1][0])(np.ones(2))
+    with pytest.raises(ac.ConcreteValueError, match=r"numpy\.i0 of a traced tensor"):
+        ac.grad(lambda x: np.i0(x)[0])(np.ones(2))
 
 
 def test_a_scalar_is_formatted_as_its_number():
@@ -269,7 +269,7 @@ CASES = {
     "add": lambda: Tensor([1.0]) + None,
     "where": lambda: ac.where(np.ones(2, bool), np.ones(3), np.ones(2)),
     "hstack": lambda: ac.hstack([]),
-    "logsumexp": lambda: ac.logsumexp(np.ones(0)),
+    "median": lambda: ac.median(np.ones(0)),
     "power": lambda: Tensor([2]) ** -2,
     "sin": lambda: ac.sin(object()),
 }

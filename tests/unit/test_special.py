@@ -198,7 +198,7 @@ def test_dtypes_of_two_arguments(name):
     assert f(np.ones((2, 1)), np.ones(3)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+@pytest.mark.parametrize("name", [n for n in [*UNARY, *BINARY] if n != "expit"])
 def test_complex_arguments_are_refused(name):
     f = getattr(special, name)
     with pytest.raises(ac.DtypeError, match="complex128"):
