@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ConcreteValueError, DeviceError, DtypeError
-from autograd_core.fetching import Array
+from autograd_core.fetching import Array, read_only
 from autograd_core.ops.placement import asarray
 from autograd_core.tensor import Tensor, box, entries
 from kernels.devices import cupy, device_of, on_gpu
@@ -54,7 +54,7 @@ def dlpack(
 
     They are shared, not copied, and are not to be written to; the capsule says so where the other
     library understands it. One that does not is given a copy only of what even here is marked as
-    read-only, such as an array that was broadcast.
+    read-only, such as an array that was broadcast. What runs backwards (`x[::-1]`) is copied too.
 
     Args:
         stream: of a GPU, on which the other library goes on.
@@ -79,9 +79,7 @@ def dlpack(
 def _for_readers(array: np.ndarray, max_version: tuple[int, int] | None, copy: Any) -> np.ndarray:
     """A view marked as read-only for those who can be told, else one that need not be."""
     if max_version is not None and tuple(max_version) >= READ_ONLY_SINCE:
-        view = array.view()
-        view.flags.writeable = False
-        return view
+        return read_only(array)
     return array if array.flags.writeable or copy is False else array.copy()
 
 

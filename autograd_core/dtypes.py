@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_core.errors import DtypeError
 from autograd_core.reverse import PYTHON_NUMBERS
-from autograd_core.tensor import Tensor
+from autograd_core.tensor import INEXACT, Tensor
 
 __all__ = [
     "bool",
@@ -92,7 +92,7 @@ def finfo(type: Any, /) -> FloatInfo:
     (1.1920928955078125e-07, 64)
     """
     dtype = _dtype_of(type)
-    if dtype.kind not in "fc":
+    if dtype.kind not in INEXACT:
         raise DtypeError(f"finfo: expected a floating-point or complex dtype, got {dtype}")
     found = np.finfo(dtype)
     return FloatInfo(

@@ -39,6 +39,13 @@ def device_errors(where: str) -> Iterator[None]:
         raise DeviceError(f"{where} failed ({error})") from error
 
 
+def read_only(array: Any) -> np.ndarray:
+    """A view of an array of NumPy's to which nobody may write."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 def fetched(array: Array) -> Array:
     """An array as NumPy has it, from wherever it lies.
 

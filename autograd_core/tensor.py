@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 import numpy as np
 
 from autograd_core.errors import ConcreteValueError, DtypeError, operation
-from autograd_core.fetching import Array, check_within, fetched
+from autograd_core.fetching import Array, check_within, fetched, read_only
 from kernels.devices import CPU, device_of, namespace, on_gpu
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ class Tensor(_Methods):
                 "write x.detach().numpy() if that is meant, or use functions that take tensors: "
                 "np.stack(parts) for np.array(parts), a @ x or np.dot(a, x) for a.dot(x)"
             )
-        view = np.asarray(fetched(self.value)).view()
-        view.flags.writeable = False
-        return view
+        return read_only(fetched(self.value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -136,13 +134,11 @@ class Tensor(_Methods):
         Raises:
             ConcreteValueError: a transform differentiates or maps the tensor.
         """
-        self._require_no_derivative("`.item()`")
-        return fetched(concrete(self, "`.item()`")).item()
+        return fetched(self._without_derivative("`.item()`")).item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists, where `item` would give them."""
-        self._require_no_derivative("`.tolist()`")
-        return fetched(concrete(self, "`.tolist()`")).tolist()
+        return fetched(self._without_derivative("`.tolist()`")).tolist()
 
     def __float__(self) -> float:
         """The number, where no transform would lose a derivative by it (NumPy asks for it too).
@@ -150,16 +146,15 @@ class Tensor(_Methods):
         Raises:
             ConcreteValueError: a transform differentiates or maps the tensor.
         """
-        self._require_no_derivative("float()")
-        return float(fetched(self._real("float()")))
+        return float(fetched(_real(self._without_derivative("float()"), "float()")))
 
     def __complex__(self) -> complex:
         """The number, where no transform would lose a derivative by it, as for `float`."""
-        self._require_no_derivative("complex()")
-        return complex(fetched(concrete(self, "complex()")))
+        return complex(fetched(self._without_derivative("complex()")))
 
-    def _require_no_derivative(self, wanted: str) -> None:
-        concrete(self, wanted)
+    def _without_derivative(self, wanted: str) -> Array:
+        """The raw array, where no transform would lose a derivative by it."""
+        value = concrete(self, wanted)
         if self.trace is not None and self.trace.level > 0:
             raise ConcreteValueError(
                 f"{wanted} of a value traced by {self.trace.describe()}, as when it is written "
@@ -167,15 +162,10 @@ class Tensor(_Methods):
                 "one of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, "
                 "or x.detach().item() to look at the number"
             )
-
-    def _real(self, wanted: str) -> Array:
-        value = concrete(self, wanted)
-        if value.dtype.kind == "c":
-            raise TypeError(f"{wanted} of a complex tensor; take its real(x) or absolute(x) first")
         return value
 
     def __int__(self) -> int:
-        return int(fetched(self._real("int()")))
+        return int(fetched(_real(concrete(self, "int()"), "int()")))
 
     def __index__(self) -> int:
         return fetched(concrete(self, "an index")).__index__()
@@ -355,6 +345,12 @@ def concrete(tensor: Tensor, wanted: str) -> Array:
         tensor.trace.check_concrete(tensor, wanted)
         tensor = tensor.value
     return tensor.value
+
+
+def _real(value: Array, wanted: str) -> Array:
+    if value.dtype.kind == "c":
+        raise TypeError(f"{wanted} of a complex tensor; take its real(x) or absolute(x) first")
+    return value
 
 
 def aval_of(x: Any) -> Aval:

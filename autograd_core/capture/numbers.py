@@ -14,8 +14,7 @@ import numpy as np
 
 from autograd_core.capture.graph import Equation, Graph, Variable, a_number, output_avals
 from autograd_core.declare import Elementwise
-from autograd_core.ops.structural import astype_p, truncate_p
-from autograd_core.tensor import INEXACT
+from autograd_core.ops.structural import conversion
 
 OPERATORS = {
     *("add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "negative"),
@@ -46,7 +45,7 @@ def without_numbers(graph: Graph) -> Graph:
     def converted(x: Variable, dtype: np.dtype) -> Variable:
         if x.aval.dtype == dtype:
             return plain[x]
-        primitive = astype_p if {x.aval.dtype.kind, dtype.kind} <= set(INEXACT) else truncate_p
+        primitive = conversion(x.aval.dtype, dtype)
         params = {"dtype": dtype}
         (aval,) = output_avals(primitive, [plain[x]], params)
         found = Variable(aval)

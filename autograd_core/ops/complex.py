@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from autograd_core.declare import by_rule, elementwise, linear
-from autograd_core.device import filled
 from autograd_core.ops.structural import (
     astype,
     broadcast_arrays,
@@ -23,6 +22,7 @@ from autograd_core.ops.structural import (
 from autograd_core.primitive import Primitive
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import INEXACT, Aval, Tensor, alias, asarray
+from autograd_core.transforms import zeros_of
 from kernels.devices import namespace, on_gpu
 
 __all__ = ["angle", "conj", "conjugate", "imag", "real", "to_complex"]
@@ -49,7 +49,7 @@ conj_p = elementwise("conj", np.conj, by_rule(lambda g, _out, _x: conj(g)), comp
 imag_p = linear(
     "imag",
     lambda x: x.imag.copy(),
-    transpose=lambda g, x_like: converted(to_complex_p(_zeros_beside(g), -g), x_like.dtype),
+    transpose=lambda g, x_like: converted(to_complex_p(zeros_of(g), -g), x_like.dtype),
     shape=lambda x: Aval(x.shape, real_dtype(x.dtype)),
     batch=lambda _size, args, _batched: imag_p(args[0]),
     domain=lambda draw: _some_shape(draw, 1),
@@ -63,18 +63,14 @@ def _to_complex_kernel(x: Any, y: Any) -> Any:
     return out
 
 
-def _zeros_beside(t: Tensor) -> Tensor:
-    return filled(0, t.shape, t.dtype, t)
-
-
 to_complex_p = Primitive(
     "to_complex",
     _to_complex_kernel,
     shape=lambda x, _y: Aval(x.shape, complex_dtype(x.dtype)),
     vjps=[lambda g, _out, _x, _y: real(g), lambda g, _out, _x, _y: -imag(g)],
     jvps=[
-        lambda t, _out, _x, _y: to_complex_p(t, _zeros_beside(t)),
-        lambda t, _out, _x, _y: to_complex_p(_zeros_beside(t), t),
+        lambda t, _out, _x, _y: to_complex_p(t, zeros_of(t)),
+        lambda t, _out, _x, _y: to_complex_p(zeros_of(t), t),
     ],
     batch=lambda size, args, batched: to_complex_p(
         *(with_batch(x, b, size) for x, b in zip(args, batched, strict=True))
@@ -128,7 +124,7 @@ def imag(x: Any) -> Tensor:
     Tensor(0.-1.j, dtype=complex128)
     """
     x = asarray(x)
-    return imag_p(x) if x.dtype.kind == "c" else _zeros_beside(x)
+    return imag_p(x) if x.dtype.kind == "c" else zeros_of(x)
 
 
 def conj(x: Any) -> Tensor:

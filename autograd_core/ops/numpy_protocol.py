@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ConcreteValueError, DtypeError
-from autograd_core.fetching import fetched
+from autograd_core.fetching import fetched, read_only
 from autograd_core.ops import placement, reduce, structural
 from autograd_core.tensor import Tensor, asarray, concrete, entries
 from autograd_core.tree import tree_map
@@ -256,15 +256,9 @@ def by_numpy(func: Callable, call: Callable, args: tuple, kwargs: dict) -> Any:
                 f"operation in its place; write it with others, or give it x.detach() if that is "
                 "meant"
             )
-        return _read_only(fetched(concrete(x, name)))
+        return read_only(fetched(concrete(x, name)))
 
     return tree_map(_as_tensor, call(*tree_map(array, args), **tree_map(array, kwargs)))
-
-
-def _read_only(array: Any) -> np.ndarray:
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def _as_tensor(x: Any) -> Any:

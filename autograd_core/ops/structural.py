@@ -425,8 +425,12 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: str | None = None) 
 
 def converted(x: Tensor, dtype: np.dtype) -> Tensor:
     """x in another dtype; where that is real, the real part."""
-    primitive = astype_p if dtype.kind in INEXACT and x.dtype.kind in INEXACT else truncate_p
-    return primitive(x, dtype=dtype)
+    return conversion(x.dtype, dtype)(x, dtype=dtype)
+
+
+def conversion(from_: np.dtype, to: np.dtype) -> Primitive:
+    """The primitive that converts between two dtypes: derivatives flow through it, or not."""
+    return astype_p if from_.kind in INEXACT and to.kind in INEXACT else truncate_p
 
 
 stop_gradient_p = nondifferentiable(

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.fetching import read_only
 from autograd_core.ops.complex import to_complex
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
 from autograd_core.testing.case import BATCH, FunctionCase, PrimitiveCase, parts
 from autograd_core.testing.draw import ArgumentsDomain, Draw, draw_siblings
+from autograd_core.testing.subjects.base import wholes
 
 
 def draw_complex_case(primitive: Primitive, draw: Draw) -> FunctionCase:
@@ -48,8 +50,7 @@ def in_parts(case: PrimitiveCase) -> FunctionCase:
     is_complex = [x.dtype.kind == "c" for x in case.args]
 
     def flat(*leaves: Any) -> Sequence[Tensor]:
-        left = iter(leaves)
-        whole = [to_complex(next(left), next(left)) if c else next(left) for c in is_complex]
+        whole = wholes(leaves, is_complex, to_complex)
         return [part for y in case.run(whole) for part in parts(y)]
 
     return FunctionCase(
@@ -66,10 +67,4 @@ def _parts_of(args: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     found = []
     for x in args:
         found += [x.real, x.imag] if x.dtype.kind == "c" else [x]
-    return tuple(_read_only(x) for x in found)
-
-
-def _read_only(x: np.ndarray) -> np.ndarray:
-    x = x.view()
-    x.flags.writeable = False
-    return x
+    return tuple(map(read_only, found))

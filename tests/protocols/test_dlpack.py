@@ -191,3 +191,12 @@ def test_a_write_by_another_is_seen_here() -> None:
     tensor = ac.from_dlpack(array)
     memory[0] = 5.0
     assert tensor.tolist() == [5.0, 2.0]
+
+
+def test_what_runs_backwards_is_copied() -> None:
+    """PyTorch ends the process over a negative stride."""
+    x = np.arange(6.0).reshape(2, 3)
+    for cut in (ac.asarray(x)[:, ::-1], ac.asarray(x)[::-1], ac.flip(ac.asarray(x))):
+        found = np.from_dlpack(cut)
+        assert min(found.strides) > 0
+        np.testing.assert_array_equal(found, cut.numpy())

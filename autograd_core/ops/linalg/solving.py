@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_core.device import filled
 from autograd_core.errors import ShapeError
 from autograd_core.ops.arithmetic import where
 from autograd_core.ops.complex import real_dtype
@@ -44,6 +43,7 @@ from autograd_core.ops.structural import (
 )
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import INEXACT, Tensor, asarray
+from autograd_core.transforms import zeros_of
 from kernels.devices import on_host
 
 
@@ -189,10 +189,6 @@ def inv(x: Any) -> Tensor:
 # Pseudo-inverses ------------------------------------------------------------------------------
 
 
-def _zeros(like: Any) -> Tensor:
-    return filled(0, like.shape, like.dtype)
-
-
 def _pinv_jvp(t: Tensor, out: Tensor, x: Tensor, _rtol: None) -> Tensor:
     tt, pt = adjoint(t), adjoint(out)
     m, n = x.shape[-2:]
@@ -225,8 +221,8 @@ pinv_p = Primitive(
     on_host(np.linalg.pinv),
     shape=lambda x, _rtol: Aval((*x.shape[:-2], *x.shape[:-3:-1]), x.dtype),
     # Between jumps it is constant in rtol.
-    vjps=[_pinv_vjp, lambda _g, _out, _x, rtol_like: _zeros(rtol_like)],
-    jvps=[_pinv_jvp, lambda _t, out_like, _x, _rtol: _zeros(out_like)],
+    vjps=[_pinv_vjp, lambda _g, _out, _x, rtol_like: zeros_of(rtol_like)],
+    jvps=[_pinv_jvp, lambda _t, out_like, _x, _rtol: zeros_of(out_like)],
     batch=_pinv_batch,
     **both(_pinv_domain),
 )
