@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.device import filled
 from autograd_core.ops.arithmetic import (
     absolute,
     equal,
@@ -72,7 +73,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Tensor:
     """
     a, b = asarray(a1), asarray(a2)
     if a.shape != b.shape:
-        return asarray(False)
+        return filled(False, (), bool, a)
     same = equal(a, b)
     return all_(logical_or(same, logical_and(isnan(a), isnan(b))) if equal_nan else same)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.device import beside, filled
 from autograd_core.errors import ShapeError
 from autograd_core.fetching import fetched
 from autograd_core.ops.arithmetic import (
@@ -23,7 +24,7 @@ from autograd_core.ops.arithmetic import (
     remainder,
     where,
 )
-from autograd_core.ops.creation import linspace, ones_like, zeros
+from autograd_core.ops.creation import linspace, ones_like
 from autograd_core.ops.index import take_along_axis
 from autograd_core.ops.layout import flipud
 from autograd_core.ops.reduce import all as all_
@@ -63,7 +64,7 @@ def argwhere(x: Any) -> Tensor:
             [1, 1]], dtype=int64)
     """
     x = asarray(x)
-    return stack(nonzero(x), -1) if x.ndim else zeros((int(bool(x)), 0), np.int64)
+    return stack(nonzero(x), -1) if x.ndim else filled(0, (int(bool(x)), 0), np.int64, x)
 
 
 def flatnonzero(x: Any) -> Tensor:
@@ -243,7 +244,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
         length = max(as_integer(minlength), int(largest) + 1)
     require_within(x, 0, length, f"bincount: {{}} is negative, or not below {length}")
     values = astype(ones_like(x), np.int64) if weights is None else asarray(weights)
-    return zeros((length,), values.dtype).at[x].add(values)
+    return filled(0, (length,), values.dtype, values).at[x].add(values)
 
 
 def histogram(
@@ -275,6 +276,7 @@ def histogram(
         edges = asarray(bins, None if hasattr(bins, "dtype") else dtype)
     else:
         edges = linspace(*_ends(astype(x, dtype), range), as_integer(bins) + 1)
+    edges = beside(edges, x)
     n = edges.shape[0] - 1
     place = searchsorted(edges, x, "right") - 1
     place = where(equal(x, edges[-1]), n - 1, place)

@@ -73,6 +73,8 @@ MOVED = {
 def test_operations(row, cuda):
     if row.name == "to_device":
         pytest.skip("it moves what is here, as test_devices has it")
+    if row.name in ("iscomplexobj", "isrealobj"):
+        pytest.skip("it gives a truth of Python's, which lies nowhere")
     if row.name in SETS:
         pytest.skip("how many there are is not known under jit")
     same(row.function, row.arguments(), cuda)
