@@ -260,7 +260,7 @@ def test_sinc_is_right_next_to_zero_in_every_order() -> None:
 
 
 METHODS = [
-    ("argsort", (), {}), ("sort", (0,), {}), ("diagonal", (), {}), ("nonzero", (), {}),
+    ("argsort", (), {}), ("diagonal", (), {}), ("nonzero", (), {}),
     ("cumsum", (1,), {}), ("cumprod", (0,), {}), ("sum", (), {"axis": 0, "keepdims": True}),
     ("mean", (-1,), {}), ("std", (0,), {}), ("var", (1,), {"ddof": 1}), ("max", (0,), {}),
     ("min", (-1,), {}), ("prod", (), {}), ("argmax", (1,), {}), ("argmin", (0,), {}),
@@ -275,7 +275,14 @@ METHODS = [
 @pytest.mark.parametrize(("name", "args", "options"), METHODS)
 def test_methods_as_those_of_arrays(name: str, args: tuple, options: dict) -> None:
     x = np.random.default_rng(0).normal(size=(4, 2))
-    theirs = np.sort if name == "sort" else getattr(np.ndarray, name)  # NumPy's sorts in place
-    expected = theirs(x, *args, **options)
+    expected = getattr(np.ndarray, name)(x, *args, **options)
     got = getattr(ac.asarray(x), name)(*args, **options)
     _require_same(_outcome(lambda: got), _outcome(lambda: expected), name)
+
+
+@pytest.mark.parametrize("axis", [(), (0,), (-1,)])
+def test_arrays_are_sorted_in_place(axis: tuple) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    ours = ac.asarray(x.copy())
+    assert ours.sort(*axis) is None and x.sort(*axis) is None
+    _require_same(_outcome(lambda: ours), _outcome(lambda: x), "sort")
