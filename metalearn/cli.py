@@ -19,6 +19,8 @@ import typer
 
 import autograd_core as ac
 from metalearn import commands
+from metalearn.algorithms import ALGORITHMS
+from metalearn.config import OPTIMIZERS
 from metalearn.errors import MetalearnError, OptionError, printable
 from metalearn.normalisation import MODES
 from metalearn.runs import to_json
@@ -125,7 +127,16 @@ def train(
         ),
     ] = None,
     algorithm: Annotated[
-        str | None, option("maml (second order) [default] or fomaml (first order).", ALGORITHM)
+        str | None,
+        option(f"One of {', '.join(ALGORITHMS)} [maml], or your own as file.py:Class.", ALGORITHM),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        option(
+            "A setting of that algorithm, such as adapts=head; can be given several times.",
+            ALGORITHM,
+            flag="--set",
+        ),
     ] = None,
     inner_steps: Annotated[
         int | None, option("Gradient steps on the support set in training [1].", ALGORITHM)
@@ -140,11 +151,19 @@ def train(
     ] = None,
     meta_lr: Annotated[
         float | None,
-        option("Adam's rate for meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM),
+        option("Rate of the meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM),
+    ] = None,
+    meta_optimizer: Annotated[
+        str | None,
+        option(f"What makes them: one of {', '.join(OPTIMIZERS)} [adam].", ALGORITHM),
+    ] = None,
+    meta_clip: Annotated[
+        float | None,
+        option("Limit each entry of a meta-gradient to this size [no limit].", ALGORITHM),
     ] = None,
     schedule: Annotated[
         str | None,
-        option("Of that rate over the budget: cosine [default] or constant.", ALGORITHM),
+        option("Of that rate over the budget: cosine [default], linear or constant.", ALGORITHM),
     ] = None,
     batch_norm: Annotated[
         str | None, option(f"Which statistics normalise [transductive]. {MODES_HELP}.", ALGORITHM)
@@ -258,6 +277,7 @@ def train(
     given = dict(locals())
     for name in ("dataset", "out", "resume", "debug"):
         del given[name]
+    given["settings"] = _settings(settings)
     given["hidden"] = None if hidden is None else _widths(hidden)
     given["task_slice"] = _count("--task-slice", task_slice)
     if resume is not None:
@@ -265,6 +285,21 @@ def train(
     if dataset is None:
         raise OptionError("no dataset; expected sinusoid, omniglot, glyphs, a folder, or --resume")
     return commands.train(dataset, out, given)
+
+
+def _settings(texts: list[str] | None) -> dict[str, str] | None:
+    """Settings by name, as text; None where none is given."""
+    if not texts:
+        return None
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise OptionError(f"--set {text}: expected NAME=VALUE, such as adapts=head")
+        if name in found:
+            raise OptionError(f"--set {text}: {name} was given as {found[name]} before")
+        found[name] = value
+    return found
 
 
 def _count(flag: str, text: str | None) -> int | None:

@@ -88,7 +88,8 @@ def _device(option: str) -> str:
 def _default_name(config: Config) -> str:
     name = Path(config.data).name if config.dataset == "folder" and config.data else config.dataset
     ways = "" if config.is_regression else f"{config.ways}w"
-    return f"{name}-{ways}{config.shots}s-{config.algorithm}"
+    algorithm = config.algorithm.rpartition(":")[2]  # of "file.py:Class" the class
+    return f"{name}-{ways}{config.shots}s-{algorithm}"
 
 
 def _check_samplers(problem: Problem, config: Config) -> None:
@@ -156,12 +157,11 @@ def _reopen(run: Run, config: Config, display: PlainDisplay, upright: bool = Fal
 
 
 def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
-    config, order = run.config, {1: "first", 2: "second"}[run.order]
+    config = run.config
     budget = [f"{config.iterations:,} iterations"] if config.iterations else []
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
     display.line(
-        f"{config.task_name}: {config.algorithm} ({order} order), {config.inner_steps} inner "
-        f"step{'s' if config.inner_steps > 1 else ''} at {config.inner_lr:g}, "
+        f"{config.task_name}: {config.algorithm} ({algorithm_of(config).describe()}), "
         f"{config.meta_batch} tasks a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")

@@ -4,16 +4,24 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from metalearn.algorithms import ALGORITHMS, REMAT, Algorithm, make_algorithm
+from metalearn.algorithms import (
+    REMAT,
+    Algorithm,
+    class_of,
+    find_algorithm,
+    make_algorithm,
+    read_settings,
+)
 from metalearn.errors import OptionError, RunError
 from metalearn.normalisation import check_mode
 from metalearn.tasks.images import INKS
 
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "linear", "constant")
+OPTIMIZERS = ("adam", "sgd", "momentum")
 MODELS = ("mlp", "conv4")
 POOLING = ("auto", "stride", "max-pool")
 EMBEDDED = ("sinusoid", "omniglot", "glyphs")
@@ -37,10 +45,13 @@ class Config:
     ways: int = 5
     shots: int = 1
     queries: int = 5  # a class, in training; for sinusoids, in all
-    algorithm: str = "maml"
+    algorithm: str = "maml"  # one of ALGORITHMS, or a user's own as "file.py:Class"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the algorithm, beside these:
     inner_steps: int = 1
     inner_lr: float = 1.0
     meta_lr: float = 3e-3
+    meta_optimizer: str = "adam"
+    meta_clip: float | None = None  # the largest entry of a meta-gradient
     schedule: str = "cosine"  # of the meta rate, over the budget
     meta_batch: int = 16
     device: str = "auto"  # "cpu", "cuda", "cuda:1", or the first GPU if there is one
@@ -63,14 +74,15 @@ class Config:
     validation_episodes: int = 100
 
     def __post_init__(self) -> None:
-        for field, check in CHECKS.items():
-            value = getattr(self, field)
+        for name, check in CHECKS.items():
+            value = getattr(self, name)
             try:
-                problem = None if value is None and field in OPTIONAL else check(value)
+                problem = None if value is None and name in OPTIONAL else check(value)
             except TypeError:
                 problem = f"expected another type than {type(value).__name__}"
             if problem:
-                raise OptionError(f"{_flag(field)} {value}: {problem}")
+                raise OptionError(f"{_flag(name)} {value}: {problem}")
+        algorithm_of(self)
         try:
             check_mode(self.batch_norm)
         except OptionError as error:
@@ -120,7 +132,7 @@ class Config:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Config":
         """Raises `RunError` for missing, unknown or impossible options."""
-        names = {field.name for field in fields(cls)}
+        names = {f.name for f in fields(cls)}
         if isinstance(data, Mapping):
             data = _of_this_version(data)
         if not isinstance(data, Mapping) or set(data) != names:
@@ -135,20 +147,34 @@ class Config:
 def algorithm_of(config: Config) -> Algorithm:
     """The algorithm that a configuration names, with its settings."""
     return make_algorithm(
-        config.algorithm, steps=config.inner_steps, rate=config.inner_lr, remat=config.remat
+        config.algorithm,
+        steps=config.inner_steps,
+        rate=config.inner_lr,
+        remat=config.remat,
+        **config.settings,
     )
+
+
+BEFORE = {
+    "jit": False,
+    "device": "cpu",
+    "settings": {},
+    "meta_optimizer": "adam",
+    "meta_clip": None,
+}
+"""What there was no choice of in older versions."""
 
 
 def _of_this_version(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Options as older versions recorded them, before there was a choice or under another name."""
-    data = {"jit": False, "device": "cpu", **data}
+    data = {**BEFORE, **data}
     if "tasks_per_chunk" in data:
         data["task_slice"] = data.pop("tasks_per_chunk")
     return data
 
 
-def _flag(field: str) -> str:
-    return "--" + field.replace("_", "-")
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
@@ -173,7 +199,12 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
         raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
     if "data" in chosen:
         chosen["data"] = os.path.abspath(chosen["data"])  # a run may be resumed from elsewhere
+    if ":" in chosen.get("algorithm", ""):
+        file, _, cls = chosen["algorithm"].rpartition(":")
+        chosen["algorithm"] = f"{os.path.abspath(file)}:{cls}"
     _check_used(dataset, chosen)
+    if "settings" in chosen:
+        chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen)
     return Config(**{**defaults, **chosen, "dataset": dataset})
 
@@ -220,6 +251,7 @@ def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
         defaults["batch_norm"] = "none"
     if dataset == "glyphs":
         defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
+    defaults |= class_of(find_algorithm(chosen.get("algorithm", "maml"))).defaults
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}
@@ -259,13 +291,14 @@ MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"iterations", "minutes", "task_slice", "ink", "data"}
+OPTIONAL = {"meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
     "ways": at_least(2, MOST),
     "shots": at_least(1, MOST),
     "queries": at_least(1, MOST),
-    "algorithm": one_of(*ALGORITHMS),
+    "meta_optimizer": one_of(*OPTIMIZERS),
+    "meta_clip": positive,
     "inner_steps": at_least(1),
     "inner_lr": positive,
     "meta_lr": positive,

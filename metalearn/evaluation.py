@@ -24,13 +24,13 @@ class Interval(NamedTuple):
 
 
 def outputs_at_steps(
-    algorithm: Algorithm, learner: Learner, params: Any, task: Task, steps: Sequence[int]
+    algorithm: Algorithm, learner: Learner, meta: Any, task: Task, steps: Sequence[int]
 ) -> Iterator[Any]:
     """Outputs for the query set, (n, …), with the parameters after each of some inner steps."""
-    adapted = algorithm.adaptation(learner, params, task.support, max(steps))
-    for step, (theta, _) in enumerate(adapted):
+    adapted = algorithm.adaptation(learner, meta, task.support, max(steps))
+    for step, (params, _) in enumerate(adapted):
         if step in steps:
-            yield learner.query_outputs(theta, task, step)[0]
+            yield learner.query_outputs(params, task.support, task.query[0], step)[0]
 
 
 def scores_at_steps(

@@ -53,12 +53,14 @@ class Learner:
 
     `mode` is one of `normalisation.MODES`; `averages` are the running averages in use, or None
     to normalise by batches, as in training. Steps count the inner steps that made the parameters.
+    `progress` is the share of meta-training that is done, for algorithms that change on the way.
     """
 
     model: Model
     measure: Measure
     mode: str
     averages: Any = None
+    progress: Any = 1.0
 
     def support_loss(self, params: Any, support: Any, step: int) -> tuple[Any, Any]:
         """The loss on the support set (x, y), and the statistics to collect."""
@@ -67,18 +69,35 @@ class Learner:
 
     def query_loss(self, params: Any, task: Task, step: int) -> tuple[Any, tuple[Any, Any]]:
         """The loss on the query set; and the score there with the statistics to collect."""
-        outputs, used = self.query_outputs(params, task, step)
-        loss = self.measure.loss(outputs, task.query[1])
+        outputs, used = self.query_outputs(params, task.support, task.query[0], step)
+        return self.judged(outputs, task.query[1], used)
+
+    def judged(self, outputs: Any, targets: Any, used: Any) -> tuple[Any, tuple[Any, Any]]:
+        """The loss of outputs; and their score with the statistics to collect."""
+        loss = self.measure.loss(outputs, targets)
         same = self.measure.score is self.measure.loss
-        score = loss if same else self.measure.score(outputs, task.query[1])
+        score = loss if same else self.measure.score(outputs, targets)
         return loss, (score, self._kept(used))
 
-    def query_outputs(self, params: Any, task: Task, step: int) -> tuple[Any, tuple]:
-        """Outputs for the query set (n, …), and the statistics that were used."""
+    def query_outputs(self, params: Any, support: Any, x: Any, step: int) -> tuple[Any, tuple]:
+        """Outputs for query inputs x (n, …), and the statistics that were used."""
+        return self._queried(self.model.apply, params, support, x, step)
+
+    def query_features(self, params: Any, support: Any, x: Any, step: int) -> tuple[Any, tuple]:
+        """What the last layer sees of query inputs, (n, features), and the statistics used."""
+        return self._queried(self.model.features, params, support, x, step)
+
+    def support_features(self, params: Any, support: Any, step: int) -> tuple[Any, tuple]:
+        """What the last layer sees of the support set, (n, features), and the statistics used."""
+        return self.model.features(params, support[0], self._statistics(step))
+
+    def _queried(
+        self, function: Callable, params: Any, support: Any, x: Any, step: int
+    ) -> tuple[Any, tuple]:
         statistics = self._statistics(step)
         if self.mode == "support":
-            _, statistics = self.model.apply(params, task.support[0], "batch")
-        return self.model.apply(params, task.query[0], statistics)
+            _, statistics = function(params, support[0], "batch")
+        return function(params, x, statistics)
 
     def _statistics(self, step: int) -> Any:
         return "batch" if self.averages is None else averages_at(self.mode, self.averages, step)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import autograd_core as ac
 from autograd_core import nn, random
 from metalearn.errors import OptionError
+from metalearn.parts import head_of
 
 BLOCKS = 4
 LARGEST_STRIDED = 48  # pixels; larger images are halved by max-pooling
@@ -22,13 +23,31 @@ class Model(NamedTuple):
     - `apply(params, x, statistics)`: `(outputs, used)` for a batch x (N, …): outputs (N, outputs),
       and the statistics that its batch norms used, one `nn.Statistics` each. `statistics` is
       "batch" for those of x itself, or such a tuple
+    - `features(params, x, statistics)`: the same, with what the last layer sees, (N, features), in
+      place of the outputs
     - `normalised`: channels of each batch norm; empty where there is none
     """
 
     name: str
     init: Callable[[Any], Any]
     apply: Callable[[Any, Any, Any], tuple[Any, tuple]]
+    features: Callable[[Any, Any, Any], tuple[Any, tuple]]
     normalised: tuple[int, ...] = ()
+
+
+def affine(layer: dict, x: Any) -> Any:
+    """x (N, inputs) times the layer's weight (inputs, outputs), plus its bias (outputs,)."""
+    return x @ layer["weight"] + layer["bias"]
+
+
+def with_linear_head(features: Callable) -> Callable:
+    """`Model.apply` of a network whose last layer is linear in its features."""
+
+    def apply(params: Any, x: Any, statistics: Any) -> tuple[Any, tuple]:
+        seen, used = features(params, x, statistics)
+        return affine(head_of(params), seen), used
+
+    return apply
 
 
 def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
@@ -45,14 +64,14 @@ def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
         layers[-1]["weight"] = layers[-1]["weight"] * 0.5**0.5
         return layers
 
-    def apply(params: list, x: Any, statistics: Any) -> tuple[Any, tuple]:
+    def features(params: list, x: Any, statistics: Any) -> tuple[Any, tuple]:
         del statistics  # nothing here is normalised
         x = ac.reshape(x, (x.shape[0], inputs))
         for layer in params[:-1]:
-            x = nn.relu(x @ layer["weight"] + layer["bias"])
-        return x @ params[-1]["weight"] + params[-1]["bias"], ()
+            x = nn.relu(affine(layer, x))
+        return x, ()
 
-    return Model("mlp", init, apply)
+    return Model("mlp", init, with_linear_head(features), features)
 
 
 def conv4(
@@ -76,8 +95,8 @@ def conv4(
     Raises `OptionError` for images too small to be pooled four times.
     """
     pool = size > LARGEST_STRIDED if pool is None else pool
-    features = filters * (size >> BLOCKS) ** 2 if pool else filters
-    if features == 0:
+    width = filters * (size >> BLOCKS) ** 2 if pool else filters  # of the features
+    if width == 0:
         raise OptionError(
             f"--pooling max-pool: halves images four times, and --image-size {size} is below "
             f"{1 << BLOCKS}; use --pooling stride"
@@ -87,9 +106,9 @@ def conv4(
         *keys, last = random.split(key, BLOCKS + 1)
         widths = pairwise((channels, *[filters] * BLOCKS))
         blocks = [_block(k, i, o, normalise) for k, (i, o) in zip(keys, widths, strict=True)]
-        return {"blocks": blocks, "head": _linear(last, features, outputs, nn.init.glorot_normal)}
+        return {"blocks": blocks, "head": _linear(last, width, outputs, nn.init.glorot_normal)}
 
-    def apply(params: dict, x: Any, statistics: Any) -> tuple[Any, tuple]:
+    def features(params: dict, x: Any, statistics: Any) -> tuple[Any, tuple]:
         used = []
         for i, block in enumerate(params["blocks"]):
             x = nn.conv2d(x, block["weight"], block.get("bias"), 1 if pool else 2, padding=1)
@@ -100,10 +119,11 @@ def conv4(
                 )
                 used.append(seen)
             x = nn.max_pool2d(nn.relu(x), 2) if pool else nn.relu(x)
-        x = ac.reshape(x, (x.shape[0], features)) if pool else nn.global_avg_pool(x)
-        return x @ params["head"]["weight"] + params["head"]["bias"], tuple(used)
+        x = ac.reshape(x, (x.shape[0], width)) if pool else nn.global_avg_pool(x)
+        return x, tuple(used)
 
-    return Model("conv4", init, apply, (filters,) * BLOCKS if normalise else ())
+    normalised = (filters,) * BLOCKS if normalise else ()
+    return Model("conv4", init, with_linear_head(features), features, normalised)
 
 
 def _linear(key: Any, inputs: int, outputs: int, init: Callable = nn.init.he_normal) -> dict:
@@ -122,17 +142,3 @@ def _block(key: Any, inputs: int, outputs: int, normalise: bool) -> dict:
         "scale": ac.ones(outputs, "float32"),
         "shift": ac.zeros(outputs, "float32"),
     }
-
-
-def with_outputs(params: Any, ways: int) -> Any:
-    """The parameters of a classifier with its first `ways` outputs alone.
-
-    Labels of training episodes are shuffled, so no output of the initialisation is special.
-    """
-
-    def cut(layer: dict) -> dict:
-        return {name: array[..., :ways] for name, array in layer.items()}
-
-    if isinstance(params, list):
-        return [*params[:-1], cut(params[-1])]
-    return {**params, "head": cut(params["head"])}

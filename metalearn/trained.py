@@ -17,7 +17,6 @@ from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps
 from metalearn.learner import ACCURACY, MSE, Learner
-from metalearn.models import with_outputs
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
@@ -55,7 +54,11 @@ class Trained(NamedTuple):
             "run": str(self.run.path),
             "checkpoint": self.checkpoint,
             "iteration": self.iteration,
-            "algorithm": {"name": config.algorithm, "order": self.run.order},
+            "algorithm": {
+                "name": config.algorithm,
+                "order": self.run.order,
+                "settings": dict(config.settings),
+            },
             "inner": {"steps_in_training": config.inner_steps, "rate": config.inner_lr},
             "batch_norm": {"mode": self.learner.mode, "meaning": MODES[self.learner.mode]},
             "dataset": self.run.record["dataset"],
@@ -66,12 +69,10 @@ class Trained(NamedTuple):
 
     def describe(self) -> list[str]:
         """The same for people, a line each."""
-        config = self.run.config
-        name = {1: "first", 2: "second"}[self.run.order]
         mode = self.learner.mode
         return [
-            f"{config.algorithm} ({name} order), inner rate {config.inner_lr} per unit of mean "
-            f"loss; {self.checkpoint} checkpoint, iteration {self.iteration:,}",
+            f"{self.run.config.algorithm} ({self.algorithm.describe()}); {self.checkpoint} "
+            f"checkpoint, iteration {self.iteration:,}",
             f"batch norm: {mode} ({MODES[mode]})",
         ]
 
@@ -244,7 +245,11 @@ def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
     arrays = Task(task.support, (task.query, np.zeros(len(task.query), np.int64)))
     placed = ac.tree_map(lambda x: ac.asarray(x, device=trained.device), arrays)
     (logits,) = outputs_at_steps(
-        trained.algorithm, trained.learner, with_outputs(trained.params, ways), placed, [steps]
+        trained.algorithm,
+        trained.learner,
+        trained.algorithm.with_ways(trained.params, ways),
+        placed,
+        [steps],
     )
     probabilities = np.asarray(nn.softmax(logits))
     labels: Sequence[int | None] = (

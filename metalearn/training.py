@@ -9,7 +9,7 @@ threads. (A budget in minutes ends at another iteration each time; give iteratio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -30,6 +30,7 @@ from metalearn.runs import Run
 from metalearn.tasks import Task
 from metalearn.tasks.placing import AHEAD, OnDevice, chosen_device, on_device
 
+MOMENTUM = 0.9
 SECONDS_BETWEEN_SAVES = 10.0
 SECONDS_BETWEEN_LOOKS = 0.25
 """At what a GPU has computed: to read a number from it is to wait until it is done."""
@@ -37,7 +38,8 @@ LINES_BETWEEN_VALIDATIONS = 25
 
 
 class State(NamedTuple):
-    """What meta-training changes: the initialisation, Adam's state, batch norm's averages."""
+    """What meta-training changes: the algorithm's meta-parameters (for MAML those of the model),
+    the optimiser's state, batch norm's averages."""
 
     params: Any
     optimizer: Any
@@ -105,29 +107,43 @@ def model_of(config: Config) -> Model:
 
 def initial_state(config: Config, model: Model) -> State:
     """The state before the first meta-update: a function of the configuration and the seed."""
-    params = model.init(random.key(config.seed))
+    meta = algorithm_of(config).init(model, random.key(config.seed))
     averages = initial_averages(config.batch_norm, model, config.inner_steps)
-    return State(params, optim.adam(config.meta_lr).init(params), averages)
+    return State(meta, meta_optimizer(config, config.meta_lr).init(meta), averages)
+
+
+def meta_optimizer(config: Config, rate: Any) -> optim.Optimizer:
+    """The optimiser that a configuration names, at a rate."""
+    optimizers: dict[str, Callable[[Any], optim.Optimizer]] = {
+        "adam": optim.adam,
+        "sgd": optim.sgd,
+        "momentum": partial(optim.sgd, momentum=MOMENTUM),
+    }
+    optimizer = optimizers[config.meta_optimizer](rate)
+    if config.meta_clip is None:
+        return optimizer
+    return optim.chain(optim.clip_by_value(config.meta_clip), optimizer)
 
 
 # One meta-update ------------------------------------------------------------------------------
 
 
-Gradient = Callable[[Any, Task], tuple[Any, Any, Any, Any]]
+Gradient = Callable[..., tuple[Any, Any, Any, Any]]
 
 
 def mean_gradient(algorithm: Algorithm, learner: Learner) -> Gradient:
-    """The function (params, tasks) → mean query loss and score of some tasks, the meta-gradient,
-    and batch norm's statistics."""
+    """The function (meta, tasks, progress) → mean query loss and score of some tasks, the
+    meta-gradient, and batch norm's statistics; `progress` is the share of training done."""
 
-    def mean_loss(params: Any, tasks: Task) -> tuple[Any, Any]:
-        each = ac.vmap(lambda task: algorithm.meta_loss(learner, params, task))(tasks)
+    def mean_loss(meta: Any, tasks: Task, progress: Any) -> tuple[Any, Any]:
+        now = replace(learner, progress=progress)
+        each = ac.vmap(lambda task: algorithm.meta_loss(now, meta, task))(tasks)
         losses, (scores, statistics) = each
         means = ac.tree_map(lambda x: ac.mean(x, axis=0), (scores, statistics))
         return ac.mean(losses), means
 
-    def found(params: Any, tasks: Task) -> tuple[Any, Any, Any, Any]:
-        outcome, gradient = ac.value_and_grad(mean_loss, has_aux=True)(params, tasks)
+    def found(meta: Any, tasks: Task, progress: Any = 1.0) -> tuple[Any, Any, Any, Any]:
+        outcome, gradient = ac.value_and_grad(mean_loss, has_aux=True)(meta, tasks, progress)
         loss, (score, seen) = outcome
         return loss, score, gradient, seen
 
@@ -148,12 +164,12 @@ def in_slices(gradient: Gradient, size: int, wrap: Callable[[Any], Any]) -> Grad
 
     add = wrap(plus)
 
-    def sliced(params: Any, tasks: Task) -> tuple[Any, Any, Any, Any]:
+    def sliced(meta: Any, tasks: Task, progress: Any = 1.0) -> tuple[Any, Any, Any, Any]:
         count = len(tasks.support[0])
         total: Any = None
         for first in range(0, count, size):
             part = ac.tree_map(lambda x, i=first: x[i : i + size], tasks)
-            found = gradient(params, part)
+            found = gradient(meta, part, progress)
             share = len(part.support[0]) / count
             total = ac.tree_map(ac.zeros_like, found) if total is None else total
             total = add(total, found, share)
@@ -162,12 +178,13 @@ def in_slices(gradient: Gradient, size: int, wrap: Callable[[Any], Any]) -> Grad
     return sliced
 
 
-Step = Callable[[State, Task, float], tuple[State, Any, Any]]
+Step = Callable[[State, Task, float, float], tuple[State, Any, Any]]
 
 
 def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: str = "cpu") -> Step:
-    """The function `(state, tasks, rate)` → the state after one step of Adam on a meta-batch, and
-    the mean query loss and score; compiled, if the configuration does not say otherwise.
+    """The function `(state, tasks, rate, progress)` → the state after one step of the optimiser on
+    a meta-batch, and the mean query loss and score; compiled, if the configuration does not say
+    otherwise. `progress` is the share of training that is done.
 
     On the CPU a compiled step takes its tasks one by one on each thread, so that slices would
     change nothing, and are left out. On a GPU each slice, the sums and the update are programs.
@@ -176,12 +193,13 @@ def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: st
 
     def update(state: State, found: Any, rate: float) -> tuple[State, Any, Any]:
         loss, score, gradient, seen = found
-        updates, optimizer = optim.adam(rate).update(gradient, state.optimizer, state.params)
+        optimizer = meta_optimizer(config, rate)
+        updates, memory = optimizer.update(gradient, state.optimizer, state.params)
         averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
-        return State(optim.apply(state.params, updates), optimizer, averages), loss, score
+        return State(optim.apply(state.params, updates), memory, averages), loss, score
 
-    def step(state: State, tasks: Task, rate: float) -> tuple[State, Any, Any]:
-        return update(state, gradient(state.params, tasks), rate)
+    def step(state: State, tasks: Task, rate: float, progress: float = 1.0) -> tuple:
+        return update(state, gradient(state.params, tasks, progress), rate)
 
     wrap: Callable = partial(ac.jit, quiet=True) if config.jit else lambda f: f
     if config.task_slice is None or (config.jit and device == "cpu"):
@@ -190,9 +208,11 @@ def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: st
     return step
 
 
-def meta_update(step: Step, state: State, tasks: Task, rate: float) -> Update:
+def meta_update(
+    step: Step, state: State, tasks: Task, rate: float, progress: float = 1.0
+) -> Update:
     """A step's outcome."""
-    return Update(*step(state, tasks, rate))
+    return Update(*step(state, tasks, rate, progress))
 
 
 # The loop -------------------------------------------------------------------------------------
@@ -215,7 +235,7 @@ class Trainer:
         self.model = model_of(config)
         self.learner = Learner(self.model, problem.measure, config.batch_norm)
         self.device = chosen_device(config.device)
-        self.step = meta_step(self.algorithm, self.learner, config, self.device)
+        self._steps: dict[Algorithm, Step] = {}
         sampler = problem.sampler("train", config.shots, config.queries, config.seed)
         self.sampler = on_device(sampler, self.device, AHEAD)
         self.validation = on_device(validation_sampler(problem, config), self.device)
@@ -232,6 +252,14 @@ class Trainer:
         self.state = self._placed(self.state)
         self._started = self._saved = time.monotonic()
         self._first = self.iteration
+
+    @property
+    def step(self) -> Step:
+        """The meta-step of now: of the algorithm as it is at this share of training."""
+        algorithm = self.algorithm.at(min(self.fraction, 1.0))
+        if algorithm not in self._steps:
+            self._steps[algorithm] = meta_step(algorithm, self.learner, self.config, self.device)
+        return self._steps[algorithm]
 
     def _placed(self, tree: Any) -> Any:
         return ac.tree_map(lambda x: ac.asarray(x).to_device(self.device), tree)
@@ -293,11 +321,13 @@ class Trainer:
 
     def _tell_of_program(self) -> None:
         """Compile the step, and tell what it takes, before training starts."""
-        if not isinstance(self.step, ac.jit):
+        step = self.step
+        if not isinstance(step, ac.jit):
             return
         tasks = self.sampler.sample(self.iteration, range(self.config.meta_batch))
+        progress = min(self.fraction, 1.0)
         try:
-            self.watcher.compiled(self.step.explain(self.state, tasks, self.rate))
+            self.watcher.compiled(step.explain(self.state, tasks, self.rate, progress))
         except ac.DeviceError:
             raise
         except ac.AutogradError:
@@ -322,17 +352,22 @@ class Trainer:
 
     @property
     def rate(self) -> float:
-        """Adam's rate now: constant, or half a cosine wave over the budget."""
-        if self.config.schedule == "constant":
-            return self.config.meta_lr
-        return self.config.meta_lr * 0.5 * (1 + math.cos(math.pi * min(self.fraction, 1.0)))
+        """The optimiser's rate now: constant, or falling to 0 over the budget, linearly or as half
+        a cosine wave."""
+        fraction = min(self.fraction, 1.0)
+        fall = {
+            "constant": 1.0,
+            "linear": 1 - fraction,
+            "cosine": 0.5 * (1 + math.cos(math.pi * fraction)),
+        }
+        return self.config.meta_lr * fall[self.config.schedule]
 
     def _advance(self) -> None:
-        config, rate = self.config, self.rate
+        config, rate, progress = self.config, self.rate, min(self.fraction, 1.0)
         tasks = self.sampler.sample(self.iteration, range(config.meta_batch))
         # What is not finite is noticed below, and told in our words.
         with np.errstate(all="ignore"):
-            update = meta_update(self.step, self.state, tasks, rate)
+            update = meta_update(self.step, self.state, tasks, rate, progress)
         self._unread.append((update.loss, update.score))
         line_is_due = (self.iteration + 1) % self._iterations_between_lines == 0
         if self.device == "cpu" or line_is_due or self._looked_long_ago:

@@ -1,47 +1,134 @@
-"""Meta-learning algorithms by name. A new one is one file here and one line in `ALGORITHMS`."""
+"""Meta-learning algorithms by name. A new one is one file here and one line in `ALGORITHMS`; a
+user's own is a file anywhere, named with its class: "my_file.py:MyAlgorithm"."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
 
-from metalearn.algorithms.maml import REMAT, Maml
+from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.maml import Maml
 from metalearn.errors import OptionError
-from metalearn.learner import Learner
-from metalearn.tasks import Task
 
-
-class Algorithm(Protocol):
-    """How a model learns a task, and what of it the initialisation is trained by."""
-
-    @property
-    def order(self) -> int:
-        """Of the derivatives in the meta-gradient: 2 when it goes through the inner gradients, 1
-        when those are taken for constants. Every result records it."""
-
-    def adaptation(
-        self, learner: Learner, params: Any, support: Any, steps: int
-    ) -> Iterator[tuple[Any, Any]]:
-        """The parameters after 0, 1, …, `steps` inner steps on a support set, each with the
-        statistics that the step before it collected (None at 0)."""
-
-    def meta_loss(self, learner: Learner, params: Any, task: Task) -> tuple[Any, tuple[Any, Any]]:
-        """The query loss of one task after adaptation; and its score with the statistics
-        collected in the task's passes."""
-
+COMMON = ("steps", "rate", "remat")
+"""Settings with options of their own on the command line."""
 
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
-    "maml": lambda **settings: Maml(order=2, **settings),
-    "fomaml": lambda **settings: Maml(order=1, **settings),
+    "maml": Maml,
+    "fomaml": functools.partial(Maml, order=1),
 }
 
 
 def make_algorithm(name: str, **settings: Any) -> Algorithm:
-    """An algorithm by name with its settings, such as `steps`, `rate` and `remat` of `Maml`.
+    """An algorithm by name, or "file.py:Class", with its settings, such as `steps` and `rate`.
 
-    Raises `OptionError` for a name that is not registered.
+    Raises `OptionError` for a name that is not registered, a file without such a class, or a
+    setting that the algorithm does not have or cannot use.
     """
-    if name not in ALGORITHMS:
-        raise OptionError(f"algorithm {name!r}; expected one of {', '.join(ALGORITHMS)}")
-    return ALGORITHMS[name](**settings)
+    make = find_algorithm(name)
+    known = {field.name for field in dataclasses.fields(class_of(make))}
+    unknown = sorted(settings.keys() - known)
+    if unknown:
+        raise OptionError(
+            f"algorithm {name!r}: no setting {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
+    return make(**settings)
 
 
-__all__ = ["ALGORITHMS", "REMAT", "Algorithm", "Maml", "make_algorithm"]
+def class_of(make: Callable[..., Algorithm]) -> type[Algorithm]:
+    """What makes an algorithm, without the settings that its name fixes."""
+    found = make.func if isinstance(make, functools.partial) else make
+    assert isinstance(found, type)
+    return found
+
+
+def find_algorithm(name: str) -> Callable[..., Algorithm]:
+    """What makes an algorithm of that name. Raises `OptionError`."""
+    if name in ALGORITHMS:
+        return ALGORITHMS[name]
+    file, colon, cls = name.rpartition(":")
+    if not colon:
+        raise OptionError(
+            f"algorithm {name!r}; expected one of {', '.join(ALGORITHMS)}, or one of yours as "
+            "file.py:Class"
+        )
+    return _loaded(os.path.abspath(file), cls)
+
+
+@functools.cache
+def _loaded(file: str, cls: str) -> type[Algorithm]:
+    """A class from a user's file, once for each file so that it is the same class each time."""
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if not Path(file).is_file() or spec is None or spec.loader is None:
+        raise OptionError(f"algorithm {file}:{cls}: no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise OptionError(
+            f"algorithm {file}:{cls}: the file cannot be imported "
+            f"({type(error).__name__}: {error}); --debug shows where"
+        ) from error
+    found = getattr(module, cls, None)
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise OptionError(
+            f"algorithm {file}:{cls}: expected a class of that name, a subclass of "
+            "metalearn.algorithms.Algorithm"
+        )
+    if not dataclasses.is_dataclass(found) or not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise OptionError(f"algorithm {file}:{cls}: expected @dataclass(frozen=True) above it")
+    return found
+
+
+def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of an algorithm from their text, such as {"adapts": "head"}, in the types of its
+    fields. Raises `OptionError`."""
+    make = find_algorithm(name)
+    cls, fixed = class_of(make), getattr(make, "keywords", {})
+    types = get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in (*COMMON, *fixed)}
+    found = {}
+    for setting, text in given.items():
+        if setting not in fields:
+            expected = ", ".join(f"{f.name}={_text(f.default)}" for f in fields.values())
+            raise OptionError(
+                f"--set {setting}={text}: {name} has no such setting; it has {expected or 'none'}"
+            )
+        found[setting] = _read(setting, text, types[setting])
+    return found
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read(setting: str, text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise OptionError(f"--set {setting}={text}: expected {_NAMES.get(kind, kind.__name__)}")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false"}
+
+__all__ = [
+    "ALGORITHMS",
+    "REMAT",
+    "Algorithm",
+    "Maml",
+    "class_of",
+    "find_algorithm",
+    "make_algorithm",
+    "read_settings",
+]

@@ -203,12 +203,12 @@ def test_divergence_names_the_iteration(cuda, tmp_path, monkeypatch):
     trainer = Trainer(run, problem)
     step, taken = trainer.step, []
 
-    def poisoned(state, tasks, rate):
+    def poisoned(state, tasks, *rate_and_progress):
         taken.append(1)
-        state, loss, score = step(state, tasks, rate)
+        state, loss, score = step(state, tasks, *rate_and_progress)
         return state, loss * (np.nan if len(taken) == 3 else 1), score
 
-    trainer.step = poisoned
+    trainer._steps[trainer.algorithm] = poisoned
     with pytest.raises(DivergedError, match="iteration 3: the loss is nan"):
         trainer.train()
     assert checkpoints.read(run.last)[1]["iteration"] == 0
@@ -253,7 +253,7 @@ def test_failures_leave_a_run_that_can_go_on(error, said, cuda, tmp_path, monkey
                 ac.jit(lambda x: x * 2)(ac.ones(3, device=cuda))
             return step(*args)
 
-        trainer.step = third_fails
+        trainer._steps[trainer.algorithm] = third_fails
         with pytest.raises(DeviceFailure) as raised:
             trainer.train()
     message = str(raised.value)

@@ -34,7 +34,7 @@ def test_train_says_what_it_does_and_what_came_of_it(capsys, tmp_path):
     result = command(capsys, "train", "glyphs", *flags(GLYPHS), "--out", tmp_path / "run")
     assert result.code == 0, result.err
     for fragment in (
-        "maml (second order)",
+        "maml (second order, 1 inner step at 1 per unit of mean loss)",
         "batch norm: transductive",
         "validation accuracy",
         "before adaptation",
@@ -72,7 +72,7 @@ def test_train_on_a_folder_of_images_with_first_order_and_a_slice(capsys, tmp_pa
     arguments = ["train", folder, *flags(options), "--out", tmp_path / "run"]
     result = command(capsys, *arguments)
     assert result.code == 0, result.err
-    assert "fomaml (first order)" in result.out
+    assert "fomaml (first order, " in result.out
     record = json.loads((tmp_path / "run" / "config.json").read_text())
     assert record["algorithm"]["order"] == 1
     assert record["split"]["counts"] == {"train": 4, "validation": 3, "test": 3}

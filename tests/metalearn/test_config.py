@@ -23,7 +23,7 @@ NONSENSE = [
     ({"minutes": 0.0}, "--minutes 0"),
     ({"minutes": float("nan")}, "--minutes nan"),
     ({"seed": -1}, "--seed"),
-    ({"schedule": "linear"}, "cosine, constant"),
+    ({"schedule": "square"}, "cosine, linear, constant"),
     ({"remat": "some"}, "none, every, sqrt"),
     ({"batch_norm": "inductive"}, "transductive, support"),
     ({"model": "resnet"}, "mlp, conv4"),

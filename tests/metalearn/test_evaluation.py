@@ -68,7 +68,7 @@ def test_an_evaluation_says_what_it_is_of(glyphs_run):
     trained, problem = load_trained(glyphs_run), open_problem(glyphs_run.config)
     result = evaluate(trained, problem, episodes=4, steps=2, queries=3)
     assert [row["steps"] for row in result["scores"]] == [0, 1, 2]
-    assert result["algorithm"] == {"name": "maml", "order": 2}
+    assert result["algorithm"] == {"name": "maml", "order": 2, "settings": {}}
     assert result["batch_norm"]["mode"] == "transductive"
     assert result["split"]["hash"] == problem.split.hash
     assert (result["part"], result["episodes"], result["measure"]) == ("test", 4, "accuracy")

@@ -11,7 +11,7 @@ from metalearn.algorithms import ALGORITHMS, REMAT, make_algorithm
 from metalearn.algorithms.maml import Maml
 from metalearn.errors import OptionError
 from metalearn.learner import ACCURACY, MSE, Learner, Measure
-from metalearn.models import Model, conv4, mlp
+from metalearn.models import Model, affine, conv4, mlp, with_linear_head
 from metalearn.normalisation import MODES
 from metalearn.tasks import Task
 
@@ -22,13 +22,13 @@ def smooth_mlp() -> Model:
     """1 → 6 → 5 → 1 with tanh, whose derivatives exist everywhere."""
     base = mlp(1, 1, (6, 5))
 
-    def apply(params, x, statistics):
+    def features(params, x, statistics):
         del statistics
         for layer in params[:-1]:
-            x = nn.tanh(x @ layer["weight"] + layer["bias"])
-        return x @ params[-1]["weight"] + params[-1]["bias"], ()
+            x = nn.tanh(affine(layer, x))
+        return x, ()
 
-    return base._replace(apply=apply)
+    return base._replace(features=features, apply=with_linear_head(features))
 
 
 def doubles(tree):

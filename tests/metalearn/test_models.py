@@ -4,7 +4,8 @@ import pytest
 import autograd_core as ac
 from autograd_core import random
 from metalearn.errors import OptionError
-from metalearn.models import conv4, mlp, with_outputs
+from metalearn.models import conv4, mlp
+from metalearn.parts import with_outputs
 
 
 def count(params) -> int:

@@ -39,11 +39,15 @@ def others_changed(task: Task) -> Task:
     return Task(task.support, (x, task.query[1]))
 
 
+def outputs(learner, params, task, step):
+    return learner.query_outputs(params, task.support, task.query[0], step)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_only_transductive_queries_see_each_other(mode, task):
     learner, params, _ = learner_in(mode)
-    alone = learner.query_outputs(params, task, 1)[0][0]
-    in_company = learner.query_outputs(params, others_changed(task), 1)[0][0]
+    alone = outputs(learner, params, task, 1)[0][0]
+    in_company = outputs(learner, params, others_changed(task), 1)[0][0]
     moved = float(ac.max(ac.absolute(alone - in_company)))
     assert moved > 1e-3 if mode == "transductive" else moved < 1e-6
 
@@ -52,7 +56,7 @@ def test_support_mode_uses_the_statistics_of_the_support(task):
     learner, params, _ = learner_in("support")
     _, statistics = learner.model.apply(params, task.support[0], "batch")
     expected, _ = learner.model.apply(params, task.query[0], statistics)
-    np.testing.assert_array_equal(learner.query_outputs(params, task, 0)[0], expected)
+    np.testing.assert_array_equal(outputs(learner, params, task, 0)[0], expected)
 
 
 def test_per_step_averages_have_a_row_for_each_step(task):
@@ -61,7 +65,7 @@ def test_per_step_averages_have_a_row_for_each_step(task):
     for step, row in ((0, 0), (1, 1), (2, 2), (7, 2)):
         given = tuple(nn.Statistics(a.mean[row], a.var[row]) for a in averages)
         expected, _ = learner.model.apply(params, task.query[0], given)
-        found = learner.query_outputs(params, task, step)[0]
+        found = outputs(learner, params, task, step)[0]
         np.testing.assert_array_equal(found, expected)
 
 
