@@ -55,6 +55,10 @@ class Algorithm:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
 
+    exact: ClassVar[bool] = True
+    """Whether the gradient of `meta_loss` is its derivative, at the second order; an algorithm
+    whose gradient is another direction by design says False."""
+
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
             raise OptionError(f"order={self.order!r}; expected 1 or 2")
