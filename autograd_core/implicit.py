@@ -619,9 +619,14 @@ def conjugate_gradient(
     >>> ac.grad(lambda s: ac.sum(ac.conjugate_gradient(lambda v: s * (a @ v), ac.ones(2))))(1.0)
     Tensor(-0.4545, dtype=float64)
     """
-    damped = lambda v: tree_map(lambda y, x: y + damping * x, matvec(v), v)
     solver = partial(_conjugate_gradient, tolerance=tolerance, iterations=iterations)
     unknown = Unknown.of("conjugate_gradient", "b", b)
+
+    def damped(v: Any) -> Any:
+        found = unknown.like("matvec's result", matvec(v))
+        pairs = zip(found, tree_leaves(v), strict=True)
+        return unknown.tree([y + damping * x for y, x in pairs])
+
     apply, theta = unknown.function(damped, "matvec's result", ())
     at = lambda p: partial(apply, p)
     return unknown.tree(Operator(at, at, solver).solve(theta, unknown.leaves))
@@ -727,5 +732,6 @@ def _plus(x: Leaves, scale: Tensor, y: Leaves) -> list[Tensor]:
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 for 0 / b: where there is nothing left to do."""
-    return where(a == 0, 0.0, a / where(a == 0, 1.0, b))
+    """a / b, but 0 for 0 / b, where nothing is left to do, and NaN for a / 0: there is no solution
+    in this direction."""
+    return where(a == 0, 0.0, a / where(b == 0, np.nan, b))
