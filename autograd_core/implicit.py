@@ -448,7 +448,7 @@ def custom_root(
     >>> fit = ac.custom_root(ridge, solve, symmetric=True)
     >>> x, y = ac.asarray([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), ac.asarray([1.0, 2.0, 4.0])
     >>> ac.jvp(lambda strength: fit(None, x, y, strength), (1.0,), (1.0,))
-    (Tensor([0.8, 1.4], dtype=float64), Tensor([ 0.0933, -0.28  ], dtype=float64))
+    (Tensor([0.8   , 1.2667], dtype=float64), Tensor([-0.0667, -0.1778], dtype=float64))
     """
     name = f"custom_root({name_of(optimality)})"
     linear_solver = linear_solver or _default_linear_solver(symmetric)
@@ -487,7 +487,7 @@ def custom_fixed_point(
 
     >>> cosine = ac.custom_fixed_point(lambda x, a: ac.cos(a * x))
     >>> cosine(1.0, 1.0), ac.grad(cosine, 1)(1.0, 1.0)
-    (Tensor(0.7391, dtype=float64), Tensor(-0.2976, dtype=float64))
+    (Tensor(0.7391, dtype=float64), Tensor(-0.2975, dtype=float64))
     """
     name = f"custom_fixed_point({name_of(f)})"
     linear_solver = linear_solver or _default_linear_solver(symmetric)
