@@ -567,11 +567,11 @@ def _iterated(
     """f applied to `init` until that changes nothing; NaN where that does not happen."""
     unknown = Unknown.of(name, "init", init)
     apply = lambda x: unknown.like("f's result", f(unknown.tree(x), *args))
-    limit = _tolerance(tolerance, unknown.leaves) ** 2
+    limit = _tolerance(tolerance, unknown.leaves)
 
     def is_far(x: Leaves, before: Leaves) -> Tensor:
         change = [y - z for y, z in zip(x, before, strict=True)]
-        return sqrt(_dot(change, change)) > limit**0.5 * (1.0 + sqrt(_dot(x, x)))
+        return sqrt(_dot(change, change)) > limit * (1.0 + sqrt(_dot(x, x)))
 
     def proceeds(carry: tuple) -> Tensor:
         x, before, count = carry

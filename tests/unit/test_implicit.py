@@ -301,6 +301,17 @@ def test_rules_of_their_own_beside_closures_are_refused():
     close(by_closure(3.0), 3.0)
 
 
+def test_jit_watches_what_both_functions_read():
+    data = {"scale": 1.0}
+    solution = ac.custom_root(
+        lambda x, a: x - data["scale"] * a, lambda _, a: data["scale"] * a, symmetric=True
+    )
+    gradient = ac.jit(ac.grad(lambda a: solution(None, a) ** 2))
+    close(gradient(3.0), 6.0)
+    data["scale"] = 2.0
+    close(gradient(3.0), 24.0)
+
+
 # Known problems -----------------------------------------------------------------------------------
 
 
