@@ -1,5 +1,5 @@
-"""Ordinary mini-batches over all of a sampler's classes, for a network that is trained on them first
-and adapted later: the pretrained baseline of Chen et al. 2019, "A closer look at few-shot
+"""Ordinary mini-batches over all of a sampler's classes, for a network that is trained on them
+first and adapted later: the baseline of Chen et al. 2019, "A closer look at few-shot
 classification", section 3.2.
 """
 
