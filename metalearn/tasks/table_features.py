@@ -116,10 +116,7 @@ class TablePreprocess:
 
     def targets(self, table: Table) -> np.ndarray:
         """Targets of regression, (rows, 1) float32, standardised. Raises `DataError`."""
-        values = [
-            target_number(table, row, cell) for row, cell in enumerate(table.column(self.target))
-        ]
-        scaled = (np.array(values, np.float64) - self.mean) / self.scale
+        scaled = (target_numbers(table, self.target) - self.mean) / self.scale
         return scaled.astype(np.float32).reshape(-1, 1)
 
     def in_units(self, y: Any) -> np.ndarray:

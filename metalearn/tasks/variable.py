@@ -6,9 +6,9 @@ are more examples than of others. Here the ways of an episode, and the shots of 
 are uniform in a range. (Meta-Dataset draws shots in proportion to classes' sizes.)
 
 **Padding.** A compiled step wants arrays of one size, so both sets have room for the most ways and
-shots. What is over repeats examples of the same set, in order, with the label −1: it does not count.
-Repeated, and not 0, because batch norm's statistics are then of images of the episode. Losses and
-scores that leave label −1 out, and the logits of labels that do not occur, are in
+shots. What is over repeats examples of the same set, in order, with the label −1: it does not
+count. Repeated, and not 0, because batch norm's statistics are then of images of the episode.
+Losses and scores that leave label −1 out, and the logits of labels that do not occur, are in
 `metalearn.measures`.
 """
 
