@@ -16,6 +16,7 @@ from metalearn.console import PlainDisplay, duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
 from metalearn.learner import ACCURACY, MSE, Learner, Measure
+from metalearn.own import short_name
 from metalearn.problems import PARTS, Classification, Problem, open_problem
 from metalearn.runs import (
     Run,
@@ -89,8 +90,7 @@ def _device(option: str) -> str:
 def _default_name(config: Config) -> str:
     name = Path(config.data).name if config.dataset == "folder" and config.data else config.dataset
     ways = "" if config.is_regression else f"{config.ways}w"
-    algorithm = config.algorithm.rpartition(":")[2]  # of "file.py:Class" the class
-    return f"{name}-{ways}{config.shots}s-{algorithm}"
+    return f"{name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
 
 
 def _check_samplers(problem: Problem, config: Config) -> None:

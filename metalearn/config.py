@@ -18,6 +18,7 @@ from metalearn.algorithms import (
 )
 from metalearn.errors import OptionError, RunError
 from metalearn.normalisation import check_mode
+from metalearn.own import is_own, whole_name
 from metalearn.tasks.images import INKS
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -199,9 +200,8 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
         raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
     if "data" in chosen:
         chosen["data"] = os.path.abspath(chosen["data"])  # a run may be resumed from elsewhere
-    if ":" in chosen.get("algorithm", ""):
-        file, _, cls = chosen["algorithm"].rpartition(":")
-        chosen["algorithm"] = f"{os.path.abspath(file)}:{cls}"
+    if is_own(chosen.get("algorithm", "")):
+        chosen["algorithm"] = whole_name(chosen["algorithm"])
     _check_used(dataset, chosen)
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
