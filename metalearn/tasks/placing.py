@@ -1,15 +1,16 @@
-"""Tasks on a device: drawn on the CPU, ahead of time, and made into arrays where they are used.
+"""Tasks drawn by a thread ahead of time, and made into arrays where they are used.
 
-What is drawn is small (which images, how they are turned), so that a GPU is told of its next tasks
-while it computes the last ones.
+On a GPU what is drawn is small (which images, how they are turned), so that it is told of its next
+tasks while it computes the last ones. On the CPU the tasks themselves are made ahead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import autograd_core as ac
-from metalearn.tasks.episodes import Task
+from metalearn.tasks.episodes import Task, TaskSampler
 
 AHEAD = 4
 """Meta-batches that are drawn before they are asked for."""
@@ -25,7 +26,69 @@ class DrawingSampler(Protocol):
         """The tasks, on a device."""
 
 
-class OnDevice:
+class Ahead:
+    """Calls of a function of (iteration, tasks), made by a thread before they are asked for.
+
+    As the function's results depend on its arguments alone, they are the same as without; those of
+    iterations that are not asked for after all are dropped. With `ahead` 0 there is no thread.
+    To be closed, or used in a `with` statement.
+    """
+
+    def __init__(self, function: Callable[[int, tuple[int, ...]], Any], ahead: int):
+        self._function, self.ahead = function, ahead
+        self._thread = ThreadPoolExecutor(1, "task sampler") if ahead else None
+        self._drawn: dict[tuple[int, tuple[int, ...]], Future] = {}
+
+    def taken(self, iteration: int, tasks: tuple[int, ...]) -> Any:
+        """The result for an iteration. Raises what the function raised for it."""
+        if self._thread is None:
+            return self._function(iteration, tasks)
+        wanted = [(number, tasks) for number in range(iteration, iteration + self.ahead + 1)]
+        for key in self._drawn.keys() - set(wanted):
+            self._drawn.pop(key).cancel()
+        for key in wanted:
+            if key not in self._drawn:
+                self._drawn[key] = self._thread.submit(self._function, *key)
+        return self._drawn.pop((iteration, tasks)).result()
+
+    def close(self) -> None:
+        """End the thread; what it has drawn is forgotten. What is asked for later is drawn then."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False, cancel_futures=True)
+        self._drawn.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Prefetched(Ahead):
+    """A sampler's tasks, made by a thread while the last ones are computed with: the same as it
+    gives without.
+
+    Args:
+        sampler: what makes them; the thread alone calls it, until this is closed.
+        ahead: how many iterations are made ahead of the one that is asked for.
+    """
+
+    def __init__(self, sampler: TaskSampler, ahead: int = AHEAD):
+        super().__init__(sampler.sample, ahead)
+        self.sampler = sampler
+
+    def sample(self, iteration: int, tasks: Iterable[int]) -> Task:
+        """The tasks of an iteration. Raises what making them raised."""
+        return self.taken(iteration, tuple(tasks))
+
+
+class OnDevice(Ahead):
     """A sampler's tasks, as tensors on a device: the same as it gives on the CPU.
 
     Args:
@@ -35,29 +98,12 @@ class OnDevice:
     """
 
     def __init__(self, sampler: DrawingSampler, device: str, ahead: int = 0):
-        self.sampler, self.device, self.ahead = sampler, device, ahead
-        self._thread = ThreadPoolExecutor(1, "task sampler") if ahead else None
-        self._drawn: dict[tuple[int, tuple[int, ...]], Future] = {}
+        super().__init__(sampler.draw, ahead)
+        self.sampler, self.device = sampler, device
 
     def sample(self, iteration: int, tasks: Iterable[int]) -> Task:
         """The tasks of an iteration. Raises what drawing them raised."""
-        tasks = tuple(tasks)
-        return self.sampler.placed(self._taken(iteration, tasks), self.device)
-
-    def _taken(self, iteration: int, tasks: tuple[int, ...]) -> Any:
-        if self._thread is None:
-            return self.sampler.draw(iteration, tasks)
-        for number in range(iteration, iteration + self.ahead + 1):
-            if (number, tasks) not in self._drawn:
-                drawing = self._thread.submit(self.sampler.draw, number, tasks)
-                self._drawn[number, tasks] = drawing
-        return self._drawn.pop((iteration, tasks)).result()
-
-    def close(self) -> None:
-        """End the thread; what it has drawn is forgotten."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-        self._drawn.clear()
+        return self.sampler.placed(self.taken(iteration, tuple(tasks)), self.device)
 
 
 def on_device(sampler: Any, device: str, ahead: int = 0) -> Any:
