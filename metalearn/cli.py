@@ -112,6 +112,14 @@ def train(
         ),
     ] = None,
     ways: Annotated[int | None, option("Classes a task [5].", TASK)] = None,
+    train_ways: Annotated[
+        int | None,
+        option(
+            "Classes a task in training, where the algorithm makes a head for each task [protonet: "
+            "60; else as --ways].",
+            TASK,
+        ),
+    ] = None,
     shots: Annotated[
         int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
     ] = None,
