@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from metalearn.config import Config, algorithm_of
+from metalearn.config import Config
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.tasks import (
@@ -23,7 +23,6 @@ from metalearn.tasks import (
     omniglot_split,
     random_split,
 )
-from metalearn.tasks.batches import ClassBatchSampler
 from metalearn.tasks.episodes import EpisodeSampler
 
 PARTS = ("train", "validation", "test")
@@ -41,15 +40,8 @@ class Problem(Protocol):
     def record(self) -> dict[str, Any]:
         """What a run writes down of the data, as JSON."""
 
-    def sampler(
-        self, part: str, shots: int, queries: int, seed: int, ways: int | None = None
-    ) -> TaskSampler:
-        """Tasks of "train", "validation" or "test", of other ways than usual where they are given.
-        Raises `DataError`."""
-
-    def batches(self, part: str, size: int, seed: int) -> ClassBatchSampler:
-        """Mini-batches over all classes of a part. Raises `DataError`, and `OptionError` where
-        there are no classes."""
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        """Tasks of "train", "validation" or "test". Raises `DataError`."""
 
     def queries_left(self, part: str, shots: int) -> int | None:
         """How many queries a class every class of a part can give; None for any number."""
@@ -68,14 +60,8 @@ class Sinusoids:
     def record(self) -> dict[str, Any]:
         return {"dataset": {"name": "sinusoid", "fingerprint": None}, "split": None}
 
-    def sampler(
-        self, part: str, shots: int, queries: int, seed: int, ways: int | None = None
-    ) -> TaskSampler:
-        del ways  # there are no classes
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
         return SinusoidSampler(shots, queries, seed, part)
-
-    def batches(self, part: str, size: int, seed: int) -> ClassBatchSampler:
-        raise OptionError("sinusoids have no classes; expected a dataset of images")
 
     def queries_left(self, part: str, shots: int) -> int | None:
         del part, shots
@@ -115,17 +101,12 @@ class Classification:
             },
         }
 
-    def sampler(
-        self, part: str, shots: int, queries: int, seed: int, ways: int | None = None
-    ) -> EpisodeSampler:
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
         classes = getattr(self.split, part)
         rotations = (0,) if self.upright else None
         return EpisodeSampler(
-            self.dataset, classes, ways or self.ways, shots, queries, seed, part, rotations
+            self.dataset, classes, self.ways, shots, queries, seed, part, rotations
         )
-
-    def batches(self, part: str, size: int, seed: int) -> ClassBatchSampler:
-        return ClassBatchSampler(self.dataset, getattr(self.split, part), size, seed, part)
 
     def queries_left(self, part: str, shots: int) -> int:
         classes = self.dataset.indices_of(getattr(self.split, part))
@@ -148,12 +129,6 @@ def open_problem(
         return Sinusoids()
     dataset = _load(config, progress)
     return Classification(dataset, split or _split(config, dataset), config.ways)
-
-
-def settled(config: Config, problem: Problem) -> Config:
-    """The configuration with what its algorithm takes from the data, such as how many classes there
-    are to train on; the same again when it has all of that."""
-    return replace(config, **algorithm_of(config).settled(problem, config))
 
 
 def _load(config: Config, progress: Progress | None) -> ImageDataset:
