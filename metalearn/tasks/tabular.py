@@ -74,6 +74,15 @@ class TabularDataset:
             "preprocess": self.preprocess.to_dict(),
         }
 
+    def most_of_each(self, tasks: Sequence[str], ways: int | None = None) -> int:
+        """The most rows that every one of some tasks can give, in all of regression, else of each
+        of its labels, or with `ways` of each of that many labels."""
+        places = self.indices_of(tasks)
+        if self.preprocess.kind == "regression":
+            return int(self.counts[places].min())
+        largest_first = -np.sort(-self.label_counts[places], axis=1)
+        return int(largest_first[:, (ways or len(self.labels)) - 1].min())
+
     def indices_of(self, names: Sequence[str]) -> np.ndarray:
         """(len(names),) int64: the places of the names in `tasks`. Raises `DataError`."""
         places = {name: i for i, name in enumerate(self.tasks)}

@@ -74,7 +74,7 @@ class VariableEpisodeSampler:
         rotations: Sequence[int] | None = None,
     ):
         self.dataset, self.classes = dataset, tuple(sorted(set(classes)))
-        self.ways, self.shots = _range("ways", ways), _range("shots", shots)
+        self.ways, self.shots = bounds("ways", ways), bounds("shots", shots)
         self.queries, self.seed, self.stream = queries, seed, stream
         self.rotations = tuple(dataset.rotations if rotations is None else rotations)
         self._key = stream_key(seed, stream)
@@ -128,7 +128,8 @@ def counted(labels: Any) -> Any:
     return ac.astype(ac.greater_equal(ac.asarray(labels), 0), "float32")
 
 
-def _range(name: str, given: Range) -> tuple[int, int]:
+def bounds(name: str, given: Range) -> tuple[int, int]:
+    """The least and the most of a range. Raises `DataError`."""
     low, high = (given, given) if isinstance(given, int) else given
     if not 1 <= low <= high:
         raise DataError(f"{name}={given}; expected a number, or two as (3, 8), from 1 on")
