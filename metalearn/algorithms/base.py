@@ -14,9 +14,9 @@ is a subclass of `Algorithm` with a `step`; whatever else it does otherwise, it 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import autograd_core as ac
 from metalearn.errors import OptionError
@@ -68,6 +68,10 @@ class Algorithm:
     unadapted: ClassVar[str] = "before adaptation"
     """What its parameters are after 0 inner steps, for people."""
 
+    exact: ClassVar[bool] = True
+    """Whether the gradient of `meta_loss` is its derivative, at the second order; an algorithm
+    whose gradient is another direction by design says False."""
+
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
             raise OptionError(f"order={self.order!r}; expected 1 or 2")
@@ -84,9 +88,10 @@ class Algorithm:
 
     def training_sampler(self, problem: "Problem", config: "Config") -> TaskSampler:
         """What meta-training draws its tasks from. Raises `DataError`."""
-        return problem.sampler(
-            "train", config.shots, config.queries, config.seed, config.train_ways
-        )
+        if config.train_ways is not None:
+            # Problems with classes are dataclasses that say of how many their tasks are.
+            problem = replace(cast(Any, problem), ways=config.train_ways)
+        return problem.sampler("train", config.shots, config.queries, config.seed)
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """Options that follow from the data, where they were not given: a run records them."""

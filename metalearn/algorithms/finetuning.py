@@ -37,7 +37,7 @@ from metalearn.learner import Learner
 from metalearn.models import Model, affine, with_last_layer
 from metalearn.normalisation import collected, has_averages
 from metalearn.parts import head_of, partition, with_head
-from metalearn.tasks import Task, TaskSampler
+from metalearn.tasks import ClassBatchSampler, Task
 
 if TYPE_CHECKING:
     from metalearn.config import Config
@@ -65,7 +65,6 @@ class FineTuning(Algorithm):
 
     steps: int = 0
     rate: float = 0.1
-    order: int = 1
     optimizer: str = "sgd"
 
     without: ClassVar[tuple[str, ...]] = ("inner_steps", "remat", "order")
@@ -140,6 +139,8 @@ class FineTuning(Algorithm):
 class FromScratch(FineTuning):
     """The initialisation, which meta-training leaves as it is."""
 
+    exact: ClassVar[bool] = False
+
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 0,
         "inner_lr": 0.01,
@@ -211,12 +212,19 @@ class Pretrained(FineTuning):
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """The number of classes to train on."""
-        classes = problem.batches("train", self.batch, config.seed).outputs
+        classes = self.training_sampler(problem, config).outputs
         return {"settings": {**config.settings, "classes": classes}}
 
-    def training_sampler(self, problem: "Problem", config: "Config") -> TaskSampler:
-        """Mini-batches over all training classes."""
-        return problem.batches("train", self.batch, config.seed)
+    def training_sampler(self, problem: "Problem", config: "Config") -> ClassBatchSampler:
+        """Mini-batches over all training classes. Raises `OptionError` where tasks do not share
+        any, and `DataError`."""
+        batches = getattr(problem, "batches", None)
+        if batches is None:
+            raise OptionError(
+                f"--algorithm {config.algorithm}: learns all training classes at once, and the "
+                f"tasks of {config.dataset} have none in common"
+            )
+        return batches("train", self.batch, config.seed)
 
     def init(self, model: Model, key: Any) -> Any:
         """The network's parameters with a head for all training classes."""

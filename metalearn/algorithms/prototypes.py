@@ -33,16 +33,16 @@ from metalearn.algorithms.base import Algorithm
 from metalearn.algorithms.maml import Maml
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
+from metalearn.measures import IMPOSSIBLE
 from metalearn.models import Model
 from metalearn.parts import head_of, with_head
+from metalearn.tasks import EpisodeSampler
 
 if TYPE_CHECKING:
     from metalearn.config import Config
     from metalearn.problems import Problem
 
 TRAIN_WAYS = 60
-IMPOSSIBLE = -1e9
-"""The logit of a class without support examples: its probability is 0, and so is its gradient."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class ProtoNet(Prototypes):
     """The class means of the support set's features as the head; no inner steps."""
 
     steps: int = 0
-    order: int = 1
 
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 0,
@@ -92,10 +91,11 @@ class ProtoNet(Prototypes):
             raise OptionError(f"steps={self.steps}: prototypical networks have no inner steps")
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
-        """60 ways in training, or as many as there are classes; never fewer than in other tasks."""
-        classes = problem.record["split"]["counts"]["train"]
-        most = max(config.ways, min(TRAIN_WAYS, classes))
-        return {"train_ways": config.train_ways or most}
+        """60 ways in training, or as many as there are classes, where these are drawn freely."""
+        sampler = problem.sampler("train", config.shots, config.queries, config.seed)
+        if config.train_ways is not None or not isinstance(sampler, EpisodeSampler):
+            return {}
+        return {"train_ways": min(max(TRAIN_WAYS, config.ways), len(sampler.classes))}
 
     def describe(self) -> str:
         """The settings, for people."""
@@ -139,7 +139,7 @@ def class_means(features: Any, labels: Any, ways: int) -> tuple[Any, Any]:
 
 def prototype_head(features: Any, labels: Any, ways: int) -> dict[str, Any]:
     """The linear head whose logits are −‖f − c_k‖² + ‖f‖². A class without examples has no
-    prototype, and is never predicted."""
+    prototype, and is never predicted: its probability is 0, and so is its gradient."""
     means, known = class_means(features, labels, ways)
     bias = -ac.sum(means * means, axis=-1)
     return {"weight": 2 * ac.transpose(means), "bias": ac.where(known, bias, IMPOSSIBLE)}
