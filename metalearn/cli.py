@@ -177,6 +177,14 @@ def train(
         ),
     ] = None,
     ways: Ways = None,
+    train_ways: Annotated[
+        int | None,
+        option(
+            "Classes a task in training, where the algorithm makes a head for each task [as "
+            "--ways; protonet: 60].",
+            TASK,
+        ),
+    ] = None,
     shots: Shots = None,
     queries: Queries = None,
     split: SplitName = None,

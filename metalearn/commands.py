@@ -17,7 +17,7 @@ from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
 from metalearn.learner import ACCURACY, MSE, Learner, Measure
 from metalearn.own import short_name
-from metalearn.problems import PARTS, Classification, Problem, open_problem
+from metalearn.problems import PARTS, Classification, Problem, open_problem, settled
 from metalearn.runs import (
     Run,
     check_free,
@@ -67,6 +67,7 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
         check_free(out)  # before minutes of reading data
     with open_display(measure_of(config)) as display:
         problem = open_problem(config, display.working)
+        config = settled(config, problem)
         _check_samplers(problem, config)
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
@@ -95,7 +96,8 @@ def _default_name(config: Config) -> str:
 
 def _check_samplers(problem: Problem, config: Config) -> None:
     """Raise `DataError` for a split too small for the tasks, before a run is made."""
-    for part in PARTS:
+    algorithm_of(config).training_sampler(problem, config)
+    for part in ("validation", "test"):
         problem.sampler(part, config.shots, config.queries, config.seed)
 
 
@@ -242,7 +244,7 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
             trained.on(device),
             problem,
             episodes=options["episodes"],
-            steps=options["steps"] or config.eval_steps,
+            steps=_steps(config, options["steps"]),
             queries=options["queries"] or _evaluation_queries(config, problem),
             part=options["part"],
             seed=options["seed"],
@@ -291,13 +293,12 @@ def adapt(
 ) -> int:
     """Adapt a run to a user's folders of images; print and save what it says of the queries."""
     _check_checkpoint(checkpoint)
-    _check_steps(steps)
     run = open_run(path)
+    steps = _steps(run.config, steps)
     if out is not None:
         check_free(out)
     trained = load_trained(run, checkpoint, batch_norm)
     task = read_task(run, support, query)
-    steps = steps or run.config.eval_steps
     predictions = adapt_to(trained.on(_device(device or "auto")), task, steps)
     record = _adapted_record(trained, task, predictions, support, query, steps)
     folder = _save_adapted(out, trained, task, predictions, record, steps)
@@ -308,9 +309,15 @@ def adapt(
     return 0
 
 
-def _check_steps(steps: int | None) -> None:
-    if steps is not None and steps < 1:
-        raise OptionError(f"--steps {steps}: expected a whole number of at least 1")
+def _steps(config: Config, given: int | None) -> int:
+    """The inner steps to adapt by: those of validation, where no others are given."""
+    if given is None:
+        return config.eval_steps
+    if given < 1:
+        raise OptionError(f"--steps {given}: expected a whole number of at least 1")
+    if "eval_steps" in algorithm_of(config).without:
+        raise OptionError(f"--steps {given}: {config.algorithm} has no inner steps; leave it out")
+    return given
 
 
 def _adapted_record(
@@ -410,13 +417,12 @@ def show(path: Path, steps: int | None, checkpoint: str, seed: int, data: Path |
     from metalearn import pictures
 
     _check_checkpoint(checkpoint)
-    _check_steps(steps)
     run = open_run(path)
-    config = _moved(run.config, data)
+    config, steps = _moved(run.config, data), _steps(run.config, steps)
     trained = load_trained(run, checkpoint)
     with open_display(measure_of(config), to_stderr=True) as display:
         problem = _reopen(run, config, display)
-    for picture in pictures.show(trained, problem, steps or config.eval_steps, seed):
+    for picture in pictures.show(trained, problem, steps, seed):
         print(picture)
     return 0
 
@@ -438,11 +444,13 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         config = replace(config, filters=small["filters"], image_size=small["image_size"])
     with open_display(measure_of(config)) as display:
         problem = open_problem(config, display.working)
-        sampler = problem.sampler("train", config.shots, config.queries, config.seed)
+        config = settled(config, problem)
+        algorithm = algorithm_of(config)
+        sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))
         each = [ac.tree_map(lambda x, i=i: x[i], tasks) for i in range(TASKS_CHECKED)]
-        learner = Learner(model_of(config), problem.measure, config.batch_norm)
-        algorithm = algorithm_of(config)
+        ways = config.train_ways or config.ways
+        learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
         found = check_algorithm(algorithm, learner, each, config.seed)
         found += check_tasks(problem, config.shots, config.queries, episodes, config.seed)

@@ -44,6 +44,7 @@ class Config:
     data: str | None = None  # where it lies; None for the embedded ones, and to download Omniglot
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5
+    train_ways: int | None = None  # of training tasks, where the algorithm makes their heads
     shots: int = 1
     queries: int = 5  # a class, in training; for sinusoids, in all
     algorithm: str = "maml"  # one of ALGORITHMS, or a user's own as "file.py:Class"
@@ -83,7 +84,7 @@ class Config:
                 problem = f"expected another type than {type(value).__name__}"
             if problem:
                 raise OptionError(f"{_flag(name)} {value}: {problem}")
-        algorithm_of(self)
+        self._check_algorithm(algorithm_of(self))
         try:
             check_mode(self.batch_norm)
         except OptionError as error:
@@ -104,10 +105,28 @@ class Config:
                 f"--batch-norm {self.batch_norm}: the MLP has no batch norm; use --batch-norm none"
             )
 
+    def _check_algorithm(self, algorithm: Algorithm) -> None:
+        for name in ("inner_steps", "eval_steps"):
+            value = getattr(self, name)
+            if value == 0 and name not in algorithm.without:
+                raise OptionError(f"{_flag(name)} 0: expected a whole number, at least 1")
+            if value and name in algorithm.without:
+                raise OptionError(f"{_flag(name)} {value}: {self.algorithm} has none; expected 0")
+        if algorithm.classifies and self.is_regression:
+            raise OptionError(
+                f"--algorithm {self.algorithm}: learns classes, and {self.dataset} is regression; "
+                "use a dataset of images, or another algorithm"
+            )
+        if self.train_ways is not None and not algorithm.makes_heads:
+            raise OptionError(
+                f"--train-ways {self.train_ways}: the last layer of {self.algorithm} has --ways "
+                "outputs, in training too; leave it out"
+            )
+
     def _check_size(self) -> None:
         """Tasks that no machine can hold are a slip of the keyboard."""
         pixels = 1 if self.is_regression else self.channels * self.image_size**2
-        ways = 1 if self.is_regression else self.ways
+        ways = 1 if self.is_regression else self.train_ways or self.ways
         numbers = self.meta_batch * ways * (self.shots + self.queries) * pixels
         if numbers > LARGEST_META_BATCH:
             raise OptionError(
@@ -160,6 +179,7 @@ BEFORE = {
     "jit": False,
     "device": "cpu",
     "settings": {},
+    "train_ways": None,
     "meta_optimizer": "adam",
     "meta_clip": None,
 }
@@ -203,6 +223,7 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
     if is_own(chosen.get("algorithm", "")):
         chosen["algorithm"] = whole_name(chosen["algorithm"])
     _check_used(dataset, chosen)
+    _check_used_by_algorithm(chosen)
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen)
@@ -224,8 +245,17 @@ def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
         raise OptionError(f"{_flag(given[0])}: has no effect, for {why}; leave it out")
 
 
+def _check_used_by_algorithm(chosen: Mapping[str, Any]) -> None:
+    """The same of what the algorithm has no use for."""
+    name = chosen.get("algorithm", "maml")
+    unused = class_of(find_algorithm(name)).without
+    given = [option for option in chosen if option in unused]
+    if given:
+        raise OptionError(f"{_flag(given[0])}: has no effect on {name}; leave it out")
+
+
 CONVOLUTIONS_ONLY = {"filters", "pooling"}
-IMAGES_ONLY = {"ways", "split", "image_size", "channels", "ink"} | CONVOLUTIONS_ONLY
+IMAGES_ONLY = {"ways", "train_ways", "split", "image_size", "channels", "ink"} | CONVOLUTIONS_ONLY
 
 
 # One measured setting for each dataset; docs/decisions says how they were found.
@@ -291,15 +321,16 @@ MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
+OPTIONAL = {"train_ways", "meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
     "ways": at_least(2, MOST),
+    "train_ways": at_least(2, MOST),
     "shots": at_least(1, MOST),
     "queries": at_least(1, MOST),
     "meta_optimizer": one_of(*OPTIMIZERS),
     "meta_clip": positive,
-    "inner_steps": at_least(1),
+    "inner_steps": at_least(0),
     "inner_lr": positive,
     "meta_lr": positive,
     "schedule": one_of(*SCHEDULES),
@@ -318,7 +349,7 @@ CHECKS: Mapping[str, Check] = {
     "image_size": at_least(8, 1024),
     "channels": lambda value: None if value in (1, 3) else "expected 1 (grey) or 3 (RGB)",
     "ink": one_of(*INKS),
-    "eval_steps": at_least(1),
+    "eval_steps": at_least(0),
     "validate_every": at_least(1),
     "validation_episodes": at_least(2),
 }

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from metalearn.config import Config
+from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.measures import PADDED_ACCURACY
@@ -335,6 +335,12 @@ def open_problem(
         return Functions("sinusoid")
     dataset = _load(config, progress)
     return Classification(dataset, split or _split(config, dataset), config.ways)
+
+
+def settled(config: Config, problem: Problem) -> Config:
+    """The configuration with what its algorithm takes from the data, such as how many classes there
+    are to train on; the same again when it has all of that."""
+    return replace(config, **algorithm_of(config).settled(problem, config))
 
 
 def _load(config: Config, progress: Progress | None) -> ImageDataset:

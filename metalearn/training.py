@@ -95,6 +95,10 @@ class Silent:
 
 def model_of(config: Config) -> Model:
     """The network that a configuration names."""
+    return algorithm_of(config).network(_network(config))
+
+
+def _network(config: Config) -> Model:
     if config.is_regression:
         return mlp(1, 1, config.hidden)
     channels, size = config.channels, config.image_size
@@ -233,10 +237,15 @@ class Trainer:
         config = self.config
         self.algorithm = algorithm_of(config)
         self.model = model_of(config)
-        self.learner = Learner(self.model, problem.measure, config.batch_norm)
+        self.learner = Learner(
+            self.model,
+            problem.measure,
+            config.batch_norm,
+            ways=config.train_ways or config.ways,
+        )
         self.device = chosen_device(config.device)
         self._steps: dict[Algorithm, Step] = {}
-        sampler = problem.sampler("train", config.shots, config.queries, config.seed)
+        sampler = self.algorithm.training_sampler(problem, config)
         self.sampler = on_device(sampler, self.device, AHEAD)
         self.validation = on_device(validation_sampler(problem, config), self.device)
         self.state = initial_state(config, self.model)
@@ -405,9 +414,12 @@ class Trainer:
         self._looked = time.monotonic()
 
     def _diverged(self, when: str, what: str) -> DivergedError:
+        rates = {"--inner-lr": self.config.inner_lr, "--meta-lr": self.config.meta_lr}
+        if "inner_lr" in self.algorithm.without:
+            del rates["--inner-lr"]
+        lower = " or ".join(f"{flag} ({rate})" for flag, rate in rates.items())
         return DivergedError(
-            f"{when}: {what}; training has diverged: lower --inner-lr "
-            f"({self.config.inner_lr}) or --meta-lr ({self.config.meta_lr}) in a new run; "
+            f"{when}: {what}; training has diverged: lower {lower} in a new run; "
             f"{self.run.path} is intact as of its last checkpoint"
         )
 
@@ -456,6 +468,7 @@ class Trainer:
             self.learner.measure,
             self.learner.mode,
             averages if has_averages(self.learner.mode) else None,
+            ways=self.config.ways,
         )
         scores = scores_at_steps(
             self.algorithm,

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.finetuning import FromScratch, Pretrained
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
 from metalearn.errors import OptionError
 from metalearn.own import is_own, own_class
 
@@ -18,6 +20,11 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "protonet": ProtoNet,
+    "protomaml": ProtoMaml,
+    "foprotomaml": functools.partial(ProtoMaml, order=1),
+    "pretrained": Pretrained,
+    "scratch": FromScratch,
 }
 
 
@@ -69,7 +76,8 @@ def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     make = find_algorithm(name)
     cls, fixed = class_of(make), getattr(make, "keywords", {})
     types = get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in (*COMMON, *fixed)}
+    hidden = {*COMMON, *fixed, *cls.without}
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in hidden}
     found = {}
     for setting, text in given.items():
         if setting not in fields:
