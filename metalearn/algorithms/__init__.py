@@ -64,8 +64,9 @@ def find_algorithm(name: str) -> Callable[..., Algorithm]:
 
 
 def _own(name: str) -> type[Algorithm]:
-    found = own_class("algorithm", name, Algorithm)
-    if not dataclasses.is_dataclass(found) or not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    found: type[Algorithm] = own_class("algorithm", name, Algorithm)
+    parameters = getattr(found, "__dataclass_params__", None)
+    if not (parameters and parameters.frozen and "__dataclass_params__" in vars(found)):
         raise OptionError(f"algorithm {name}: expected @dataclass(frozen=True) above the class")
     return found
 
