@@ -50,6 +50,7 @@ class Config:
     inner_steps: int = 1
     inner_lr: float = 1.0
     meta_lr: float = 3e-3
+    meta_lr_final: float = 0.0  # where the schedule ends
     meta_optimizer: str = "adam"
     meta_clip: float | None = None  # the largest entry of a meta-gradient
     schedule: str = "cosine"  # of the meta rate, over the budget
@@ -161,6 +162,7 @@ BEFORE = {
     "settings": {},
     "meta_optimizer": "adam",
     "meta_clip": None,
+    "meta_lr_final": 0.0,
 }
 """What there was no choice of in older versions."""
 
@@ -247,11 +249,14 @@ _SINUSOID: dict[str, Any] = {
 
 def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     defaults = dict(_SINUSOID if dataset == "sinusoid" else _IMAGES)
-    if chosen.get("model") == "mlp":
-        defaults["batch_norm"] = "none"
     if dataset == "glyphs":
         defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
-    defaults |= class_of(find_algorithm(chosen.get("algorithm", "maml"))).defaults
+    algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
+    defaults |= algorithm.defaults
+    if dataset != "sinusoid":
+        defaults |= algorithm.image_defaults
+    if chosen.get("model", defaults.get("model")) == "mlp":
+        defaults["batch_norm"] = "none"
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}
@@ -271,6 +276,11 @@ def at_least(low: int, high: float = math.inf) -> Check:
 def positive(value: float) -> str | None:
     fine = math.isfinite(value) and value > 0
     return None if fine else "expected a finite number above 0"
+
+
+def not_negative(value: float) -> str | None:
+    fine = math.isfinite(value) and value >= 0
+    return None if fine else "expected a finite number of at least 0"
 
 
 def one_of(*values: str) -> Check:
@@ -302,6 +312,7 @@ CHECKS: Mapping[str, Check] = {
     "inner_steps": at_least(1),
     "inner_lr": positive,
     "meta_lr": positive,
+    "meta_lr_final": not_negative,
     "schedule": one_of(*SCHEDULES),
     "meta_batch": at_least(1, MOST),
     "device": device_name,
