@@ -249,14 +249,14 @@ _SINUSOID: dict[str, Any] = {
 
 def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     defaults = dict(_SINUSOID if dataset == "sinusoid" else _IMAGES)
+    if chosen.get("model") == "mlp":
+        defaults["batch_norm"] = "none"
     if dataset == "glyphs":
         defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
     algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
     defaults |= algorithm.defaults
     if dataset != "sinusoid":
         defaults |= algorithm.image_defaults
-    if chosen.get("model", defaults.get("model")) == "mlp":
-        defaults["batch_norm"] = "none"
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}

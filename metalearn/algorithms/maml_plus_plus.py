@@ -12,8 +12,9 @@ With θᵢ the parameters after i of K inner steps, and L the loss on a support 
                                       for each step, which inner steps leave alone: `params`
     first order, then second          DA, `first_order_share`: `at`
 
-BNRS, statistics of batch norm for each step, is `--batch-norm per_step`. CA, Adam's rate along half
-a cosine from 1e-3 to 1e-5, is `--schedule cosine --meta-lr-final`. All settings off, this is MAML.
+BNRS, averages of batch norm's statistics for each step, is `--batch-norm per_step`. CA, Adam's
+rate along half a cosine from 1e-3 to 1e-5, is `--schedule cosine --meta-lr-final`. All settings
+off, this is MAML.
 
 **Units.** The authors' code takes the mean loss over the support set, as is done here: its inner
 rate of 0.1 for Omniglot is 0.1 here.
@@ -22,8 +23,9 @@ rate of 0.1 for Omniglot is 0.1 here.
 code's settings for the paper's experiments never do, and nor do the defaults here. The code
 normalises by the statistics of each batch, in evaluation too, and never uses the averages that it
 keeps (`F.batch_norm(…, training=True)`; its issues 3 and 24). So the published accuracies are what
-mode `transductive` gives, and, after the five checkpoints best in validation, of their mean output.
-By default its inner steps leave scales and shifts alone, and where they do not, there are no rows.
+mode `transductive` gives (and the mean output of the five checkpoints best in validation). Training
+is the same in both modes, so a run in `per_step` can be evaluated in either. By default the code's
+inner steps leave scales and shifts alone, and where they do not, there are no rows.
 
 **Where this file differs from the code.** Parameters after i steps have row i of scales, shifts and
 statistics wherever they are used, so that there are K + 1 rows; the code has K, and gives the query
@@ -84,7 +86,6 @@ class MamlPlusPlus(Algorithm):
         "inner_lr": 0.1,
         "meta_lr": 1e-3,
         "meta_batch": 8,
-        "batch_norm": "per_step",
         "eval_steps": 5,
     }
 
@@ -141,7 +142,8 @@ class MamlPlusPlus(Algorithm):
 
         _, found = self.unrolled(step, meta, self.start(learner, meta, task.support), task)
         passes, losses, judged = zip(*found, strict=True)
-        early, last = self.importance(learner.progress)
+        weights = self.importance(learner.progress)
+        early, last = (ac.astype(weight, losses[0].dtype) for weight in weights)
         loss = early * sum(losses[:-1]) + last * losses[-1]
         score, seen = judged[-1]
         return loss, (score, collected(learner.mode, [*passes, seen]))

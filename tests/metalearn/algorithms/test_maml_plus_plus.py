@@ -19,7 +19,8 @@ from metalearn.models import conv4
 from metalearn.normalisation import MODES, initial_averages
 from metalearn.runs import open_run
 from metalearn.tasks import Task
-from tests.metalearn.helpers import SINUSOID, command, flags, small_config, train
+from metalearn.training import initial_state, meta_step
+from tests.metalearn.helpers import SINUSOID, command, flags, new_run, small_config, train
 from tests.metalearn.test_maml import (
     EPS,
     assert_close,
@@ -151,6 +152,26 @@ def test_the_loss_is_the_weighted_sum_of_losses_on_the_way(remat):
     assert float(score) == losses[-1]
 
 
+@pytest.mark.parametrize("jit", [True, False])
+def test_one_program_serves_all_of_its_weights(jit):
+    """The share of training is an argument, which changes numbers and no dtype."""
+    config = small_config(algorithm="maml++", inner_steps=2, jit=jit)
+    algorithm, learner = algorithm_of(config), sines()
+    state, traced = initial_state(config, learner.model), []
+
+    class Counted(Learner):
+        def query_loss(self, params, task, step):
+            traced.append(step)
+            return super().query_loss(params, task, step)
+
+    step = meta_step(algorithm, Counted(*vars(learner).values()), config)
+    tasks = ac.tree_map(lambda x: x.astype(np.float32), sine_task(0, (2,)))
+    losses = [step(state, tasks, 1e-3, progress)[1] for progress in (0.0, 0.05, 0.1)]
+    assert {loss.dtype for loss in losses} == {np.dtype("float32")}
+    assert len({float(loss) for loss in losses}) == 3
+    assert traced == [1, 2] * (1 if jit else 3)
+
+
 # A row for each step -----------------------------------------------------------------------------
 
 
@@ -230,14 +251,10 @@ def test_the_phases_of_training():
 
 
 def test_the_order_recorded_is_that_of_the_end(tmp_path):
-    config = small_config(
-        algorithm="maml++",
-        settings={"first_order_share": "0.5", "learned_rates": "false"},
-        iterations=6,
-        inner_steps=2,
-    )
-    run = open_run(train(tmp_path / "run", config).path)
-    assert run.order == algorithm_of(config).order == 2
+    config = small_config(algorithm="maml++", settings={"first_order_share": "0.5"})
+    assert algorithm_of(config).at(0.0).order == 1
+    run, _ = new_run(tmp_path / "run", config)
+    assert open_run(run.path).order == 2
 
 
 # All together ------------------------------------------------------------------------------------
@@ -296,10 +313,8 @@ def test_fewer_ways_than_outputs():
 
 def test_options_that_suit_it_and_the_task():
     images, waves = (make_config(name, {"algorithm": "maml++"}) for name in ("glyphs", "sinusoid"))
-    assert (images.inner_steps, images.inner_lr, images.batch_norm) == (5, 0.1, "per_step")
-    assert (waves.inner_steps, waves.inner_lr, waves.batch_norm) == (5, 0.01, "none")
-    mlp = make_config("glyphs", {"algorithm": "maml++", "model": "mlp"})
-    assert mlp.batch_norm == "none"
+    assert (images.inner_steps, images.inner_lr, images.meta_batch) == (5, 0.1, 8)
+    assert (waves.inner_steps, waves.inner_lr, waves.meta_batch) == (5, 0.01, 25)
 
 
 @pytest.mark.parametrize(
@@ -328,8 +343,10 @@ def test_the_command_learns(capsys, tmp_path):
 
 
 def test_resuming_reaches_the_same_bits(tmp_path):
-    """Across a change of its program, too."""
-    config = small_config(algorithm="maml++", inner_steps=2, iterations=12)
+    """From each phase of training: its first order, with losses on the way, and its second."""
+    settings = {"multi_step_share": "0.5", "first_order_share": "0.5"}
+    options = {"algorithm": "maml++", "settings": settings, "inner_steps": 2, "iterations": 8}
+    config = small_config(**options)
     reference = train(tmp_path / "reference", config)
-    resumed = trained_with_stops(tmp_path / "run", config, [1, 3, 8])
+    resumed = trained_with_stops(tmp_path / "run", config, [1, 4, 6])
     assert finals(resumed) == finals(reference)
