@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from metalearn.algorithms.base import REMAT, Algorithm
 from metalearn.algorithms.finetuning import FromScratch, Pretrained
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
 from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
 from metalearn.errors import OptionError
 from metalearn.own import is_own, own_class
@@ -20,6 +21,7 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "maml++": MamlPlusPlus,
     "protonet": ProtoNet,
     "protomaml": ProtoMaml,
     "foprotomaml": functools.partial(ProtoMaml, order=1),
@@ -115,6 +117,7 @@ __all__ = [
     "REMAT",
     "Algorithm",
     "Maml",
+    "MamlPlusPlus",
     "class_of",
     "find_algorithm",
     "make_algorithm",
