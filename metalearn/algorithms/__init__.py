@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from metalearn.algorithms.anil import Anil
 from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.boil import Boil
+from metalearn.algorithms.cavia import Cavia
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.meta_curvature import MetaCurvature
+from metalearn.algorithms.meta_sgd import MetaSgd
 from metalearn.errors import OptionError
 
 COMMON = ("steps", "rate", "remat")
@@ -20,6 +25,11 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "anil": Anil,
+    "boil": Boil,
+    "meta-sgd": MetaSgd,
+    "meta-curvature": MetaCurvature,
+    "cavia": Cavia,
 }
 
 
@@ -30,7 +40,7 @@ def make_algorithm(name: str, **settings: Any) -> Algorithm:
     setting that the algorithm does not have or cannot use.
     """
     make = find_algorithm(name)
-    known = {field.name for field in dataclasses.fields(class_of(make))}
+    known = {field.name for field in dataclasses.fields(class_of(make)) if field.init}
     unknown = sorted(settings.keys() - known)
     if unknown:
         raise OptionError(
@@ -90,7 +100,9 @@ def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     make = find_algorithm(name)
     cls, fixed = class_of(make), getattr(make, "keywords", {})
     types = get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in (*COMMON, *fixed)}
+    fields = {
+        f.name: f for f in dataclasses.fields(cls) if f.init and f.name not in (*COMMON, *fixed)
+    }
     found = {}
     for setting, text in given.items():
         if setting not in fields:
