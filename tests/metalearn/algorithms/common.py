@@ -90,7 +90,7 @@ class Quadratic(Learner):
 
 def scores_on_sinusoids(capsys, out, **options) -> list[float]:
     """Mean squared errors after 0, 1, … inner steps, of a small run by the command line."""
-    options = {**SINUSOID, **options}
+    options = {**SINUSOID, "validate_every": 100, **options}
     trained = command(capsys, "train", "sinusoid", *flags(options), "--out", out)
     assert trained.code == 0, trained.err
     evaluated = command(capsys, "evaluate", out, "--episodes", 100, "--json")

@@ -134,8 +134,8 @@ def test_the_part_is_no_setting(name, cls):
     assert cls().adapts == PARTS[name][0]
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_trained_on_sinusoids_it_adapts(name, capsys, tmp_path):
-    options = {"algorithm": name, "iterations": 300, "validate_every": 150, "inner_lr": 0.003}
+@pytest.mark.parametrize("name,rate", [("anil", 0.003), ("boil", 0.01)])
+def test_trained_on_sinusoids_it_adapts(name, rate, capsys, tmp_path):
+    options = {"algorithm": name, "iterations": 300, "inner_lr": rate}
     before, after, *_ = scores_on_sinusoids(capsys, tmp_path / "run", **options)
     assert after < 0.9 * before
