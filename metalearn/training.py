@@ -8,7 +8,7 @@ threads. (A budget in minutes ends at another iteration each time; give iteratio
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -112,20 +112,22 @@ def initial_state(config: Config, model: Model) -> State:
     """The state before the first meta-update: a function of the configuration and the seed."""
     meta = algorithm_of(config).init(model, random.key(config.seed))
     averages = initial_averages(config.batch_norm, model, config.inner_steps)
-    return State(meta, meta_optimizer(config, config.meta_lr).init(meta), averages)
+    optimizer = meta_optimizer(config.meta_optimizer, config.meta_clip)(config.meta_lr)
+    return State(meta, optimizer.init(meta), averages)
 
 
-def meta_optimizer(config: Config, rate: Any) -> optim.Optimizer:
-    """The optimiser that a configuration names, at a rate."""
-    optimizers: dict[str, Callable[[Any], optim.Optimizer]] = {
+def meta_optimizer(name: str, clip: float | None) -> Callable[[Any], optim.Optimizer]:
+    """The optimiser of that name, as a function of its rate; `clip` is the largest entry of a
+    gradient that it takes as it is."""
+    optimizers: Mapping[str, Callable[[Any], optim.Optimizer]] = {
         "adam": optim.adam,
         "sgd": optim.sgd,
         "momentum": partial(optim.sgd, momentum=MOMENTUM),
     }
-    optimizer = optimizers[config.meta_optimizer](rate)
-    if config.meta_clip is None:
-        return optimizer
-    return optim.chain(optim.clip_by_value(config.meta_clip), optimizer)
+    make = optimizers[name]
+    if clip is None:
+        return make
+    return lambda rate: optim.chain(optim.clip_by_value(clip), make(rate))
 
 
 # One meta-update ------------------------------------------------------------------------------
@@ -193,10 +195,11 @@ def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: st
     change nothing, and are left out. On a GPU each slice, the sums and the update are programs.
     """
     gradient = mean_gradient(algorithm, learner)
+    optimizer_of = meta_optimizer(config.meta_optimizer, config.meta_clip)
 
     def update(state: State, found: Any, rate: float) -> tuple[State, Any, Any]:
         loss, score, gradient, seen = found
-        optimizer = meta_optimizer(config, rate)
+        optimizer = optimizer_of(rate)
         updates, memory = optimizer.update(gradient, state.optimizer, state.params)
         averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
         return State(optim.apply(state.params, updates), memory, averages), loss, score
