@@ -292,13 +292,22 @@ def test_rules_of_their_own_are_honoured():
     close(ac.grad(ac.grad(lambda a: checkpointed(1.0, a)))(2.0), -0.25 * 2**-1.5)
 
 
-def test_rules_of_their_own_beside_closures_are_refused():
+def test_rules_of_their_own_beside_closures():
     def by_closure(a):
         return ac.custom_root(lambda x: doubled_rule(x) - a, lambda _: ac.stop_gradient(a))(0.0)
 
-    with pytest.raises(ac.RuleError, match=r"closes over .* pass that value as an argument"):
-        ac.grad(by_closure)(3.0)
-    close(by_closure(3.0), 3.0)
+    for f in (by_closure, ac.jit(by_closure)):
+        close(ac.grad(f)(3.0), 0.5)
+        close(ac.jvp(f, (3.0,), (1.0,)), (3.0, 0.5))
+
+    def in_the_rule(a):
+        shifted = ac.custom_jvp(lambda x: x - a)
+        shifted.defjvp(lambda x, t: (shifted(x[0]), 2.0 * t[0]))
+        return ac.custom_root(shifted, lambda _: ac.stop_gradient(a))(0.0)
+
+    with pytest.raises(ac.RuleError, match=r"by closure.* pass that value as an argument"):
+        ac.grad(in_the_rule)(3.0)
+    close(in_the_rule(3.0), 3.0)
 
 
 def test_jit_watches_what_both_functions_read():
