@@ -434,7 +434,8 @@ class custom_vjp:
 
     `fwd(*args)` returns `(f(*args), residuals)`; `bwd(residuals, ct)` returns a tuple with the
     cotangent of each argument, None for zero. Both are written in this package's operations, so
-    that higher orders and `vmap` follow. Values that are differentiated must come as arguments.
+    that higher orders and `vmap` follow. Values that are differentiated must come as arguments, and
+    in the body of a `scan`, `cond` or `while_loop` so must all that the body computes.
 
     >>> @ac.custom_vjp
     ... def clipped(x):  # the identity, whose gradients are at most 1
@@ -572,7 +573,7 @@ class custom_jvp:
 
     `rule(primals, tangents)` returns `(f(*primals), tangent of the output)`, linear in the tangents
     and written in this package's operations; tangents have the structure of the primals, with zeros
-    where there is none.
+    where there is none. What comes by closure is a constant: see `custom_vjp`.
 
     >>> @ac.custom_jvp
     ... def log1pexp(x):
