@@ -163,9 +163,11 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     config = run.config
     budget = [f"{config.iterations:,} iterations"] if config.iterations else []
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    other_ways = f", {config.train_ways}-way in training" if config.train_ways else ""
+    tasks = f"{config.meta_batch} task{'s' * (config.meta_batch != 1)}"
     display.line(
-        f"{config.task_name}: {config.algorithm} ({algorithm_of(config).describe()}), "
-        f"{config.meta_batch} tasks a meta-update, batch norm: {config.batch_norm}"
+        f"{config.task_name}{other_ways}: {config.algorithm} ({algorithm_of(config).describe()}), "
+        f"{tasks} a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
     display.line(f"run: {run.path}")

@@ -274,8 +274,8 @@ class Pretrained(FineTuning):
     def describe(self) -> str:
         """The settings, for people."""
         return (
-            f"{self.classifier} classifier of {self.classes} classes; then a new one for each "
-            f"task, {super().describe()}"
+            f"{self.classifier} classifier of {self.classes} classes in mini-batches of "
+            f"{self.batch}; then a new one for each task, {super().describe()}"
         )
 
     def _head(self, key: Any, shape: tuple[int, int], dtype: Any) -> dict[str, Any]:
