@@ -15,7 +15,8 @@ from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
-from metalearn.learner import ACCURACY, MSE, Learner, Measure
+from metalearn.learner import Learner
+from metalearn.own import short_name
 from metalearn.problems import PARTS, Classification, Problem, open_problem, settled
 from metalearn.runs import (
     Run,
@@ -51,10 +52,6 @@ def print_lines(lines: list[str]) -> None:
     print("\n".join(lines), flush=True)
 
 
-def measure_of(config: Config) -> Measure:
-    return MSE if config.is_regression else ACCURACY
-
-
 # train ----------------------------------------------------------------------------------------
 
 
@@ -64,9 +61,10 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
     _device(config.device)
     if out is not None:
         check_free(out)  # before minutes of reading data
-    with open_display(measure_of(config)) as display:
+    with open_display(config.measure) as display:
         problem = open_problem(config, display.working)
         config = settled(config, problem)
+        display.measure = config.measure
         _check_samplers(problem, config)
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
@@ -88,10 +86,8 @@ def _device(option: str) -> str:
 
 
 def _default_name(config: Config) -> str:
-    name = Path(config.data).name if config.dataset == "folder" and config.data else config.dataset
     ways = "" if config.is_regression else f"{config.ways}w"
-    algorithm = config.algorithm.rpartition(":")[2]  # of "file.py:Class" the class
-    return f"{name}-{ways}{config.shots}s-{algorithm}"
+    return f"{config.name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
 
 
 def _check_samplers(problem: Problem, config: Config) -> None:
@@ -116,7 +112,7 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
     config = _resumed_config(run.config, changes)
     _device(config.device)
     _check_budget(run, config)
-    with open_display(measure_of(config)) as display:
+    with open_display(config.measure) as display:
         problem = _reopen(run, config, display)
         with run.locked():
             _train(run.with_config(config), problem, display)
@@ -238,7 +234,7 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
     config = _moved(run.config, options["data"])
     device = _device(options["device"] or "auto")
     trained = load_trained(run, options["checkpoint"], options["batch_norm"])
-    with open_display(measure_of(config), to_stderr=True) as display:
+    with open_display(config.measure, to_stderr=True) as display:
         problem = _reopen(run, config, display, options["upright"])
         if options["upright"] and config.dataset != "omniglot":
             raise OptionError(f"--upright: {config.dataset} has no rotated classes; leave it out")
@@ -422,7 +418,7 @@ def show(path: Path, steps: int | None, checkpoint: str, seed: int, data: Path |
     run = open_run(path)
     config, steps = _moved(run.config, data), _steps(run.config, steps)
     trained = load_trained(run, checkpoint)
-    with open_display(measure_of(config), to_stderr=True) as display:
+    with open_display(config.measure, to_stderr=True) as display:
         problem = _reopen(run, config, display)
     for picture in pictures.show(trained, problem, steps, seed):
         print(picture)
@@ -444,7 +440,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
     if config.model == "conv4":
         small = {name: given[name] or value for name, value in SMALL.items()}
         config = replace(config, filters=small["filters"], image_size=small["image_size"])
-    with open_display(measure_of(config)) as display:
+    with open_display(config.measure) as display:
         problem = open_problem(config, display.working)
         config = settled(config, problem)
         algorithm = algorithm_of(config)

@@ -16,7 +16,7 @@ from metalearn.algorithms import Algorithm
 from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps
-from metalearn.learner import ACCURACY, MSE, Learner
+from metalearn.learner import Learner
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
@@ -102,9 +102,8 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
             f"{run.path}: no best checkpoint yet (validation comes every {config.validate_every} "
             "iterations); train further, or use --checkpoint last"
         )
-    measure = MSE if config.is_regression else ACCURACY
     averages = tree["averages"] if has_averages(mode) else None
-    learner = Learner(model_of(config), measure, mode, averages, ways=config.ways)
+    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.ways)
     return Trained(
         run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
     )

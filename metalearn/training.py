@@ -28,7 +28,7 @@ from metalearn.normalisation import has_averages, initial_averages, updated
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import Task
-from metalearn.tasks.placing import AHEAD, OnDevice, chosen_device, on_device
+from metalearn.tasks.placing import AHEAD, chosen_device, on_device
 
 MOMENTUM = 0.9
 SECONDS_BETWEEN_SAVES = 10.0
@@ -99,14 +99,13 @@ def model_of(config: Config) -> Model:
 
 
 def _network(config: Config) -> Model:
-    if config.is_regression:
-        return mlp(1, 1, config.hidden)
-    channels, size = config.channels, config.image_size
+    shape, outputs = config.input_shape, config.output_count
     if config.model == "mlp":
-        return mlp(channels * size * size, config.ways, config.hidden)
+        return mlp(math.prod(shape), outputs, config.hidden)
+    channels, size, _ = shape
     pool = {"auto": None, "stride": False, "max-pool": True}[config.pooling]
     normalise = config.batch_norm != "none"
-    return conv4(channels, size, config.ways, config.filters, normalise, pool)
+    return conv4(channels, size, outputs, config.filters, normalise, pool)
 
 
 def initial_state(config: Config, model: Model) -> State:
@@ -293,8 +292,9 @@ class Trainer:
         except ac.DeviceError as error:
             raise self._failed(error) from error
         finally:
-            if isinstance(self.sampler, OnDevice):
-                self.sampler.close()
+            close = getattr(self.sampler, "close", None)
+            if close is not None:
+                close()
 
     def _failed(self, error: ac.DeviceError) -> DeviceFailure:
         """The error to tell, after what is finished has been saved where that can be done."""

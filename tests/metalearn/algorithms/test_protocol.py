@@ -208,9 +208,10 @@ def test_what_is_no_algorithm(mine, capsys, tmp_path):
         (f"{tmp_path}/none.py:A", "no such Python file"),
     ):
         fails(capsys, "train", "glyphs", "--algorithm", name, "--out", out, code=2, says=(said,))
-    mine.write_text("1 / 0")
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
     says = ("cannot be imported (ZeroDivisionError",)
-    fails(capsys, "train", "glyphs", "--algorithm", f"{mine}:B", "--out", out, code=2, says=says)
+    fails(capsys, "train", "glyphs", "--algorithm", f"{broken}:B", "--out", out, code=2, says=says)
 
 
 @pytest.mark.parametrize(
