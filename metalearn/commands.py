@@ -447,7 +447,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))
         each = [ac.tree_map(lambda x, i=i: x[i], tasks) for i in range(TASKS_CHECKED)]
-        ways = config.train_ways or config.ways
+        ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
         found = check_algorithm(algorithm, learner, each, config.seed)
