@@ -159,9 +159,11 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     config = run.config
     budget = [f"{config.iterations:,} iterations"] if config.iterations else []
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    other_ways = f", {config.train_ways}-way in training" if config.train_ways else ""
+    tasks = f"{config.meta_batch} task{'s' * (config.meta_batch != 1)}"
     display.line(
-        f"{config.task_name}: {config.algorithm} ({algorithm_of(config).describe()}), "
-        f"{config.meta_batch} tasks a meta-update, batch norm: {config.batch_norm}"
+        f"{config.task_name}{other_ways}: {config.algorithm} ({algorithm_of(config).describe()}), "
+        f"{tasks} a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
     display.line(f"run: {run.path}")
@@ -445,7 +447,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))
         each = [ac.tree_map(lambda x, i=i: x[i], tasks) for i in range(TASKS_CHECKED)]
-        ways = config.train_ways or config.ways
+        ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
         found = check_algorithm(algorithm, learner, each, config.seed)

@@ -103,7 +103,7 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
             "iterations); train further, or use --checkpoint last"
         )
     averages = tree["averages"] if has_averages(mode) else None
-    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.ways)
+    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.output_count)
     return Trained(
         run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
     )
@@ -233,7 +233,7 @@ def read_task(run: Run, support: Path, query: Path) -> NewTask:
         # Strokes on paper are all these models know, whichever way round a user's images are.
         preprocess = Preprocess(preprocess.size, preprocess.channels, "auto")
     task = read_new_task(support, query, preprocess)
-    if len(task.classes) > config.ways:
+    if len(task.classes) > config.ways and not algorithm_of(config).makes_heads:
         raise DataError(
             f"{support}: {len(task.classes)} classes; this run was trained {config.ways}-way: "
             f"expected at most {config.ways} class folders, or train with more --ways"

@@ -243,7 +243,7 @@ class Trainer:
             self.model,
             problem.measure,
             config.batch_norm,
-            ways=config.train_ways or config.ways,
+            ways=config.train_ways or config.output_count,
         )
         self.device = chosen_device(config.device)
         self._steps: dict[Algorithm, Step] = {}
@@ -472,7 +472,7 @@ class Trainer:
             self.learner.measure,
             self.learner.mode,
             averages if has_averages(self.learner.mode) else None,
-            ways=self.config.ways,
+            ways=self.config.output_count,
         )
         scores = scores_at_steps(
             self.algorithm,

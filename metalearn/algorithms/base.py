@@ -65,8 +65,8 @@ class Algorithm:
     classifies: ClassVar[bool] = False
     """Whether it is for tasks with classes only."""
     makes_heads: ClassVar[bool] = False
-    """Whether each task gets a head of its own, of `Learner.ways` outputs, so that training tasks
-    may have more classes than others."""
+    """Whether each task gets a head of its own, of `Learner.ways` outputs, so that tasks in
+    training and those adapted to later may have any number of classes."""
     unadapted: ClassVar[str] = "before adaptation"
     """What its parameters are after 0 inner steps, for people."""
 

@@ -1,6 +1,7 @@
 """What a captured function reads from outside: changes are seen, whoever makes them and however."""
 
 import collections
+import dataclasses
 import functools
 import random
 import threading
@@ -561,3 +562,25 @@ def test_no_warning_without_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         close(jit(lambda x: x * 2)(X), X * 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    rate: float = 2.0
+
+    def __call__(self, x):
+        return x * self.rate
+
+
+Named = dict[str, float]
+
+
+def test_what_is_made_anew_at_each_look_is_looked_at_once():
+    """`__delattr__`, which frozen data classes read, of a type with parameters: it never ended."""
+    scale = Frozen()
+
+    def f(x):
+        names = Named(attribute="rate")
+        return scale(x) * getattr(scale, names["attribute"])
+
+    close(jit(f)(X), 4 * X)
