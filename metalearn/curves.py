@@ -97,7 +97,8 @@ def adaptation(lines: Sequence[Line], measure: Measure, trained_steps: int) -> F
     lines = [line for line in lines if "scores" in line]
     if not lines:
         return None
-    worst = max(_or_nan(line["scores"][0]["mean"]) for line in lines)
+    before = (line["scores"][0]["mean"] for line in lines)
+    worst = max((mean for mean in before if mean is not None), default=math.inf)
     figure, (over_training, over_steps) = _panels(2)
     _by_step(over_training, lines, trained_steps)
     _as_score(over_training, measure, worst)
@@ -383,14 +384,16 @@ def _as_score(axes: Axes, measure: Measure, worst: float = math.inf) -> None:
         return
     low, high = axes.get_ylim()
     heights = _heights(axes)
-    tops, lows = [y.max() for y in heights], [y.min() for y in heights]
-    if tops and max(tops) > BEYOND * worst:
-        axes.set_ylim(0.7 * min(lows), BEYOND * worst)
+    if not heights:
+        return
+    least, most = min(y.min() for y in heights), max(y.max() for y in heights)
+    if most > BEYOND * worst:
+        axes.set_ylim(0.7 * least, BEYOND * worst)
         note = axes.text(0.98, 0.98, "beyond: adaptation diverges", transform=axes.transAxes)
         note.set(va="top", ha="right", color=NEUTRAL, fontsize=8)
         note.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8})
     else:
-        axes.set_ylim(max(low, 0.3 * min(lows, default=low)), high)
+        axes.set_ylim(max(low, 0.3 * least), high)
 
 
 def _heights(axes: Axes) -> list[np.ndarray]:
@@ -413,6 +416,8 @@ def _finish(axes: Axes, title: str, xlabel: str = ITERATION, columns: int = 1) -
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if xlabel == ITERATION:
         axes.set_xlim(left=0)
+    if axes.get_yscale() == "log" and not _heights(axes):
+        axes.set_yscale("linear")  # the other has no ticks where there is nothing
     if axes.get_yscale() == "log":
         _plain_numbers(axes)
     axes.grid(alpha=0.3)
