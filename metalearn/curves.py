@@ -20,8 +20,9 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from metalearn.config import Config
+from metalearn.config import Config, algorithm_of
 from metalearn.learner import Measure
+from metalearn.own import short_name
 
 Line = Mapping[str, Any]
 
@@ -42,11 +43,12 @@ def figures(lines: Sequence[Line], measure: Measure, config: Config) -> dict[str
     - learned_rates: inner rates, where they are learned, by layer
     - time: what it was spent on
     """
-    algorithm = config.algorithm.rpartition(":")[2]  # of "file.py:Class" the class
-    title = f"{config.task_name}, {algorithm}, batch norm: {config.batch_norm}"
+    name = short_name(config.algorithm)
+    title = f"{config.task_name}, {name}, batch norm: {config.batch_norm}"
+    unadapted = algorithm_of(config).unadapted
     drawn = {
         "learning_curves": learning_curves(lines, measure),
-        "adaptation": adaptation(lines, measure, config.inner_steps),
+        "adaptation": adaptation(lines, measure, config.inner_steps, unadapted),
         "gradients": gradients(lines),
         "learned_rates": learned_rates(lines),
         "time": time_split(lines),
@@ -92,15 +94,18 @@ def _validations(axes: Axes, lines: Sequence[Line]) -> None:
         axes.plot(*place, "*", color=VALIDATION, markersize=12, label="best in validation")
 
 
-def adaptation(lines: Sequence[Line], measure: Measure, trained_steps: int) -> Figure | None:
-    """Scores in validation, by inner step: over iterations, and over steps at a few moments."""
-    lines = [line for line in lines if "scores" in line]
+def adaptation(
+    lines: Sequence[Line], measure: Measure, trained_steps: int, unadapted: str
+) -> Figure | None:
+    """Scores in validation, by inner step: over iterations, and over steps at a few moments. None
+    where no steps are taken."""
+    lines = [line for line in lines if len(line.get("scores", ())) > 1]
     if not lines:
         return None
     before = (line["scores"][0]["mean"] for line in lines)
     worst = max((mean for mean in before if mean is not None), default=math.inf)
     figure, (over_training, over_steps) = _panels(2)
-    _by_step(over_training, lines, trained_steps)
+    _by_step(over_training, lines, trained_steps, unadapted)
     _as_score(over_training, measure, worst)
     _finish(over_training, "validation, by number of inner steps (bands: 95 %)", columns=2)
     _at_moments(over_steps, lines, trained_steps)
@@ -109,7 +114,7 @@ def adaptation(lines: Sequence[Line], measure: Measure, trained_steps: int) -> F
     return figure
 
 
-def _by_step(axes: Axes, lines: Sequence[Line], trained_steps: int) -> None:
+def _by_step(axes: Axes, lines: Sequence[Line], trained_steps: int, unadapted: str) -> None:
     """A curve for each number of inner steps; those before, as in training, and last in bold."""
     x = [line["iteration"] for line in lines]
     steps = [row["steps"] for row in lines[-1]["scores"]]
@@ -122,15 +127,14 @@ def _by_step(axes: Axes, lines: Sequence[Line], trained_steps: int) -> None:
             axes.plot(x, mean, "-", color=colour, linewidth=0.7, label=between)
             between = None
             continue
-        fmt, label = "o-" if step else "o:", _steps_name(step, trained_steps)
+        label = _steps_name(step, trained_steps) if step else unadapted
+        fmt = "o-" if step else "o:"
         axes.plot(x, mean, fmt, color=colour, markersize=3, linewidth=1.8, label=label)
         half = np.array([_or_nan(row["half_width"]) for row in rows])
         axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
 
 
 def _steps_name(step: int, trained_steps: int) -> str:
-    if step == 0:
-        return "before adaptation"
     as_trained = " (as in training)" if step == trained_steps else ""
     return f"after {step} step{'s' if step > 1 else ''}{as_trained}"
 
@@ -188,7 +192,8 @@ def _inner_norms(axes: Axes, lines: Sequence[Line]) -> None:
     for step, colour in enumerate(_shades_from_grey(range(count))):
         y = [_or_nan(line["probe"]["inner_norms"][step]) for line in lines]
         bold = step in (0, 1, count - 1)
-        label = _steps_name(step, count - 1) if bold else None
+        name = _steps_name(step, count - 1) if step else "before adaptation"
+        label = name if bold else None
         fmt, width = "o-" if step else "o:", 1.8 if bold else 0.7
         axes.plot(x, y, fmt, color=colour, markersize=3, linewidth=width, label=label)
     axes.set(ylabel="norm", yscale="log")

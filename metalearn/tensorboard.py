@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from metalearn.errors import OptionError
-from metalearn.learner import Measure
 from metalearn.runs import Run
 
 EVENTS = "events.out.tfevents.*"
@@ -35,8 +34,8 @@ class Board:
     """Event files of a run; a context manager. Steps are iterations, and wall time is the time in
     training since the run was made."""
 
-    def __init__(self, folder: Path, run: Run, measure: Measure):
-        self.folder, self.run, self.measure = folder, run, measure
+    def __init__(self, folder: Path, run: Run):
+        self.folder, self.run = folder, run
         self._made = datetime.fromisoformat(run.record["created"]).timestamp()
         self._spent: dict[str, float] = {}
         self._writer: Any = None
@@ -82,7 +81,7 @@ class Board:
             for activity, seconds in line.get("spent", {}).items():
                 self._spent[activity] = self._spent.get(activity, 0.0) + seconds
             time = self._made + line["seconds"]
-            for tag, value in scalars(line, self.measure.name, self._spent):
+            for tag, value in scalars(line, self.run.config.measure.name, self._spent):
                 if value is not None and np.isfinite(value):
                     self._writer.add_scalar(tag, value, line["iteration"], walltime=time)
 

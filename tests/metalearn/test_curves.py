@@ -403,7 +403,7 @@ def test_tensorboard_has_every_number_and_the_pictures(capsys, tmp_path, events_
 def followed(run, until):
     """A session of training that ends at an iteration, with events."""
     run.__dict__.pop("metrics", None)  # as a new process would, know nothing of the one before
-    with tensorboard.Board(run.path / "tensorboard", run, MSE) as board:
+    with tensorboard.Board(run.path / "tensorboard", run) as board:
         run.metrics.listeners.append(board.add)
         trainer = Trainer(run, open_problem(run.config))
         trainer.train(lambda: trainer.iteration >= until)
