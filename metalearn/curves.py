@@ -75,7 +75,8 @@ def learning_curves(lines: Sequence[Line], measure: Measure) -> Figure | None:
     _finish(score, f"{measure.name} on query sets, after adaptation")
     for loss in rest:
         _smoothed(loss, training, "loss", "training tasks, after adaptation")
-        loss.set(ylabel="cross-entropy (nats)", yscale="log")
+        loss.set(ylabel="cross-entropy (nats)")
+        _in_decades(loss)
         _finish(loss, "loss on query sets, after adaptation")
     return figure
 
@@ -163,16 +164,17 @@ def gradients(lines: Sequence[Line]) -> Figure | None:
     outer = [line for line in lines if "gradient_norm" in line]
     probes = [line for line in lines if "probe" in line]
     inner = [line for line in probes if line["probe"]["inner_norms"]]
+    alike = [line for line in probes if line["probe"]["meta_similarity"] is not None]
     draw: list[tuple[Callable[[Axes, Any], None], Any, str]] = []
     if outer:
         draw.append((_outer_norms, outer, "meta-gradient"))
     if inner:
         count = inner[-1]["probe"]["tasks"]
         draw.append((_inner_norms, inner, f"inner gradients, mean over {count} training tasks"))
-    if probes:
-        count = probes[-1]["probe"]["tasks"]
+    if alike:
+        count = alike[-1]["probe"]["tasks"]
         title = f"do tasks agree? mean over all pairs of {count} training tasks"
-        draw.append((_similarities, probes, title))
+        draw.append((_similarities, alike, title))
     if not draw:
         return None
     figure, panels = _panels(len(draw))
@@ -184,7 +186,8 @@ def gradients(lines: Sequence[Line]) -> Figure | None:
 
 def _outer_norms(axes: Axes, lines: Sequence[Line]) -> None:
     _smoothed(axes, lines, "gradient_norm", "of the meta-batch, before clipping")
-    axes.set(ylabel="norm", yscale="log")
+    axes.set(ylabel="norm")
+    _in_decades(axes)
 
 
 def _inner_norms(axes: Axes, lines: Sequence[Line]) -> None:
@@ -196,7 +199,8 @@ def _inner_norms(axes: Axes, lines: Sequence[Line]) -> None:
         label = name if bold else None
         fmt, width = "o-" if step else "o:", 1.8 if bold else 0.7
         axes.plot(x, y, fmt, color=colour, markersize=3, linewidth=width, label=label)
-    axes.set(ylabel="norm", yscale="log")
+    axes.set(ylabel="norm")
+    _in_decades(axes)
 
 
 def _similarities(axes: Axes, lines: Sequence[Line]) -> None:
@@ -383,10 +387,11 @@ def _smoothed(axes: Axes, lines: Sequence[Line], key: str, label: str) -> None:
 def _as_score(axes: Axes, measure: Measure, worst: float = math.inf) -> None:
     """`worst` is what there is before adaptation: errors far above it, where adaptation diverges,
     lie outside the panel."""
-    axes.set(ylabel=measure.name, yscale="linear" if measure.higher_is_better else "log")
+    axes.set(ylabel=measure.name)
     if measure.higher_is_better:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         return
+    _in_decades(axes)
     low, high = axes.get_ylim()
     heights = _heights(axes)
     if not heights:
@@ -401,8 +406,14 @@ def _as_score(axes: Axes, measure: Measure, worst: float = math.inf) -> None:
         axes.set_ylim(max(low, 0.3 * least), high)
 
 
+def _in_decades(axes: Axes) -> None:
+    """A logarithmic axis, where there is anything above 0."""
+    if _heights(axes):
+        axes.set_yscale("log")
+
+
 def _heights(axes: Axes) -> list[np.ndarray]:
-    """What the curves of a logarithmic panel reach, where there is anything to draw."""
+    """What the curves of a panel reach above 0, where there is anything."""
     curves = [
         np.asarray(line.get_ydata(), float)
         for line in axes.get_lines()
@@ -421,8 +432,6 @@ def _finish(axes: Axes, title: str, xlabel: str = ITERATION, columns: int = 1) -
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if xlabel == ITERATION:
         axes.set_xlim(left=0)
-    if axes.get_yscale() == "log" and not _heights(axes):
-        axes.set_yscale("linear")  # the other has no ticks where there is nothing
     if axes.get_yscale() == "log":
         _plain_numbers(axes)
     axes.grid(alpha=0.3)
