@@ -3,7 +3,8 @@
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from metalearn.runs import (
 )
 from metalearn.tasks import NewTask
 from metalearn.tasks.placing import chosen_device
+from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import (
     Prediction,
     Trained,
@@ -55,10 +57,14 @@ def print_lines(lines: list[str]) -> None:
 # train ----------------------------------------------------------------------------------------
 
 
-def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
+def train(
+    dataset: str, out: Path | None, given: Mapping[str, Any], tensorboard: bool = False
+) -> int:
     """Make a run and train it."""
     config = make_config(dataset, given)
     _device(config.device)
+    if tensorboard:
+        check_installed()
     if out is not None:
         check_free(out)  # before minutes of reading data
     with open_display(config.measure) as display:
@@ -69,7 +75,7 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
         run = create_run(path, config, problem, algorithm_of(config).order)
-        with run.locked():
+        with run.locked(), _followed(run, display, tensorboard):
             _train(run, problem, display)
     return 0
 
@@ -85,6 +91,26 @@ def _device(option: str) -> str:
         raise OptionError(f"--device {option}: {error}") from error
 
 
+@contextmanager
+def _followed(run: Run, display: PlainDisplay, wanted: bool) -> Iterator[None]:
+    """Write metrics and pictures for TensorBoard too, where that is wanted, or was before."""
+    folder = run.path / "tensorboard"
+    if not wanted and not folder.exists():
+        yield
+        return
+    try:
+        check_installed()
+    except OptionError as error:  # checked before where it is wanted now
+        display.line(f"note: {folder} does not go on: {error}")
+        yield
+        return
+    with Board(folder, run) as board:
+        run.metrics.listeners.append(board.add)
+        display.line(f"to follow it: tensorboard --logdir {_typed(folder)}")
+        yield
+        board.add_pictures(sorted(run.pictures.glob("*.png")))
+
+
 def _default_name(config: Config) -> str:
     ways = "" if config.is_regression else f"{config.ways}w"
     return f"{config.name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
@@ -97,7 +123,13 @@ def _check_samplers(problem: Problem, config: Config) -> None:
         problem.sampler(part, config.shots, config.queries, config.seed)
 
 
-def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str, Any]) -> int:
+def resume(
+    path: Path,
+    dataset: str | None,
+    out: Path | None,
+    given: Mapping[str, Any],
+    tensorboard: bool = False,
+) -> int:
     """Go on with a run, perhaps with a larger budget or its data elsewhere."""
     changes = {name: value for name, value in given.items() if value is not None}
     fixed = [name for name in changes if name not in ("iterations", "minutes", "data", "device")]
@@ -107,6 +139,8 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
             f"--resume {path}: goes on with the run's own options, and {what!r} was given; only "
             "--iterations, --minutes, --data and --device may change"
         )
+    if tensorboard:
+        check_installed()
     run = open_run(path)
     run.check_whole()
     config = _resumed_config(run.config, changes)
@@ -115,7 +149,9 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
     with open_display(config.measure) as display:
         problem = _reopen(run, config, display)
         with run.locked():
-            _train(run.with_config(config), problem, display)
+            run = run.with_config(config)
+            with _followed(run, display, tensorboard):
+                _train(run, problem, display)
     return 0
 
 

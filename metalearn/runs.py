@@ -6,6 +6,7 @@
     RUN/checkpoints/last.safetensors    everything that training goes on from
     RUN/checkpoints/best.safetensors    the parameters that did best in validation
     RUN/pictures/, RUN/evaluation.json  made by `show` and `evaluate`
+    RUN/tensorboard/               the metrics and pictures again, with --tensorboard
 
 Every file is written as a whole or, metrics, line by line; a process killed at any moment leaves a
 run that can be resumed.
@@ -16,7 +17,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -283,14 +284,16 @@ class Metrics:
 
     Lines wait in memory until `flush`, which comes before each checkpoint: so a checkpoint's file
     holds all lines up to it, and what lies after is dropped by `truncate` when training resumes.
+    `listeners` are told of lines when they are on the disk.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self._waiting: list[str] = []
+        self.listeners: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
+        self._waiting: list[Mapping[str, Any]] = []
 
     def add(self, line: Mapping[str, Any]) -> None:
-        self._waiting.append(to_json(line) + "\n")
+        self._waiting.append(line)
 
     def flush(self) -> None:
         """Append what waits and let it reach the disk. Raises `RunError`."""
@@ -298,7 +301,7 @@ class Metrics:
             return
         try:
             with self.path.open("a") as file:
-                file.writelines(self._waiting)
+                file.writelines(to_json(line) + "\n" for line in self._waiting)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -306,7 +309,9 @@ class Metrics:
                 f"{self.path}: cannot be written ({error.strerror}); the last checkpoint is "
                 "intact: make room or give access, then continue with --resume"
             ) from error
-        self._waiting.clear()
+        lines, self._waiting = self._waiting, []
+        for listener in self.listeners:
+            listener(lines)
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; a last one cut off by a kill is left out. Raises `RunError`."""

@@ -129,6 +129,12 @@ class Algorithm:
         """`meta` for tasks of fewer classes than the model has outputs."""
         return with_outputs(meta, ways)
 
+    def learned(self, meta: Any) -> Any:
+        """Inner rates that are learned, for people to see: a tree such as that of the parameters,
+        of arrays (steps, …), or (1, …) where all inner steps have the same. Empty without any."""
+        del meta
+        return {}
+
     def describe(self) -> str:
         """The settings, for people."""
         order, plural = {1: "first", 2: "second"}[self.order], "s" * (self.steps != 1)

@@ -584,3 +584,17 @@ def test_what_is_made_anew_at_each_look_is_looked_at_once():
         return scale(x) * getattr(scale, names["attribute"])
 
     close(jit(f)(X), 4 * X)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    factor: float
+    kind: object = dict[str, int]
+
+    def scaled(self, x):
+        return x * getattr(dataclasses.replace(self, factor=2 * self.factor), "factor")  # noqa: B009
+
+
+def test_watching_ends_where_attributes_are_made_when_they_are_read():
+    """Those of dict[str, int], which are others each time."""
+    close(jit(Settings(2.0).scaled)(X), X * 4)
