@@ -3,7 +3,7 @@
 Both are the networks of Finn, Abbeel & Levine 2017, "Model-agnostic meta-learning", section 5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ class Model(NamedTuple):
     - `features(params, x, statistics)`: the same, with what the last layer sees, (N, features), in
       place of the outputs
     - `normalised`: channels of each batch norm; empty where there is none
+    - `arguments`: those of the function in `NETWORKS` that makes the same network again, by name,
+      which a saved model keeps; empty where no function there does
     """
 
     name: str
@@ -33,6 +35,7 @@ class Model(NamedTuple):
     apply: Callable[[Any, Any, Any], tuple[Any, tuple]]
     features: Callable[[Any, Any, Any], tuple[Any, tuple]]
     normalised: tuple[int, ...] = ()
+    arguments: tuple[tuple[str, Any], ...] = ()
 
 
 def affine(layer: dict, x: Any) -> Any:
@@ -71,7 +74,8 @@ def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
             x = nn.relu(affine(layer, x))
         return x, ()
 
-    return Model("mlp", init, with_linear_head(features), features)
+    arguments = (("inputs", inputs), ("outputs", outputs), ("hidden", tuple(hidden)))
+    return Model("mlp", init, with_linear_head(features), features, arguments=arguments)
 
 
 def conv4(
@@ -123,7 +127,13 @@ def conv4(
         return x, tuple(used)
 
     normalised = (filters,) * BLOCKS if normalise else ()
-    return Model("conv4", init, with_linear_head(features), features, normalised)
+    made_with = {"channels": channels, "size": size, "outputs": outputs, "filters": filters}
+    arguments = tuple({**made_with, "normalise": normalise, "pool": pool}.items())
+    return Model("conv4", init, with_linear_head(features), features, normalised, arguments)
+
+
+NETWORKS: Mapping[str, Callable[..., Model]] = {"mlp": mlp, "conv4": conv4}
+"""Networks by name; their arguments are plain numbers, so that a file can hold them."""
 
 
 def _linear(key: Any, inputs: int, outputs: int, init: Callable = nn.init.he_normal) -> dict:
