@@ -29,9 +29,9 @@ import numpy as np
 import autograd_core as ac
 from metalearn.adapted import Adapted, adapt_to
 from metalearn.checkpoints import named_arrays
-from metalearn.config import CHECKS
+from metalearn.config import CHECKS, Config
 from metalearn.errors import MetalearnError, OptionError
-from metalearn.inputs import InputError, as_numbers, check_finite, inputs_of
+from metalearn.inputs import InputError, check_finite, inputs_of
 from metalearn.runs import open_run
 from metalearn.saved import from_state, load_adapted, save_adapted, state_of
 from metalearn.tasks.placing import chosen_device
@@ -406,16 +406,8 @@ class MetaRegressor(_Regressing, MetaEstimator):
     def _encoded(
         self, trained: Trained, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        y = as_numbers(labels, "y").astype(np.float64).reshape(len(labels), -1)
-        outputs = dict(trained.learner.model.arguments)["outputs"]
-        if y.shape[1] != outputs:
-            raise InputError(
-                f"y has {y.shape[1]} numbers an example; expected {outputs}, as in training"
-            )
-        table = inputs_of(trained.run, trained.learner.model).table
-        if table is not None:
-            y = (y - table.mean) / table.scale
-        return y.astype(np.float32), None
+        inputs = inputs_of(trained.run, trained.learner.model)
+        return inputs.targets(labels, dict(trained.learner.model.arguments)["outputs"]), None
 
 
 @functools.lru_cache(maxsize=8)
@@ -425,10 +417,13 @@ def _trained(
     """A run's initialisation on a device; read again when the stamp of its files changes."""
     del stamp
     run = open_run(Path(path))
-    mode = batch_norm
-    if batch_norm is None and run.config.batch_norm == "transductive":
-        mode = "support"
-    return load_trained(run, checkpoint, mode).on(device)
+    return load_trained(run, checkpoint, batch_norm or mode_alone(run.config)).on(device)
+
+
+def mode_alone(config: Config) -> str:
+    """The mode of batch norm in which a run predicts examples one by one: that of training, but
+    the support set's statistics where queries would see each other."""
+    return "support" if config.batch_norm == "transductive" else config.batch_norm
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

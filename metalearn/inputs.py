@@ -62,6 +62,16 @@ class Inputs:
         x = self._shaped(x, user)
         return _plain(x) if self.images is None else _pixels(x)
 
+    def targets(self, y: Any, outputs: int) -> np.ndarray:
+        """A user's targets in regression, (n,) or (n, outputs), as the model knows them: (n,
+        outputs) float32. Raises `InputError`."""
+        y = as_numbers(y, "y").astype(np.float64)
+        if y.ndim not in (1, 2) or y.reshape(len(y), -1).shape[1] != outputs:
+            raise InputError(f"y has the shape {y.shape}; expected (n, {outputs}), as in training")
+        if self.table is not None:
+            y = (y - self.table.mean) / self.table.scale
+        return y.reshape(len(y), outputs).astype(np.float32)
+
     def read_images(self, folder: str | Path) -> np.ndarray:
         """The images in a folder, at any depth, sorted by path: (n, C, H, W) float32.
 

@@ -6,7 +6,7 @@ by their ending (notes, labels). A file with an image's ending that cannot be re
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,9 +53,13 @@ def load_folder(
 
 
 class NewTask(NamedTuple):
-    """A user's own task: labelled support images, and query images with labels where known."""
+    """A user's own task: labelled support examples, and query examples with labels where known.
 
-    classes: tuple[str, ...]  # name of label 0, 1, …
+    Images, or whatever its files hold (see `metalearn.transfer`); in regression labels are
+    targets, (n, outputs) float32, and there are no classes.
+    """
+
+    classes: tuple[Any, ...]  # name of label 0, 1, …
     support: tuple[np.ndarray, np.ndarray]  # x (n, C, H, W) float32, y (n,) int64
     query: np.ndarray  # (m, C, H, W) float32
     query_labels: np.ndarray | None  # (m,) int64, or None when they are not known
