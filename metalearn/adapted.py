@@ -15,6 +15,7 @@ import numpy as np
 
 import autograd_core as ac
 from metalearn.algorithms import Algorithm
+from metalearn.errors import OptionError
 from metalearn.inputs import Inputs, inputs_of
 from metalearn.learner import Learner
 from metalearn.models import Model
@@ -51,10 +52,17 @@ class Adapted:
 
     def apply(self, x: np.ndarray, compiled: bool = True) -> np.ndarray:
         """The model's outputs (n, outputs), float64, for inputs (n, …) as `Inputs.arrays` makes
-        them. A compiled program is made for some numbers of inputs only; others are filled up."""
+        them. A compiled program is made for some numbers of inputs only; others are filled up.
+
+        Raises `OptionError` for a single input that would have to be normalised by itself."""
         device = ac.tree_leaves(self.params)[0].device
         place = lambda part: ac.asarray(part, device=device)
         if self.statistics == BATCH:  # filling up would change them
+            if len(x) == 1:
+                raise OptionError(
+                    "one query, and batch norm transductive: it would be normalised by itself; use "
+                    "batch norm support, or give more queries"
+                )
             found = self.model.apply(self.params, place(x), BATCH)[0]
             return np.asarray(found, np.float64)
         run = (_applying if compiled else _applied)(self.model.apply)

@@ -386,9 +386,7 @@ class MetaClassifier(_Classifying, MetaEstimator):
         try:
             classes, places = np.unique(labels, return_inverse=True)
         except TypeError as error:
-            raise InputError(
-                f"y: labels that cannot be sorted ({error}); expected one type"
-            ) from error
+            raise InputError(f"y: labels of several types ({error}); expected one") from error
         ways = trained.run.config.ways
         if len(classes) < 2:
             raise InputError(f"y has one class, {classes.tolist()}; expected at least 2 classes")

@@ -23,6 +23,7 @@ from metalearn.tasks import DataError
 
 FORMAT = 1
 KIND = "adapted model"
+EXAMPLES = 2  # to try a network on
 TOLERANCE = 1e-4
 """How far apart, of the largest output, the network and the one a file describes may be."""
 
@@ -83,9 +84,9 @@ def from_state(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> A
         classes=None if classes is None else _classes(classes),
         about=dict(record["about"]),
     )
-    found = adapted.apply(np.zeros((1, *adapted.inputs.shape), np.float32), compiled=False)
-    if found.shape != (1, adapted.outputs):
-        raise ValueError(f"outputs of shape {found.shape}; expected {(1, adapted.outputs)}")
+    found = adapted.apply(_examples(adapted.inputs.shape), compiled=False)
+    if found.shape != (EXAMPLES, adapted.outputs):
+        raise ValueError(f"outputs of shape {found.shape}; expected {(EXAMPLES, adapted.outputs)}")
     return adapted
 
 
@@ -124,7 +125,7 @@ def check_described(adapted: Adapted) -> None:
 
 
 def _examples(shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(0).random((4, *shape), np.float32)
+    return np.random.default_rng(0).random((EXAMPLES, *shape), np.float32)
 
 
 def _network(record: Mapping[str, Any]) -> Model:

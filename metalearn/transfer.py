@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metalearn.adapted import BATCH, Adapted
+from metalearn.adapted import Adapted
 from metalearn.errors import OptionError
 from metalearn.inputs import InputError, Inputs, inputs_of
 from metalearn.tasks import DataError, NewTask, read_new_table, read_new_task
@@ -254,15 +254,7 @@ def labels_of(task: NewTask) -> np.ndarray | None:
 
 
 def predicted(adapted: Adapted, task: NewTask) -> Predictions:
-    """What an adapted model says of a task's queries.
-
-    Raises `OptionError` for a single query that would have to be normalised by itself.
-    """
-    if adapted.statistics == BATCH and len(task.query) == 1:
-        raise OptionError(
-            "one query, and batch norm transductive: it would be normalised by itself; use "
-            "--batch-norm support, or give more queries"
-        )
+    """What an adapted model says of a task's queries. Raises `OptionError` as `Adapted.apply`."""
     truths: Sequence[Any] = (
         [None] * len(task.query) if task.query_labels is None else task.query_labels.tolist()
     )
