@@ -23,6 +23,11 @@ from metalearn.tasks import DataError
 
 FORMAT = 1
 KIND = "adapted model"
+UNFIT = (
+    *(DataError, OptionError, ac.AutogradError, ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
+"""What reading something else than an adapted model may end in."""
 EXAMPLES = 2  # to try a network on
 TOLERANCE = 1e-4
 """How far apart, of the largest output, the network and the one a file describes may be."""
@@ -41,7 +46,7 @@ def load_adapted(path: Path) -> Adapted:
     arrays, record = checkpoints.read(path)
     try:
         return from_state(record, arrays)
-    except (DataError, KeyError, IndexError, TypeError, ValueError, ac.AutogradError) as error:
+    except UNFIT as error:
         raise RunError(
             f"{path}: not an adapted model of this program ({type(error).__name__}: {error}); "
             "expected a file that `metalearn export` wrote"

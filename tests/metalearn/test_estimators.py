@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -324,9 +325,6 @@ try:
     from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 except ImportError:
     sklearn_missing = True
-
-    def parametrize_with_checks(estimators, **_):
-        return pytest.mark.skip("scikit-learn is not installed (pip install scikit-learn)")
 else:
     sklearn_missing = False
 
@@ -403,14 +401,24 @@ ROUNDING = {
 }
 
 
+def scikit_learns_checks():
+    """A parametrisation by its checks; where it is missing, one that is skipped."""
+    if sklearn_missing:
+        return pytest.mark.skip("scikit-learn is not installed (pip install scikit-learn)")
+    mark = parametrize_with_checks(
+        [
+            AnyClassifier(AtFixture("classifier"), steps=30, compiled=False),
+            AnyRegressor(AtFixture("regressor"), steps=100, compiled=False),
+        ],
+        expected_failed_checks=lambda _: ROUNDING,
+    ).mark
+    with warnings.catch_warnings(action="ignore"):  # of estimators without its base class
+        checks = list(mark.args[1])
+    return pytest.mark.parametrize(mark.args[0], checks, **mark.kwargs)
+
+
 @not_inherited
-@parametrize_with_checks(
-    [
-        AnyClassifier(AtFixture("classifier"), steps=30, compiled=False),
-        AnyRegressor(AtFixture("regressor"), steps=100, compiled=False),
-    ],
-    expected_failed_checks=lambda _: ROUNDING,
-)
+@scikit_learns_checks()
 def test_scikit_learns_checks(where_runs_are, estimator, check):
     check(estimator)
 
