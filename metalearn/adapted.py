@@ -126,10 +126,10 @@ def adapt_to(
             the first time, and adapts in milliseconds.
     """
     number = trained.run.config.eval_steps if steps is None else steps
-    meta = trained.params
+    meta, learner = trained.params, trained.learner
     if classes is not None:
         meta = trained.algorithm.with_ways(meta, len(classes))
-    learner = trained.learner
+        learner = replace(learner, ways=len(classes))
     make: Callable = _adapting_program if compiled else _adapting
     run = make(trained.algorithm, replace(learner, averages=None), number)
     placed = ac.tree_map(lambda array: ac.asarray(array, device=trained.device), support)
@@ -138,7 +138,7 @@ def adapt_to(
         model=learner.model,
         params=params,
         statistics=BATCH if learner.mode == "transductive" else used,
-        inputs=inputs_of(trained.run, learner.model),
+        inputs=inputs_of(trained.run),
         classes=classes,
         about={**trained.about(), "steps": number},
     )

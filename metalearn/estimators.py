@@ -31,7 +31,7 @@ from metalearn.adapted import Adapted, adapt_to
 from metalearn.checkpoints import named_arrays
 from metalearn.config import CHECKS, Config
 from metalearn.errors import MetalearnError, OptionError
-from metalearn.inputs import InputError, check_finite, inputs_of
+from metalearn.inputs import InputError, inputs_of
 from metalearn.runs import open_run
 from metalearn.saved import from_state, load_adapted, save_adapted, state_of
 from metalearn.tasks.placing import chosen_device
@@ -271,7 +271,7 @@ class MetaEstimator(_Predicting):
             raise InputError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        inputs = inputs_of(trained.run, trained.learner.model)
+        inputs = inputs_of(trained.run)
         x = inputs.arrays(X, type(self).__name__)
         labels = self._targets(y, len(x))
         targets, classes = self._encoded(trained, labels)
@@ -376,26 +376,8 @@ class MetaClassifier(_Classifying, MetaEstimator):
     def _encoded(
         self, trained: Trained, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        check_finite(labels, "y")
-        if labels.ndim != 1 or (labels.dtype.kind == "f" and (labels != np.round(labels)).any()):
-            kind = "continuous" if labels.ndim == 1 else "several labels an example"
-            raise InputError(
-                f"Unknown label type: {kind}; y has the shape {labels.shape} and dtype "
-                f"{labels.dtype}; expected one label of a class for each example"
-            )
-        try:
-            classes, places = np.unique(labels, return_inverse=True)
-        except TypeError as error:
-            raise InputError(f"y: labels of several types ({error}); expected one") from error
-        ways = trained.run.config.ways
-        if len(classes) < 2:
-            raise InputError(f"y has one class, {classes.tolist()}; expected at least 2 classes")
-        if len(classes) > ways:
-            raise InputError(
-                f"y has {len(classes)} classes; this run was trained {ways}-way: expected at most "
-                f"{ways}, or train with more --ways"
-            )
-        return places.astype(np.int64), classes
+        found = inputs_of(trained.run).labelled(labels, trained.run.config.output_count)
+        return found[1], found[0]
 
 
 class MetaRegressor(_Regressing, MetaEstimator):
@@ -404,8 +386,7 @@ class MetaRegressor(_Regressing, MetaEstimator):
     def _encoded(
         self, trained: Trained, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        inputs = inputs_of(trained.run, trained.learner.model)
-        return inputs.targets(labels, dict(trained.learner.model.arguments)["outputs"]), None
+        return inputs_of(trained.run).targets(labels, trained.run.config.output_count), None
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from metalearn.errors import MetalearnError
-from metalearn.models import Model
 from metalearn.runs import Run
 from metalearn.tasks import DataError, Preprocess, TablePreprocess
 from metalearn.tasks.datasets import to_float
@@ -72,6 +71,32 @@ class Inputs:
             y = (y - self.table.mean) / self.table.scale
         return y.reshape(len(y), outputs).astype(np.float32)
 
+    def labelled(self, y: Any, ways: int) -> tuple[np.ndarray, np.ndarray]:
+        """The classes of a user's labels, sorted, at most `ways`; and each label as a place in
+        them, int64. Where all tasks of the run share their classes, these. Raises `InputError`."""
+        y = np.asarray(y)
+        check_finite(y, "y")
+        if y.ndim != 1 or (y.dtype.kind == "f" and (y != np.round(y)).any()):
+            kind = "continuous" if y.ndim == 1 else "several labels an example"
+            raise InputError(
+                f"Unknown label type: {kind}; y has the shape {y.shape} and dtype {y.dtype}; "
+                "expected one label of a class for each example"
+            )
+        try:
+            classes, places = np.unique(y, return_inverse=True)
+        except TypeError as error:
+            raise InputError(f"y: labels of several types ({error}); expected one") from error
+        if self.table is not None and self.table.labels is not None:
+            return _among(classes, self.table.labels, places)
+        if len(classes) < 2:
+            raise InputError(f"y has one class, {classes.tolist()}; expected at least 2 classes")
+        if len(classes) > ways:
+            raise InputError(
+                f"y has {len(classes)} classes; this run was trained {ways}-way: expected at most "
+                f"{ways}, or train with more --ways"
+            )
+        return classes, places.astype(np.int64)
+
     def read_images(self, folder: str | Path) -> np.ndarray:
         """The images in a folder, at any depth, sorted by path: (n, C, H, W) float32.
 
@@ -124,19 +149,34 @@ class Inputs:
         )
 
 
-def inputs_of(run: Run, model: Model) -> Inputs:
+def inputs_of(run: Run) -> Inputs:
     """What a run's network is fed. Raises `DataError` for a record that makes no sense."""
-    record = run.record["dataset"].get("preprocess")
+    shape, record = run.config.input_shape, run.record["dataset"].get("preprocess")
     if record is None:
-        return Inputs((dict(model.arguments)["inputs"],))
+        return Inputs(shape)
     if "features" in record:
-        table = TablePreprocess.from_dict(record)
-        return Inputs((table.width,), table=table)
+        return Inputs(shape, table=TablePreprocess.from_dict(record))
     images = Preprocess.from_dict(record)
-    if run.config.dataset != "folder":
-        # Strokes on paper are all these models know, whichever way round a user's images are.
+    if shape != (images.channels, images.size, images.size):
+        return Inputs(shape)  # such as places of pixels
+    own = run.config.dataset in ("folder", "arrays")
+    if images.channels == 1 and not own:
+        # Bright on dark is all these models know, whichever way round a user's images are.
         images = Preprocess(images.size, images.channels, "auto")
-    return Inputs((images.channels, images.size, images.size), images)
+    return Inputs(shape, images)
+
+
+def _among(
+    classes: np.ndarray, shared: tuple[str, ...], places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shared classes, and labels that are places in `classes` as places in these."""
+    unknown = [label for label in classes.tolist() if label not in shared]
+    if unknown:
+        raise InputError(
+            f"y holds {unknown[0]!r}, which no training task has; expected {', '.join(shared)}"
+        )
+    there = np.array([shared.index(label) for label in classes.tolist()], np.int64)
+    return np.array(shared), there[places]
 
 
 # Checks, in words that scikit-learn's own estimators use where it has some for them ------------

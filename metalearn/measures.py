@@ -6,6 +6,8 @@ See `metalearn.tasks.variable`. On tasks without padding, in which all labels oc
 
 from typing import Any
 
+import numpy as np
+
 import autograd_core as ac
 from autograd_core import nn
 from metalearn.learner import Measure
@@ -38,7 +40,7 @@ def padded_accuracy(logits: Any, labels: Any) -> Any:
 
 def possible(logits: Any, labels: Any) -> Any:
     """The logits (n, ways), and −10⁹ for ways that no label (n,) names."""
-    columns = ac.arange(logits.shape[-1], device=ac.asarray(labels).device)
+    columns = np.arange(logits.shape[-1])
     named = ac.any(ac.equal(ac.expand_dims(labels, -1), columns), axis=0)
     return ac.where(named, logits, IMPOSSIBLE)
 

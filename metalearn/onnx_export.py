@@ -15,7 +15,7 @@ import numpy as np
 from metalearn.adapted import Adapted
 from metalearn.checkpoints import write_atomically
 from metalearn.errors import OptionError
-from metalearn.models import BLOCKS
+from metalearn.models import BLOCKS, COSINE, NORM_OFFSET, unit
 from metalearn.parts import head_of
 from metalearn.runs import to_json
 from metalearn.saved import TOLERANCE, check_described, check_frozen
@@ -115,19 +115,31 @@ class _Graph:
         return model
 
 
+Arguments = Mapping[str, Any]
+
+
 def _affine(graph: _Graph, x: str, layer: Mapping[str, Any]) -> str:
     return graph.add("Gemm", x, graph.constant(layer["weight"]), graph.constant(layer["bias"]))
 
 
-def _mlp(graph: _Graph, x: str, adapted: Adapted, arguments: Mapping[str, Any]) -> str:
-    del arguments
+def _head(graph: _Graph, x: str, layer: Mapping[str, Any], arguments: Arguments) -> str:
+    """The last layer: linear, or `models.cosine`."""
+    if COSINE not in arguments:
+        return _affine(graph, x, layer)
+    norm = graph.add("ReduceL2", x, axes=[1], keepdims=1)
+    units = graph.add("Div", x, graph.add("Add", norm, graph.constant(NORM_OFFSET)))
+    weight = arguments[COSINE] * np.asarray(unit(layer["weight"], axis=0))
+    return graph.add("MatMul", units, graph.constant(weight))
+
+
+def _mlp(graph: _Graph, x: str, adapted: Adapted, arguments: Arguments) -> str:
     x = graph.add("Flatten", x, axis=1)
     for layer in adapted.params[:-1]:
         x = graph.add("Relu", _affine(graph, x, layer))
-    return _affine(graph, x, head_of(adapted.params))
+    return _head(graph, x, head_of(adapted.params), arguments)
 
 
-def _conv4(graph: _Graph, x: str, adapted: Adapted, arguments: Mapping[str, Any]) -> str:
+def _conv4(graph: _Graph, x: str, adapted: Adapted, arguments: Arguments) -> str:
     pool = arguments["pool"]
     stride = [1, 1] if pool else [2, 2]
     for i in range(BLOCKS):
@@ -143,10 +155,10 @@ def _conv4(graph: _Graph, x: str, adapted: Adapted, arguments: Mapping[str, Any]
             x = graph.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
     if not pool:
         x = graph.add("GlobalAveragePool", x)
-    return _affine(graph, graph.add("Flatten", x, axis=1), head_of(adapted.params))
+    return _head(graph, graph.add("Flatten", x, axis=1), head_of(adapted.params), arguments)
 
 
-TRANSLATIONS: Mapping[str, Callable[[_Graph, str, Adapted, Mapping[str, Any]], str]] = {
+TRANSLATIONS: Mapping[str, Callable[[_Graph, str, Adapted, Arguments], str]] = {
     "mlp": _mlp,
     "conv4": _conv4,
 }

@@ -193,7 +193,7 @@ def adapted_picture(
     if not task.classes:
         values = [p for p in predictions if isinstance(p, Value)]
         title = f"adapted by {steps} inner steps to {count} points"
-        drawn = inputs_of(trained.run, trained.learner.model) == Inputs((1,))
+        drawn = inputs_of(trained.run) == Inputs((1,))
         return _values_picture(task, values, title) if drawn else None
     if task.query.ndim != 4:
         return None

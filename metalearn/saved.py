@@ -18,7 +18,7 @@ from metalearn.adapted import BATCH, Adapted
 from metalearn.config import MOST, MOST_UNITS
 from metalearn.errors import OptionError, RunError
 from metalearn.inputs import Inputs
-from metalearn.models import NETWORKS, Model
+from metalearn.models import COSINE, NETWORKS, Model, network
 from metalearn.tasks import DataError
 
 FORMAT = 1
@@ -117,7 +117,7 @@ def check_described(adapted: Adapted) -> None:
     )
     if name not in NETWORKS or not adapted.model.arguments:
         raise OptionError(f"the network {name!r} cannot be described in a file; {advice}")
-    made = NETWORKS[name](**dict(adapted.model.arguments))
+    made = network(name, dict(adapted.model.arguments))
     x = _examples(adapted.inputs.shape)
     try:
         ours = adapted.apply(x, compiled=False)
@@ -138,12 +138,13 @@ def _network(record: Mapping[str, Any]) -> Model:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in record["arguments"].items()
     }
-    limits = {"inputs": 1 << 22, "size": 1024, "channels": 3, "outputs": MOST}
+    limits = {"inputs": 1 << 22, "size": 1024, "channels": 3, "outputs": MOST, COSINE: MOST}
     for name, value in arguments.items():
+        kinds = (int, bool, float) if name == COSINE else (int, bool)
         for number in value if isinstance(value, tuple) else (value,):
-            if type(number) not in (int, bool) or not 0 <= number <= limits.get(name, MOST_UNITS):
+            if type(number) not in kinds or not 0 <= number <= limits.get(name, MOST_UNITS):
                 raise ValueError(f"{name}={value!r}")
-    return NETWORKS[record["name"]](**arguments)
+    return network(record["name"], arguments)
 
 
 def _nested(arrays: Mapping[str, np.ndarray]) -> Any:

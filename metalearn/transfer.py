@@ -69,7 +69,7 @@ def read_task(
         DataError: what cannot be read or does not fit the run.
         OptionError: options that do not fit the files.
     """
-    inputs = inputs_of(trained.run, trained.learner.model)
+    inputs = inputs_of(trained.run)
     kind = _kind(support)
     if target is not None and (kind != "csv" or inputs.table is not None):
         why = "the run says which column" if kind == "csv" else "only .csv files have columns"
@@ -105,11 +105,11 @@ def _kind(path: Path) -> str:
 
 
 def _check_ways(trained: Trained, task: NewTask, support: Path) -> None:
-    config = trained.run.config
-    if len(task.classes) > config.ways:
+    ways = trained.run.config.output_count
+    if len(task.classes) > ways:
         raise DataError(
-            f"{support}: {len(task.classes)} classes; this run was trained {config.ways}-way: "
-            f"expected at most {config.ways} classes, or train with more --ways"
+            f"{support}: {len(task.classes)} classes; this run was trained {ways}-way: "
+            f"expected at most {ways} classes, or train with more --ways"
         )
 
 
@@ -138,7 +138,7 @@ def _from_arrays(trained: Trained, inputs: Inputs, support: Path, query: Path | 
             f"{support}: y has the shape {y.shape}; expected a label for each of {len(found)} rows"
         )
     files = _rows(support, len(found))
-    classes, labels = _labelled(trained, inputs, support, y)
+    classes, labels = _labelled(trained, inputs, y)
     if query is None:
         return NewTask(classes, (found, labels), _nothing(inputs), None, files, ())
     if query.suffix.lower() == ".npy":
@@ -157,19 +157,13 @@ def _rows(path: Path, count: int) -> tuple[str, ...]:
 
 
 def _labelled(
-    trained: Trained, inputs: Inputs, path: Path, y: np.ndarray
+    trained: Trained, inputs: Inputs, y: np.ndarray
 ) -> tuple[tuple[Any, ...], np.ndarray]:
     """The classes of labels, and each as a place in them; or no classes, and targets."""
     if trained.run.config.is_regression:
-        return (), inputs.targets(y, _outputs(trained))
-    if y.ndim != 1 or y.dtype.kind not in "biuU":
-        raise DataError(
-            f"{path}: y is of {y.dtype} and shape {y.shape}; expected labels, integers or strings"
-        )
-    classes, places = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"{path}: y holds one class, {classes[0]!s}; expected at least 2")
-    return tuple(classes.tolist()), places.astype(np.int64)
+        return (), inputs.targets(y, trained.run.config.output_count)
+    classes, places = inputs.labelled(y, trained.run.config.output_count)
+    return tuple(classes.tolist()), places
 
 
 def _truths(
@@ -183,7 +177,7 @@ def _truths(
     if y.shape[:1] != (count,):
         raise DataError(f"{path}: y has the shape {y.shape}; expected one for each of {count} rows")
     if trained.run.config.is_regression:
-        return inputs.targets(y, _outputs(trained))
+        return inputs.targets(y, trained.run.config.output_count)
     places = {label: place for place, label in enumerate(classes)}
     unknown = [label for label in y.ravel().tolist() if label not in places]
     if unknown:
@@ -192,10 +186,6 @@ def _truths(
             f"{', '.join(map(str, classes))}"
         )
     return np.array([places[label] for label in y.ravel().tolist()], np.int64)
-
-
-def _outputs(trained: Trained) -> int:
-    return dict(trained.learner.model.arguments)["outputs"]
 
 
 def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None) -> NewTask:
@@ -221,7 +211,10 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
     rows = [f"{path.name} line {line}" for _, line in table.origins]
     return NewTask(
         classes=(),
-        support=(inputs.arrays(x[known]), inputs.targets(y[known], _outputs(trained))),
+        support=(
+            inputs.arrays(x[known]),
+            inputs.targets(y[known], trained.run.config.output_count),
+        ),
         query=inputs.arrays(x[~known]) if not known.all() else _nothing(inputs),
         query_labels=None,
         support_files=tuple(row for row, given in zip(rows, known, strict=True) if given),

@@ -299,10 +299,7 @@ def _part_files(path: Path) -> Mapping[str, Path]:
 
 
 def _read_parts(files: Mapping[str, Path], preprocess: Preprocess) -> Arrays:
-    images: list[np.ndarray] = []
-    classes: list[str] = []
-    counts: list[int] = []
-    parts: list[str] = []
+    found: list[tuple[str, str, np.ndarray]] = []  # class, part, images
     for part, file in files.items():
         data = from_arrays(*read_npz(file), str(file))
         if not isinstance(data, ImageDataset) or data.images.dtype != np.uint8:
@@ -312,11 +309,11 @@ def _read_parts(files: Mapping[str, Path], preprocess: Preprocess) -> Arrays:
             )
         if data.images.shape[1] != preprocess.channels:
             raise DataError(f"{file}: x holds grey images; expected RGB, (n, side, side, 3)")
-        images.append(resized(data.images, preprocess))
-        classes += data.classes
-        counts += data.counts.tolist()
-        parts += [part] * len(data.classes)
-    return _arrays(np.concatenate(images), classes, counts, parts)
+        images = np.split(resized(data.images, preprocess), data.starts[1:])
+        found += [(name, part, its) for name, its in zip(data.classes, images, strict=True)]
+    found.sort(key=lambda each: each[:2])
+    classes, parts, each = zip(*found, strict=True)
+    return _arrays(np.concatenate(each), list(classes), [len(its) for its in each], list(parts))
 
 
 def _refuse_pickles(path: Path) -> None:

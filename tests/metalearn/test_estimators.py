@@ -18,9 +18,9 @@ from metalearn.adapted import AT_A_TIME, _filled
 from metalearn.errors import OptionError, RunError
 from metalearn.estimators import MetaClassifier, MetaRegressor, NotFittedError, load
 from metalearn.inputs import InputError
-from metalearn.models import mlp
 from metalearn.runs import open_run
 from metalearn.trained import load_trained
+from metalearn.training import model_of
 
 from .helpers import ROOT, small_config, train
 
@@ -49,7 +49,7 @@ def regressor(waves_run):
 def per_step_run(tmp_path_factory):
     """A run that normalises by running averages."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metalearn.problems.GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
+        patch.setattr("metalearn.catalogue.GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
         path = tmp_path_factory.mktemp("runs") / "averages"
         return train(path, small_config("glyphs", batch_norm="per_step"))
 
@@ -346,11 +346,17 @@ class AnyWidth:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(ROOT)
             found = super()._learned()
-        width, classifies = getattr(self, "_width", 1), isinstance(self, MetaClassifier)
-        model = mlp(width, 5 if classifies else 1)
-        record = {**found.run.record, "dataset": {"name": "any"}}
+        outputs = 5 if isinstance(self, MetaClassifier) else 1
+        config = replace(
+            found.run.config,
+            model="mlp",
+            batch_norm="none",
+            inputs=(getattr(self, "_width", 1),),
+            outputs=outputs,
+        )
+        model = model_of(config)
         return found._replace(
-            run=replace(found.run, record=record),
+            run=replace(found.run, config=config),
             learner=replace(found.learner, model=model, mode="none", averages=None),
             params=model.init(random.key(0)),
         )

@@ -16,7 +16,7 @@ from metalearn.adapted import Adapted
 from metalearn.errors import OptionError, RunError
 from metalearn.estimators import AdaptedClassifier, AdaptedRegressor, MetaClassifier, MetaRegressor
 from metalearn.inputs import Inputs
-from metalearn.models import Model, conv4, mlp
+from metalearn.models import Model, conv4, mlp, with_cosine_head
 from metalearn.parts import with_outputs
 from metalearn.saved import load_adapted, save_adapted
 from metalearn.tasks import Preprocess
@@ -32,6 +32,7 @@ NETWORKS = {
     "without batch norm": conv4(1, 16, 5, filters=4, normalise=False),
     "layers": mlp(256, 5, (12, 7)),
     "one layer": mlp(256, 5, ()),
+    "cosine head": with_cosine_head(conv4(1, 16, 5, filters=6), 7.5),
 }
 
 

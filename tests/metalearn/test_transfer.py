@@ -3,17 +3,24 @@
 import csv
 import json
 import zipfile
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import metalearn
+from metalearn.algorithms import ALGORITHMS, class_of, find_algorithm
+from metalearn.config import algorithm_of, make_config
 from metalearn.estimators import MetaClassifier, MetaRegressor
-from metalearn.runs import open_run
+from metalearn.inputs import InputError, Inputs, inputs_of
+from metalearn.problems import open_problem, settled
+from metalearn.runs import create_run
+from metalearn.tasks import Preprocess
 from metalearn.trained import load_trained
+from metalearn.training import Trainer
 from metalearn.transfer import read_task
+from tests.tasks.helpers import table_rows, write_csv
 
-from .helpers import command, fails
+from .helpers import GLYPHS, command, draw_folder, fails
 from .test_estimators import drawings
 
 
@@ -222,24 +229,125 @@ def test_tables_that_cannot_be_used(capsys, waves_run, tmp_path, text, says):
     fails(capsys, "adapt", waves_run.path, *arguments, "--target", "z", says=("no column 'z'",))
 
 
-def test_runs_on_tables_plug_in(waves_run, tmp_path):
-    """A run that recorded how its table was made reads a new one in the same way."""
-    numbers = {"kind": "number", "name": "size", "mean": 10.0, "scale": 2.0, "missing": False}
-    record = {
-        "task": "town",
-        "target": "price",
-        "kind": "regression",
-        "features": [numbers],
-        "labels": None,
-        "mean": 100.0,
-        "scale": 50.0,
-    }
-    run = open_run(waves_run.path)
-    run = replace(run, record={**run.record, "dataset": {"name": "t", "preprocess": record}})
-    trained = load_trained(waves_run)._replace(run=run)
-    (tmp_path / "t.csv").write_text("price,size\n150,12\n,8\n50,10\n")
-    task = read_task(trained, tmp_path / "t.csv", None)
-    np.testing.assert_allclose(task.support[0], [[1], [0]])
-    np.testing.assert_allclose(task.support[1], [[1], [-1]])
-    np.testing.assert_allclose(task.query, [[-1]])
-    assert task.query_files == (f"{tmp_path / 't.csv'} line 3",)
+# Every dataset and every algorithm ------------------------------------------------------------
+
+
+def untrained(path, dataset, **options):
+    """A run whose last checkpoint is what it starts from."""
+    config = make_config(str(dataset), {"iterations": 1, "jit": False, **options})
+    problem = open_problem(config)
+    config = settled(config, problem)
+    run = create_run(path, config, problem, algorithm_of(config).order)
+    Trainer(run, problem).save()
+    return run
+
+
+def new_table(path, rows, blank):
+    """A table of one of the tasks, whose targets in some rows are left empty."""
+    one = [row for row in rows if row["task"] == "t00"]
+    return write_csv(path, [{**row, "y": ""} if i in blank else row for i, row in enumerate(one)])
+
+
+@pytest.mark.parametrize("labels", ["shared", "own"])
+def test_tables_of_classes(capsys, tmp_path, labels):
+    rows = table_rows("classification" if labels == "shared" else "own")
+    data = write_csv(tmp_path / "data.csv", rows)
+    options = {"target": "y", "labels": labels, "hidden": (6,), "shots": 1, "queries": 1}
+    if labels == "own":
+        options["ways"] = 2
+    run = untrained(tmp_path / "run", data, **options)
+    new = new_table(tmp_path / "new.csv", rows, blank=(0, 3))
+    trained = load_trained(run, "last")
+    task = read_task(trained, new, None)
+    more = ["--support", new, "--checkpoint", "last"]
+    record, found = adapted(capsys, run, tmp_path / "out", *more)
+    assert record["classes"] == list(task.classes) and record["accuracy"] is None
+    assert [row["file"] for row in found] == list(task.query_files)
+    trained_for = trained.algorithm.with_ways(trained.params, len(task.classes))
+    logits = np.asarray(
+        trained.algorithm.predict(
+            trained.learner, trained_for, task.support, task.query, run.config.eval_steps
+        )
+    )
+    named = [task.classes[i] for i in logits.argmax(axis=1)]
+    assert [row["predicted"] for row in found] == named
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "predictions.csv",
+        "predictions.json",
+    ]
+    result = command(capsys, "export", run.path, *more, "--out", tmp_path / "m.safetensors")
+    assert result.code == 0, result.err
+    model = metalearn.load(tmp_path / "m.safetensors")
+    assert model.predict(task.query).tolist() == named
+    fails(capsys, "adapt", run.path, *more, "--target", "y", code=2, says=("--target y",))
+    if labels == "shared":
+        estimator = metalearn.load(run.path, checkpoint="last", compiled=False)
+        x, y = task.support
+        estimator.fit(x[:2], np.array(task.classes)[y[:2]])
+        assert estimator.classes_.tolist() == list(task.classes)  # also those without examples
+        with pytest.raises(InputError, match="no training task has"):
+            estimator.fit(x[:2], ["colourless", "odourless"])
+
+
+def test_tables_of_numbers(capsys, tmp_path):
+    rows = table_rows("regression")
+    data = write_csv(tmp_path / "data.csv", rows)
+    run = untrained(tmp_path / "run", data, target="y", hidden=(6,), shots=2, queries=2)
+    new = new_table(tmp_path / "new.csv", rows, blank=(0, 2))
+    more = ["--support", new, "--checkpoint", "last"]
+    _, found = adapted(capsys, run, tmp_path / "out", *more)
+    trained = load_trained(run, "last")
+    task = read_task(trained, new, None)
+    scaled = trained.algorithm.predict(
+        trained.learner, trained.params, task.support, task.query, run.config.eval_steps
+    )
+    table = inputs_of(run).table
+    expected = np.asarray(scaled)[:, 0] * table.scale + table.mean
+    np.testing.assert_allclose([float(row["predicted"]) for row in found], expected, rtol=1e-5)
+    result = command(capsys, "export", run.path, *more, "--out", tmp_path / "m.safetensors")
+    assert result.code == 0, result.err
+    model = metalearn.load(tmp_path / "m.safetensors")
+    np.testing.assert_allclose(model.predict(task.query), expected, rtol=1e-5)
+    x, y = task.support
+    estimator = metalearn.load(run.path, checkpoint="last", compiled=False)
+    estimator.fit(x, y[:, 0] * table.scale + table.mean)
+    np.testing.assert_allclose(estimator.predict(task.query), expected, rtol=1e-5)
+
+
+def test_functions_pixels_and_arrays(tmp_path):
+    """What else a run can be on: inputs are those of its network, and images are read as such."""
+    small = {"shots": 2, "queries": 2}
+    pixels = untrained(tmp_path / "pixels", "glyphs-completion", image_size=12, **small)
+    assert inputs_of(pixels) == Inputs((2,))
+    found = metalearn.load(pixels.path, checkpoint="last", compiled=False)
+    assert found.fit(np.zeros((3, 2)), np.zeros(3)).predict(np.ones((4, 2))).shape == (4,)
+    waves = untrained(tmp_path / "waves", "sinusoid-line", **small)
+    assert inputs_of(waves) == Inputs((1,))
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", x=rng.normal(size=(40, 7)), y=np.arange(40) // 4)
+    vectors = untrained(tmp_path / "vectors", tmp_path / "d.npz", ways=3, shots=1, queries=1)
+    assert inputs_of(vectors) == Inputs((7,))
+    assert type(metalearn.load(vectors.path, checkpoint="last")) is MetaClassifier
+    own = draw_folder(tmp_path / "own", classes=9, images=3)
+    options = {"ways": 3, "shots": 1, "queries": 1, "image_size": 16, "filters": 4}
+    photos = untrained(tmp_path / "photos", own, channels=3, **options)
+    assert inputs_of(photos) == Inputs((3, 16, 16), Preprocess(16, 3, "keep"))
+    drawn = untrained(tmp_path / "drawn", own, ink="light", **options)
+    assert inputs_of(drawn).images.ink == "light"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_adapts_and_is_saved(tmp_path, name):
+    unused = class_of(find_algorithm(name)).without
+    options = {name: value for name, value in GLYPHS.items() if name not in unused}
+    options = {**options, "algorithm": name, "ways": 3}
+    run = untrained(tmp_path / "run", "glyphs", **options)
+    x, y = drawings(classes=3, each=4)
+    support = x[::2], np.array(["wolf", "ant", "bee"])[y[::2]]
+    model = metalearn.load(run.path, checkpoint="last", compiled=False).fit(*support)
+    odds = model.predict_proba(x)
+    model.save(tmp_path / "m.safetensors")
+    again = metalearn.load(tmp_path / "m.safetensors").predict_proba(x)
+    np.testing.assert_allclose(again, odds, atol=1e-5)
+    fewer = model.fit(x[:8], support[1][:4].repeat(2))
+    assert fewer.predict_proba(x).shape == (len(x), 2)
