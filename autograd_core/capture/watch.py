@@ -508,6 +508,8 @@ def _is_users(x: Any) -> bool:
     cls = type(x)
     if isinstance(x, (type, types.ModuleType)) or cls.__module__.partition(".")[0] in OURS:
         return False
+    if isinstance(x, types.GenericAlias):  # list[int]: a class, with attributes made when read
+        return False
     if isinstance(x, FUNCTIONS):
         return False
     return bool(_dict_of(x)) or hasattr(x, "__dict__") or hasattr(cls, "__slots__")

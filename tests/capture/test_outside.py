@@ -1,6 +1,7 @@
 """What a captured function reads from outside: changes are seen, whoever makes them and however."""
 
 import collections
+import dataclasses
 import functools
 import random
 import threading
@@ -561,3 +562,17 @@ def test_no_warning_without_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         close(jit(lambda x: x * 2)(X), X * 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    factor: float
+    kind: object = dict[str, int]
+
+    def scaled(self, x):
+        return x * getattr(dataclasses.replace(self, factor=2 * self.factor), "factor")  # noqa: B009
+
+
+def test_watching_ends_where_attributes_are_made_when_they_are_read():
+    """Those of dict[str, int], which are others each time."""
+    close(jit(Settings(2.0).scaled)(X), X * 4)
