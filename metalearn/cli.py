@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, adapt, show, check.
+"""The command line: train, evaluate, adapt, export, show, check.
 
 Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctrl-C. An error is
 one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
@@ -72,6 +72,16 @@ BatchNorm = Annotated[
 ]
 Steps = Annotated[
     int | None, option("Inner steps; by default what validation used in training.", flag="--steps")
+]
+Support = Annotated[
+    Path,
+    option(
+        "What to learn from: a folder with a folder of images for each class, an .npz file with x "
+        "and y, or a .csv file."
+    ),
+]
+AdaptTarget = Annotated[
+    str | None, option("The column of a .csv file to predict [y, or else the last].")
 ]
 
 
@@ -186,9 +196,9 @@ def root(
 ) -> None:
     """Learn to learn: meta-train a network on many small tasks, then adapt it to new ones.
 
-    **train** it, **evaluate** it on classes it has never seen, **adapt** it to your own images,
-    and **show** what it does in pictures; **check** algorithms and tasks of your own. Start with
-    `metalearn train glyphs`: it needs no data.
+    **train** it, **evaluate** it on classes it has never seen, **adapt** it to your own data,
+    **export** what came of it, and **show** what it does in pictures; **check** algorithms and
+    tasks of your own. Start with `metalearn train glyphs`: it needs no data.
     """
     del version, debug  # one has its callback, `run` reads the other
 
@@ -439,13 +449,15 @@ def evaluate(
 @app.command()
 def adapt(
     run: RunPath,
-    support: Annotated[
-        Path, option("A folder with a folder of images for each class: what to learn from.")
-    ],
+    support: Support,
     query: Annotated[
-        Path,
-        option("A folder of images to name, loose or, to count what is right, in class folders."),
-    ],
+        Path | None,
+        option(
+            "A folder of images to name, loose or, to count what is right, in class folders; an "
+            ".npz file with x, and y where it is known, or .npy."
+        ),
+    ] = None,
+    target: AdaptTarget = None,
     steps: Steps = None,
     checkpoint: Checkpoint = "best",
     batch_norm: BatchNorm = None,
@@ -456,12 +468,64 @@ def adapt(
     as_json: Annotated[bool, option("Print the predictions as JSON.", flag="--json")] = False,
     debug: Debug = False,
 ) -> int:
-    """Adapt a trained model to your own few images, and name others.
+    """Adapt a trained model to your own few examples, and predict others.
 
-    Prints each prediction with its probability, and saves them as CSV, JSON and a picture.
+    Prints each prediction with its probability, and saves them as CSV, JSON and a picture. In a
+    .csv file, rows with a target are learned from, and those whose target is empty predicted.
+
+        metalearn adapt runs/omniglot --support my/examples --query my/images
+
+        metalearn adapt runs/omniglot --support examples.npz --query images.npy
+
+        metalearn adapt runs/sinusoid --support points.csv
     """
     del debug
-    return commands.adapt(run, support, query, steps, checkpoint, batch_norm, out, as_json, device)
+    return commands.adapt(
+        run, support, query, steps, checkpoint, batch_norm, out, as_json, device, target
+    )
+
+
+@app.command()
+def export(
+    run: RunPath,
+    support: Support,
+    out: Annotated[
+        Path,
+        option(
+            "The file to make: .safetensors, for metalearn.load in Python, or .onnx, for other "
+            "programs (needs the package onnx)."
+        ),
+    ],
+    target: AdaptTarget = None,
+    steps: Steps = None,
+    checkpoint: Checkpoint = "best",
+    batch_norm: Annotated[
+        str | None,
+        option(
+            "Normalise otherwise than in training. Where that was transductive, the support set's "
+            "statistics are used, as each example is to be judged alone.",
+            flag="--batch-norm",
+        ),
+    ] = None,
+    device: Device = None,
+    debug: Debug = False,
+) -> int:
+    """Adapt a trained model to your own few examples, and write it to one file.
+
+    The file holds the adapted parameters, the network, the classes and what the images are scaled
+    to: it predicts without the run.
+
+        metalearn export runs/omniglot --support my/examples --out model.onnx
+    """
+    options = {
+        "target": target,
+        "steps": steps,
+        "checkpoint": checkpoint,
+        "batch_norm": batch_norm,
+        "device": device,
+    }
+    del debug
+    return commands.export(run, support, out, options)
 
 
 @app.command()

@@ -11,10 +11,12 @@ from typing import Any
 
 import autograd_core as ac
 from metalearn import checkpoints
+from metalearn.adapted import adapt_to
 from metalearn.checking import TASKS_CHECKED, check_algorithm, check_tasks
 from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError, printable
+from metalearn.estimators import SUFFIXES, mode_alone, save_model
 from metalearn.interrupts import Interrupts
 from metalearn.learner import Learner
 from metalearn.own import short_name
@@ -29,21 +31,23 @@ from metalearn.runs import (
     to_json,
     write_json,
 )
-from metalearn.tasks import NewTask
+from metalearn.tasks import DataError, NewTask
 from metalearn.tasks.placing import chosen_device
 from metalearn.tensorboard import Board, check_installed
-from metalearn.trained import (
+from metalearn.trained import Trained, evaluation_lines, load_trained
+from metalearn.trained import evaluate as evaluate_on
+from metalearn.training import Trainer, initial_state, model_of
+from metalearn.transfer import (
     Prediction,
-    Trained,
-    evaluation_lines,
-    load_trained,
+    Predictions,
+    Value,
+    labels_of,
+    mean_square_error,
+    predicted,
     predictions_csv,
     read_task,
     share_right,
 )
-from metalearn.trained import adapt as adapt_to
-from metalearn.trained import evaluate as evaluate_on
-from metalearn.training import Trainer, initial_state, model_of
 
 QUERIES = 15  # a class, in evaluation
 WAVE_QUERIES = 100
@@ -317,24 +321,34 @@ def _moved(config: Config, data: Path | None) -> Config:
 def adapt(
     path: Path,
     support: Path,
-    query: Path,
+    query: Path | None,
     steps: int | None,
     checkpoint: str,
     batch_norm: str | None,
     out: Path | None,
     as_json: bool,
     device: str | None = None,
+    target: str | None = None,
 ) -> int:
-    """Adapt a run to a user's folders of images; print and save what it says of the queries."""
+    """Adapt a run to a user's files; print and save what it says of the queries."""
     _check_checkpoint(checkpoint)
     run = open_run(path)
     steps = _steps(run.config, steps)
     if out is not None:
         check_free(out)
     trained = load_trained(run, checkpoint, batch_norm)
-    task = read_task(run, support, query)
-    predictions = adapt_to(trained.on(_device(device or "auto")), task, steps)
-    record = _adapted_record(trained, task, predictions, support, query, steps)
+    if query is None and support.suffix.lower() != ".csv":
+        raise OptionError(
+            f"--query: not given; expected what to predict, as --support {support} is no .csv file"
+        )
+    task = read_task(trained, support, query, target)
+    if not len(task.query):
+        raise DataError(f"{support}: no row whose target is empty; expected rows to predict")
+    adapted = adapt_to(
+        trained.on(_device(device or "auto")), task.support, labels_of(task), steps, compiled=False
+    )
+    predictions = predicted(adapted, task)
+    record = _adapted_record(trained, task, predictions, support, query or support, steps)
     folder = _save_adapted(out, trained, task, predictions, record, steps)
     if as_json:
         print(to_json(record, indent=1))
@@ -357,19 +371,22 @@ def _steps(config: Config, given: int | None) -> int:
 def _adapted_record(
     trained: Trained,
     task: NewTask,
-    predictions: list[Prediction],
+    predictions: Predictions,
     support: Path,
     query: Path,
     steps: int,
 ) -> dict[str, Any]:
     right = share_right(predictions)
+    score = {"accuracy": None if right is None else right[0] / right[1]}
+    if not task.classes:
+        score = {"mse": mean_square_error(predictions)}
     return {
         **trained.about(),
         "steps": steps,
         "support": str(support),
         "query": str(query),
         "classes": list(task.classes),
-        "accuracy": None if right is None else right[0] / right[1],
+        **score,
         "predictions": [p._asdict() for p in predictions],
     }
 
@@ -378,22 +395,24 @@ def _save_adapted(
     out: Path | None,
     trained: Trained,
     task: NewTask,
-    predictions: list[Prediction],
+    predictions: Predictions,
     record: Mapping[str, Any],
     steps: int,
 ) -> Path:
     """Save the results in a folder that appears as a whole, and return it."""
     from metalearn import pictures
 
-    picture = pictures.png(pictures.adapted_picture(trained, task, predictions, steps))
-    table = predictions_csv(predictions, task.classes).encode(errors="backslashreplace")
+    picture = pictures.adapted_picture(trained, task, predictions, steps)
+    names = [str(label) for label in task.classes]
+    table = predictions_csv(predictions, names).encode(errors="backslashreplace")
     parent = trained.run.path / "adapted" if out is None else out.absolute().parent
     name = Path(record["query"]).resolve().name
     temporary = parent / f".{os.getpid()}.new"
     try:
         temporary.mkdir(parents=True)
         checkpoints.write_atomically(temporary / "predictions.csv", table)
-        checkpoints.write_atomically(temporary / "predictions.png", picture)
+        if picture is not None:
+            checkpoints.write_atomically(temporary / "predictions.png", pictures.png(picture))
         write_json(temporary / "predictions.json", record)
     except (OSError, RunError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -405,27 +424,46 @@ def _save_adapted(
 def _adapted_lines(
     trained: Trained,
     task: NewTask,
-    predictions: list[Prediction],
+    predictions: Predictions,
     steps: int,
     folder: Path,
 ) -> list[str]:
+    what = "images" if task.support[0].ndim == 4 else "examples"
+    classes = ", ".join(printable(str(label)) for label in task.classes)
     lines = [
-        f"adapted by {steps} inner steps to {len(task.support[1])} images of "
-        f"{', '.join(map(printable, task.classes))}",
+        f"adapted by {steps} inner steps to {len(task.support[1])} {what}"
+        + (f" of {classes}" if classes else ""),
         *trained.describe(),
+        *_prediction_lines(predictions),
+        *_cautions(trained, task),
     ]
-    width = max(len(p.file) for p in predictions)
-    names = max(len(c) for c in task.classes)
-    for p in predictions:
-        verdict = "" if p.true is None else ("  right" if p.true == p.predicted else "  WRONG")
-        chance = f"{100 * p.probability:5.1f} %"
-        file, predicted = printable(p.file), printable(p.predicted)
-        lines.append(f"  {file:{width}s}  {predicted:{names}s}  {chance}{verdict}")
-    lines += _cautions(trained, task)
-    right = share_right(predictions)
+    right, error = share_right(predictions), mean_square_error(predictions)
     if right is not None:
         lines.append(f"{right[0]} of {right[1]} right ({100 * right[0] / right[1]:.1f} %)")
-    return [*lines, f"saved: {folder} (predictions.csv, predictions.json, predictions.png)"]
+    if error is not None:
+        lines.append(f"MSE {error:.3g}")
+    saved = ", ".join(sorted(file.name for file in folder.iterdir()))
+    return [*lines, f"saved: {folder} ({saved})"]
+
+
+def _prediction_lines(predictions: Predictions) -> list[str]:
+    width = max(len(printable(p.file)) for p in predictions)
+    if not isinstance(predictions[0], Prediction):
+        return [
+            f"  {printable(p.file):{width}s}  {p.predicted:.6g}"
+            + ("" if p.true is None else f"  (true: {p.true:.6g})")
+            for p in predictions
+            if isinstance(p, Value)
+        ]
+    lines = []
+    known = [p for p in predictions if isinstance(p, Prediction)]
+    names = max(len(printable(p.predicted)) for p in known)
+    for p in known:
+        verdict = "" if p.true is None else ("  right" if p.true == p.predicted else "  WRONG")
+        chance = f"{100 * p.probability:5.1f} %"
+        file, name = printable(p.file), printable(p.predicted)
+        lines.append(f"  {file:{width}s}  {name:{names}s}  {chance}{verdict}")
+    return lines
 
 
 def _cautions(trained: Trained, task: NewTask) -> list[str]:
@@ -441,6 +479,35 @@ def _cautions(trained: Trained, task: NewTask) -> list[str]:
             f"{len(task.classes)} classes; --batch-norm support uses those of the support images"
         )
     return lines
+
+
+# export ---------------------------------------------------------------------------------------
+
+
+def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> int:
+    """Adapt a run to a user's files, and write the adapted model as one file."""
+    _check_checkpoint(options["checkpoint"])
+    if out.suffix not in SUFFIXES:
+        raise OptionError(f"--out {out}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if out.exists():
+        raise OptionError(f"--out {out}: exists already; choose another name")
+    run = open_run(path)
+    steps = _steps(run.config, options["steps"])
+    mode = options["batch_norm"] or mode_alone(run.config)
+    trained = load_trained(run, options["checkpoint"], mode)
+    task = read_task(trained, support, None, options["target"])
+    placed = trained.on(_device(options["device"] or "auto"))
+    adapted = adapt_to(placed, task.support, labels_of(task), steps, compiled=False)
+    save_model(out, adapted)
+    classes = ", ".join(printable(str(label)) for label in task.classes)
+    lines = [
+        f"adapted by {adapted.about['steps']} inner steps to {len(task.support[1])} examples"
+        + (f" of {classes}" if classes else ""),
+        *trained.describe(),
+        f"saved: {out}",
+    ]
+    print_lines(lines)
+    return 0
 
 
 # show -----------------------------------------------------------------------------------------

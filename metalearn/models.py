@@ -3,7 +3,7 @@
 Both are the networks of Finn, Abbeel & Levine 2017, "Model-agnostic meta-learning", section 5.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from metalearn.errors import OptionError
 from metalearn.parts import head_of
 
 BLOCKS = 4
+COSINE = "cosine"  # the argument that names the scale of a cosine head
+NORM_OFFSET = 1e-5
 LARGEST_STRIDED = 48  # pixels; larger images are halved by max-pooling
 
 
@@ -26,6 +28,8 @@ class Model(NamedTuple):
     - `features(params, x, statistics)`: the same, with what the last layer sees, (N, features), in
       place of the outputs
     - `normalised`: channels of each batch norm; empty where there is none
+    - `arguments`: those by which `network` makes the same network again, by name, which a saved
+      model keeps; empty where it does not
     """
 
     name: str
@@ -33,6 +37,7 @@ class Model(NamedTuple):
     apply: Callable[[Any, Any, Any], tuple[Any, tuple]]
     features: Callable[[Any, Any, Any], tuple[Any, tuple]]
     normalised: tuple[int, ...] = ()
+    arguments: tuple[tuple[str, Any], ...] = ()
 
 
 def affine(layer: dict, x: Any) -> Any:
@@ -53,6 +58,29 @@ def with_last_layer(features: Callable, layer: Callable[[Any, Any], Any]) -> Cal
         return layer(head_of(params), seen), used
 
     return apply
+
+
+def with_cosine_head(model: Model, scale: float) -> Model:
+    """The same network with `cosine` for its last layer."""
+
+    def layer(head: dict, x: Any) -> Any:
+        return cosine(head, x, scale)
+
+    return model._replace(
+        apply=with_last_layer(model.features, layer),
+        arguments=(*model.arguments, (COSINE, scale)),
+    )
+
+
+def cosine(layer: dict, x: Any, scale: float) -> Any:
+    """`scale` times the cosines of the angles between x (N, inputs) and the columns of the layer's
+    weight (inputs, outputs)."""
+    return scale * (unit(x, axis=1) @ unit(layer["weight"], axis=0))
+
+
+def unit(x: Any, axis: int) -> Any:
+    """Vectors along an axis divided by their norms, plus 10⁻⁵, as Chen et al. 2019 do."""
+    return x / (ac.linalg.norm(x, axis=axis, keepdims=True) + NORM_OFFSET)
 
 
 def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
@@ -76,7 +104,8 @@ def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (40, 40)) -> Model:
             x = nn.relu(affine(layer, x))
         return x, ()
 
-    return Model("mlp", init, with_linear_head(features), features)
+    arguments = (("inputs", inputs), ("outputs", outputs), ("hidden", tuple(hidden)))
+    return Model("mlp", init, with_linear_head(features), features, arguments=arguments)
 
 
 def conv4(
@@ -128,7 +157,22 @@ def conv4(
         return x, tuple(used)
 
     normalised = (filters,) * BLOCKS if normalise else ()
-    return Model("conv4", init, with_linear_head(features), features, normalised)
+    made_with = {"channels": channels, "size": size, "outputs": outputs, "filters": filters}
+    arguments = tuple({**made_with, "normalise": normalise, "pool": pool}.items())
+    return Model("conv4", init, with_linear_head(features), features, normalised, arguments)
+
+
+NETWORKS: Mapping[str, Callable[..., Model]] = {"mlp": mlp, "conv4": conv4}
+"""Networks by name; their arguments are plain numbers, so that a file can hold them."""
+
+
+def network(name: str, arguments: Mapping[str, Any]) -> Model:
+    """The network of a `Model`'s name and arguments. Raises `KeyError` for another name and
+    `TypeError` for other arguments."""
+    given = dict(arguments)
+    scale = given.pop(COSINE, None)
+    model = NETWORKS[name](**given)
+    return model if scale is None else with_cosine_head(model, scale)
 
 
 def _linear(key: Any, inputs: int, outputs: int, init: Callable = nn.init.he_normal) -> dict:

@@ -16,9 +16,11 @@ from metalearn import curves
 from metalearn.checkpoints import write_atomically
 from metalearn.errors import RunError, printable
 from metalearn.evaluation import outputs_at_steps
+from metalearn.inputs import Inputs, inputs_of
 from metalearn.problems import Classification
 from metalearn.tasks import NewTask, SinusoidSampler, Task
-from metalearn.trained import Prediction, Trained
+from metalearn.trained import Trained
+from metalearn.transfer import Prediction, Predictions, Value
 
 RIGHT, WRONG, NEUTRAL = "#1a7f37", "#cf222e", "#57606a"
 QUERIES_SHOWN = 8  # a class
@@ -125,17 +127,43 @@ def episode_picture(trained: Trained, problem: Classification, steps: int, seed:
 
 
 def adapted_picture(
-    trained: Trained, task: NewTask, predictions: Sequence[Prediction], steps: int
-) -> Figure:
-    """A user's own task: support images by class, and each query with its prediction."""
-    rows = np.array([p.probabilities for p in predictions])
-    labels = [None if p.true is None else task.classes.index(p.true) for p in predictions]
+    trained: Trained, task: NewTask, predictions: Predictions, steps: int
+) -> Figure | None:
+    """A user's own task: support images by class, and each query with its prediction; of functions
+    of one number, points and predictions. None of what cannot be drawn."""
+    count = len(task.support[1])
+    if not task.classes:
+        values = [p for p in predictions if isinstance(p, Value)]
+        title = f"adapted by {steps} inner steps to {count} points"
+        drawn = inputs_of(trained.run) == Inputs((1,))
+        return _values_picture(task, values, title) if drawn else None
+    if task.query.ndim != 4:
+        return None
+    known = [p for p in predictions if isinstance(p, Prediction)]
+    rows = np.array([p.probabilities for p in known])
+    names = [str(label) for label in task.classes]
+    labels = [None if p.true is None else names.index(p.true) for p in known]
     title = (
-        f"adapted by {steps} inner steps to {len(task.support[1])} images of "
-        f"{len(task.classes)} classes (batch norm: {trained.learner.mode})"
+        f"adapted by {steps} inner steps to {count} images of "
+        f"{len(names)} classes (batch norm: {trained.learner.mode})"
     )
     shown = _shown(task.query, rows, labels)
-    return _task_picture([printable(c) for c in task.classes], task.support, shown, title)
+    return _task_picture([printable(name) for name in names], task.support, shown, title)
+
+
+def _values_picture(task: NewTask, values: Sequence[Value], title: str) -> Figure:
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    x = task.query[:, 0]
+    order = np.argsort(x, kind="stable")
+    axes.plot(x[order], np.array([v.predicted for v in values])[order], ".-", label="predicted")
+    if task.query_labels is not None:
+        axes.plot(x, task.query_labels, ".", color="black", label="true")
+    axes.plot(*task.support, "^", color=WRONG, markersize=6, label="learned from")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=9, parse_math=False)
+    return figure
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,26 +1,20 @@
-"""What a run has learned, read back: to evaluate on held-out tasks and to adapt to new ones."""
+"""What a run has learned, read back to evaluate it on held-out tasks; `transfer` adapts it to new
+ones."""
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 import autograd_core as ac
-from autograd_core import nn
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
-from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps, steps_told
+from metalearn.evaluation import intervals, scores_at_steps, steps_told
 from metalearn.learner import Learner
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
-from metalearn.tasks import DataError, NewTask, Preprocess, Task, read_new_task
 from metalearn.tasks.placing import on_device
 from metalearn.training import initial_state, model_of
 
@@ -198,90 +192,3 @@ def _rotations(trained: Trained, problem: Problem) -> list[str]:
         return []
     upright = getattr(problem, "upright", False)
     return [f"characters {'upright' if upright else 'in four rotations, each a class of its own'}"]
-
-
-# A user's own images --------------------------------------------------------------------------
-
-
-class Prediction(NamedTuple):
-    """What an adapted model says of one image; `true` is its class where that is known."""
-
-    file: str
-    predicted: str
-    probability: float
-    probabilities: tuple[float, ...]  # in the order of the classes
-    true: str | None
-
-
-def read_task(run: Run, support: Path, query: Path) -> NewTask:
-    """A user's folders of images, treated as the run's data were.
-
-    Raises `DataError` for folders that cannot be used, `OptionError` for a run on sinusoids.
-    """
-    config = run.config
-    if config.is_regression:
-        raise OptionError(f"{run.path}: trained on sinusoids; adapt needs a run on images")
-    preprocess = Preprocess.from_dict(run.record["dataset"]["preprocess"])
-    if run.config.dataset != "folder":
-        # Strokes on paper are all these models know, whichever way round a user's images are.
-        preprocess = Preprocess(preprocess.size, preprocess.channels, "auto")
-    task = read_new_task(support, query, preprocess)
-    if len(task.classes) > config.ways and not algorithm_of(config).makes_heads:
-        raise DataError(
-            f"{support}: {len(task.classes)} classes; this run was trained {config.ways}-way: "
-            f"expected at most {config.ways} class folders, or train with more --ways"
-        )
-    return task
-
-
-def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
-    """Adapt to a new task by `steps` inner steps on its support set, and predict its queries.
-
-    Raises `OptionError` for a single query that would have to be normalised by itself.
-    """
-    if len(task.query) == 1 and trained.learner.mode == "transductive":
-        raise OptionError(
-            "one query image, and batch norm transductive: it would be normalised by itself; use "
-            "--batch-norm support, or give more queries"
-        )
-    ways = len(task.classes)
-    arrays = Task(task.support, (task.query, np.zeros(len(task.query), np.int64)))
-    placed = ac.tree_map(lambda x: ac.asarray(x, device=trained.device), arrays)
-    (logits,) = outputs_at_steps(
-        trained.algorithm,
-        replace(trained.learner, ways=ways),
-        trained.algorithm.with_ways(trained.params, ways),
-        placed,
-        [steps],
-    )
-    probabilities = np.asarray(nn.softmax(logits))
-    labels: Sequence[int | None] = (
-        [None] * len(task.query) if task.query_labels is None else task.query_labels.tolist()
-    )
-    return [
-        Prediction(
-            file=file,
-            predicted=task.classes[int(row.argmax())],
-            probability=float(row.max()),
-            probabilities=tuple(map(float, row)),
-            true=None if label is None else task.classes[label],
-        )
-        for file, row, label in zip(task.query_files, probabilities, labels, strict=True)
-    ]
-
-
-def share_right(predictions: Sequence[Prediction]) -> tuple[int, int] | None:
-    """How many of how many predictions are right; None where the classes are not known."""
-    known = [p for p in predictions if p.true is not None]
-    return (sum(p.predicted == p.true for p in known), len(known)) if known else None
-
-
-def predictions_csv(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """A table with a header: file, predicted, probability, true, and a probability a class."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "predicted", "probability", "true", *(f"p({c})" for c in classes)])
-    for p in predictions:
-        each = [f"{x:.6f}" for x in p.probabilities]
-        table.writerow([p.file, p.predicted, f"{p.probability:.6f}", p.true or "", *each])
-    return text.getvalue()

@@ -34,7 +34,7 @@ from metalearn.algorithms.base import Algorithm
 from metalearn.algorithms.prototypes import ways_of
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
-from metalearn.models import Model, affine, with_last_layer
+from metalearn.models import Model, affine, cosine, with_cosine_head
 from metalearn.normalisation import collected, has_averages
 from metalearn.parts import head_of, partition, with_head
 from metalearn.tasks import ClassBatchSampler, Task
@@ -249,13 +249,13 @@ class Pretrained(FineTuning):
 
     def network(self, model: Model) -> Model:
         """The network with the classifier for its last layer."""
-        return model._replace(apply=with_last_layer(model.features, self.outputs))
+        return model if self.classifier == "linear" else with_cosine_head(model, self.scale)
 
     def outputs(self, head: Any, features: Any) -> Any:
         """What the head makes of features (n, d)."""
         if self.classifier == "linear":
             return affine(head, features)
-        return self.scale * (unit(features, axis=1) @ unit(head["weight"], axis=0))
+        return cosine(head, features, self.scale)
 
     def start(self, learner: Learner, meta: Any, support: Any) -> Tuning:
         """The network with a new head: 0 where it is linear, else the same random one each time."""
@@ -285,8 +285,3 @@ class Pretrained(FineTuning):
         if self.classifier == "cosine":
             return {"weight": weight}
         return {"weight": weight, "bias": ac.zeros(shape[1], dtype)}
-
-
-def unit(x: Any, axis: int) -> Any:
-    """Vectors along an axis divided by their norms, plus 10⁻⁵ as in the authors' code."""
-    return x / (ac.linalg.norm(x, axis=axis, keepdims=True) + 1e-5)

@@ -71,22 +71,45 @@ def load_arrays(
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The arrays x and y of an .npz file. Raises `DataError`."""
+    x, y = read_query(path)
+    if y is None:
+        raise _missing(path, "y")
+    return x, y
+
+
+def read_query(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array x of an .npz file, and y where there is one. Raises `DataError`."""
     with open_zip(path) as archive:
         names = ZipSource(path, archive, LIMITS).names
-    missing = [key for key in "xy" if f"{key}.npy" not in names]
-    if missing:
-        raise DataError(
-            f"{path}: no array {missing[0]!r}; expected x and y, as written by "
-            "np.savez(file, x=x, y=y)"
-        )
+    if "x.npy" not in names:
+        raise _missing(path, "x")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return file["x"], file["y"]
+            return file["x"], file["y"] if "y.npy" in names else None
     # Damaged files make the reader fail in many ways; pickled arrays raise a ValueError.
     except (Exception, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: cannot be read ({error}); expected arrays of numbers or of strings, not of "
             "objects, as written by np.savez(file, x=x, y=y)"
+        ) from error
+
+
+def _missing(path: Path, name: str) -> DataError:
+    return DataError(
+        f"{path}: no array {name!r}; expected x and y, as written by np.savez(file, x=x, y=y)"
+    )
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of an .npy file. Nothing is unpickled. Raises `DataError`."""
+    try:
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be read ({reason}); expected an array of numbers, as written by "
+            "np.save(file, x)"
         ) from error
 
 

@@ -6,7 +6,7 @@ by their ending (notes, labels). A file with an image's ending that cannot be re
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,9 +53,13 @@ def load_folder(
 
 
 class NewTask(NamedTuple):
-    """A user's own task: labelled support images, and query images with labels where known."""
+    """A user's own task: labelled support examples, and query examples with labels where known.
 
-    classes: tuple[str, ...]  # name of label 0, 1, …
+    Images, or whatever its files hold (see `metalearn.transfer`); in regression labels are
+    targets, (n, outputs) float32, and there are no classes.
+    """
+
+    classes: tuple[Any, ...]  # name of label 0, 1, …
     support: tuple[np.ndarray, np.ndarray]  # x (n, C, H, W) float32, y (n,) int64
     query: np.ndarray  # (m, C, H, W) float32
     query_labels: np.ndarray | None  # (m,) int64, or None when they are not known
@@ -70,24 +74,44 @@ def read_new_task(support: str | Path, query: str | Path, preprocess: Preprocess
     labels are not known, or class folders with names from the support, whose labels are then used
     to judge the predictions. Raises `DataError` naming the folder or file.
     """
-    support, query = Path(support), Path(query)
-    labelled = class_files(support, "support")
-    if len(labelled) < 2:
-        raise DataError(
-            f"{support}: support holds {len(labelled)} class; expected at least 2 class folders"
-        )
-    classes = tuple(labelled)
-    support_files = [name for found in labelled.values() for name in found]
+    query = Path(query)
+    classes, labelled, support_files = read_support(support, preprocess)
     query_files, query_labels = _query_files(query, classes)
-    x = to_float(_read_all(support, support_files, preprocess))
     return NewTask(
         classes=classes,
-        support=(x, _labels(support_files, classes)),
+        support=labelled,
         query=to_float(_read_all(query, query_files, preprocess)),
         query_labels=query_labels,
-        support_files=tuple(support_files),
+        support_files=support_files,
         query_files=tuple(query_files),
     )
+
+
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def read_support(
+    folder: str | Path, preprocess: Preprocess
+) -> tuple[tuple[str, ...], Labelled, tuple[str, ...]]:
+    """The names of the classes in a folder of class folders; its images x (n, C, H, W) float32 with
+    labels y (n,) int64; and the images' names. Raises `DataError` naming the folder or file."""
+    folder = Path(folder)
+    found = class_files(folder, "support")
+    if len(found) < 2:
+        raise DataError(
+            f"{folder}: support holds {len(found)} class; expected at least 2 class folders"
+        )
+    classes, files = tuple(found), [name for names in found.values() for name in names]
+    x = to_float(_read_all(folder, files, preprocess))
+    return classes, (x, _labels(files, classes)), tuple(files)
+
+
+def read_images(folder: str | Path, preprocess: Preprocess) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The images below a folder, (n, C, H, W) float32, with their names, sorted. Raises
+    `DataError`."""
+    folder = Path(folder)
+    files = _image_files(folder, "query")
+    return to_float(_read_all(folder, files, preprocess)), tuple(files)
 
 
 def class_files(folder: Path, role: str) -> dict[str, list[str]]:

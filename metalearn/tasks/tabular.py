@@ -316,12 +316,14 @@ class NewTable(NamedTuple):
     query_rows: tuple[str, ...]  # m times
 
 
-def read_new_table(path: str | Path, preprocess: TablePreprocess) -> NewTable:
+def read_new_table(
+    path: str | Path, preprocess: TablePreprocess, needs_query: bool = True
+) -> NewTable:
     """Read the table of one new task with the preprocessing of the tasks trained on.
 
-    Rows with a target are the support, rows whose target is empty the query. The task column may
-    be left out. Columns that training did not have are not used. Raises `DataError` naming the
-    file, line and column of what is wrong.
+    Rows with a target are the support, rows whose target is empty the query, of which there need
+    be none without `needs_query`. The task column may be left out. Columns that training did not
+    have are not used. Raises `DataError` naming the file, line and column of what is wrong.
     """
     table = read_tables([path])
     cells = table.column(preprocess.target)
@@ -333,7 +335,7 @@ def read_new_table(path: str | Path, preprocess: TablePreprocess) -> NewTable:
                 f"{tasks[0]!r} and {tasks[1]!r}; expected those of one: give each its own file"
             )
     support, query = (_where(table, [(cell != "") == known for cell in cells]) for known in (1, 0))
-    if not len(support) or not len(query):
+    if not len(support) or (needs_query and not len(query)):
         lacking = "a target, to adapt to" if not len(support) else "an empty target, to predict"
         raise DataError(f"{path}: no row with {lacking}; expected both kinds of rows")
     classes: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import autograd_core as ac
 from benchmarks import __main__ as everything
 from benchmarks import (
     accuracy,
+    adapt,
     checkers,
     common,
     compiled,
@@ -276,3 +277,11 @@ def test_special_functions_are_measured(capsys, results):
     for name in ("digamma, its zeros in -20 … 0", "polygamma(2, x), x < 0", "xlogy, float32"):
         ours, scipy = record[name]["ulps"]
         assert ours <= 4 and ours <= 2 * scipy + 1
+
+
+def test_adaptation_is_timed(capsys, results):
+    assert adapt.main(["--quick", "--save"]) == 0
+    assert "compiled: predict" in capsys.readouterr().out
+    (task,) = adapt.QUICK
+    times = saved(results, "adapt")[task]["compiled"]["next"]["adapt"]
+    assert 0 < times["best"] <= times["median"] and times["first"] > 0

@@ -175,7 +175,7 @@ def test_adapt_to_loose_images(capsys, run_copy, own, tmp_path):
     shutil.copy(own[1] / "class0" / "3.png", loose / "unknown.png")
     out = tmp_path / "saved"
     arguments = ["--support", own[0], "--query", loose, "--out", out, "--json"]
-    fails(capsys, "adapt", run_copy, *arguments, code=2, says=("--batch-norm support",))
+    fails(capsys, "adapt", run_copy, *arguments, code=2, says=("batch norm support",))
     arguments += ["--batch-norm", "support"]
     record = json.loads(command(capsys, "adapt", run_copy, *arguments).out)
     assert record["accuracy"] is None

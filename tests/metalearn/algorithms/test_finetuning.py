@@ -9,11 +9,11 @@ import autograd_core as ac
 from autograd_core import nn, random
 from metalearn import checkpoints
 from metalearn.algorithms import make_algorithm
-from metalearn.algorithms.finetuning import FromScratch, Pretrained, unit
+from metalearn.algorithms.finetuning import FromScratch, Pretrained
 from metalearn.config import make_config
 from metalearn.errors import OptionError
 from metalearn.learner import ACCURACY, MSE, Learner
-from metalearn.models import conv4, mlp
+from metalearn.models import conv4, mlp, unit
 from metalearn.parts import head_of, partition, with_head
 from metalearn.runs import open_run
 from metalearn.tasks import Task
