@@ -95,7 +95,7 @@ def _default_name(config: Config) -> str:
 def _check_samplers(problem: Problem, config: Config) -> None:
     """Raise `DataError` for a split too small for the tasks, before a run is made."""
     for part in PARTS:
-        problem.sampler(part, config.shots, config.queries, config.seed)
+        problem.sampler(part, config.shots_in(part), config.queries, config.seed)
 
 
 def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str, Any]) -> int:

@@ -44,6 +44,7 @@ class Config:
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5
     shots: int = 1
+    train_shots: int | None = None  # in training, where it differs
     queries: int = 5  # a class, in training; for sinusoids, in all
     algorithm: str = "maml"  # one of ALGORITHMS, or a user's own as "file.py:Class"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the algorithm, beside these:
@@ -107,10 +108,11 @@ class Config:
         """Tasks that no machine can hold are a slip of the keyboard."""
         pixels = 1 if self.is_regression else self.channels * self.image_size**2
         ways = 1 if self.is_regression else self.ways
-        numbers = self.meta_batch * ways * (self.shots + self.queries) * pixels
+        examples = ways * (self.shots_in("train") + self.queries)
+        numbers = self.meta_batch * examples * pixels
         if numbers > LARGEST_META_BATCH:
             raise OptionError(
-                f"--meta-batch {self.meta_batch}: tasks of {ways * (self.shots + self.queries)} "
+                f"--meta-batch {self.meta_batch}: tasks of {examples} "
                 f"examples make {numbers:.1e} numbers a meta-update; expected at most "
                 f"{LARGEST_META_BATCH:.1e}: lower it, --shots or --queries"
             )
@@ -118,6 +120,10 @@ class Config:
     @property
     def is_regression(self) -> bool:
         return self.dataset == "sinusoid"
+
+    def shots_in(self, part: str) -> int:
+        """Shots of the tasks of "train", "validation" or "test"."""
+        return self.train_shots if part == "train" and self.train_shots else self.shots
 
     @property
     def task_name(self) -> str:
@@ -159,6 +165,7 @@ BEFORE = {
     "jit": False,
     "device": "cpu",
     "settings": {},
+    "train_shots": None,
     "meta_optimizer": "adam",
     "meta_clip": None,
 }
@@ -291,11 +298,12 @@ MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
+OPTIONAL = {"train_shots", "meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
 CHECKS: Mapping[str, Check] = {
     "dataset": one_of(*EMBEDDED, "folder"),
     "ways": at_least(2, MOST),
     "shots": at_least(1, MOST),
+    "train_shots": at_least(1, MOST),
     "queries": at_least(1, MOST),
     "meta_optimizer": one_of(*OPTIMIZERS),
     "meta_clip": positive,

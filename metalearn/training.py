@@ -236,7 +236,7 @@ class Trainer:
         self.learner = Learner(self.model, problem.measure, config.batch_norm)
         self.device = chosen_device(config.device)
         self._steps: dict[Algorithm, Step] = {}
-        sampler = problem.sampler("train", config.shots, config.queries, config.seed)
+        sampler = problem.sampler("train", config.shots_in("train"), config.queries, config.seed)
         self.sampler = on_device(sampler, self.device, AHEAD)
         self.validation = on_device(validation_sampler(problem, config), self.device)
         self.state = initial_state(config, self.model)

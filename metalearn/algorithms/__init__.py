@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from metalearn.algorithms.base import REMAT, Algorithm
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
 
 COMMON = ("steps", "rate", "remat")
@@ -20,6 +21,7 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "reptile": Reptile,
 }
 
 
@@ -127,6 +129,7 @@ __all__ = [
     "REMAT",
     "Algorithm",
     "Maml",
+    "Reptile",
     "class_of",
     "find_algorithm",
     "make_algorithm",
