@@ -29,6 +29,12 @@ from autograd_core.errors import (
     RuleError,
     ShapeError,
 )
+from autograd_core.implicit import (
+    conjugate_gradient,
+    custom_fixed_point,
+    custom_root,
+    normal_conjugate_gradient,
+)
 from autograd_core.inspection import __array_namespace_info__
 from autograd_core.ops import __all__ as _operations
 from autograd_core.ops.arithmetic import *  # noqa: F403
@@ -91,7 +97,10 @@ __all__ = [
     "__array_namespace_info__",
     "checkpoint",
     "cond",
+    "conjugate_gradient",
+    "custom_fixed_point",
     "custom_jvp",
+    "custom_root",
     "custom_vjp",
     "debug_nans",
     "devices",
@@ -113,6 +122,7 @@ __all__ = [
     "newaxis",
     "nn",
     "no_grad",
+    "normal_conjugate_gradient",
     "ops",
     "optim",
     "pi",

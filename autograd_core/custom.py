@@ -250,10 +250,10 @@ def checkpoint(f: Callable) -> Callable:
     >>> ac.grad(lambda x: block(block(x)))(0.0)
     Tensor(-0.8534, dtype=float64)
     """
-    return _wrap(f, lambda run, _structure: Checkpoint(f"checkpoint({_name(f)})", run))
+    return _wrap(f, lambda run, _structure: Checkpoint(f"checkpoint({name_of(f)})", run))
 
 
-def _name(f: Callable) -> str:
+def name_of(f: Callable) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
@@ -386,7 +386,7 @@ class custom_vjp:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.fwd is None or self.bwd is None:
-            raise RuleError(f"{_name(self.f)}: custom_vjp without a rule; call .defvjp(fwd, bwd)")
+            raise RuleError(f"{name_of(self.f)}: custom_vjp without a rule; call .defvjp(fwd, bwd)")
         return _wrap(self.f, self._make)(*self._by_position(args, kwargs))
 
     def _by_position(self, args: tuple, kwargs: dict[str, Any]) -> tuple:
@@ -397,13 +397,13 @@ class custom_vjp:
         bound.apply_defaults()
         if bound.kwargs:
             raise TypeError(
-                f"{_name(self.f)}: custom_vjp passes arguments by position; {sorted(bound.kwargs)} "
-                "can be given by name only"
+                f"{name_of(self.f)}: custom_vjp passes arguments by position; "
+                f"{sorted(bound.kwargs)} can be given by name only"
             )
         return bound.args
 
     def _make(self, run: Run, signature: _Signature) -> Call:
-        name, fwd, bwd = _name(self.f), self.fwd, self.bwd
+        name, fwd, bwd = name_of(self.f), self.fwd, self.bwd
         assert fwd is not None and bwd is not None
 
         def flat_fwd(*leaves: Any) -> tuple[tuple, Any]:
@@ -519,7 +519,7 @@ class custom_jvp:
 
     def __call__(self, *args: Any) -> Any:
         if self.rule is None:
-            raise RuleError(f"{_name(self.f)}: custom_jvp without a rule; call .defjvp(rule)")
+            raise RuleError(f"{name_of(self.f)}: custom_jvp without a rule; call .defjvp(rule)")
         return _wrap(self.f, self._make)(*args)
 
     def _make(self, run: Run, signature: _Signature) -> Call:
@@ -533,9 +533,9 @@ class custom_jvp:
             outs, pushed = signature.flatten_output(out), tree_flatten(tangent)[0]
             if len(outs) != len(pushed):
                 raise ShapeError(
-                    f"{_name(self.f)}: the rule returned {len(outs)} outputs but {len(pushed)} "
+                    f"{name_of(self.f)}: the rule returned {len(outs)} outputs but {len(pushed)} "
                     "tangents"
                 )
             return outs, tuple(map(asarray, pushed))
 
-        return CustomJvp(_name(self.f), run, push)
+        return CustomJvp(name_of(self.f), run, push)

@@ -485,11 +485,18 @@ def no_grad() -> Iterator[None]:
     """
     for trace in live_interpreters():
         trace.note_no_grad()
-    paused = [t for t in (ROOT, *live_interpreters()) if isinstance(t, Reverse) and t.live]
-    for trace in paused:
+    with paused():
+        yield
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """`no_grad` for what ends in `stop_gradient` anyway: a captured graph need not know of it."""
+    traces = [t for t in (ROOT, *live_interpreters()) if isinstance(t, Reverse) and t.live]
+    for trace in traces:
         trace.live, trace.paused = False, True
     try:
         yield
     finally:
-        for trace in paused:
+        for trace in traces:
             trace.live, trace.paused = True, False

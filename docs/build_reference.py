@@ -43,6 +43,7 @@ NAMESPACES = {
 }
 FAMILIES = {
     "Transforms": ("transforms", "custom", "reverse", "capture.control", "capture.jit", "debug"),
+    "Implicit differentiation": ("implicit",),
     "Making tensors": ("ops.creation", "ops.placement", "dlpack", "device"),
     "Dtypes": ("dtypes",),
     "Arithmetic, comparison, rounding": ("ops.arithmetic", "ops.comparing"),

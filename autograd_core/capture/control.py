@@ -35,6 +35,7 @@ class Body:
     Attributes:
         graph: whose inputs are values from outside, then the arguments.
         outside: those values.
+        calls: see `trace.Captured`.
     """
 
     def __init__(self, f: Callable[..., Leaves], avals: Sequence[Aval], name: str):
@@ -46,6 +47,7 @@ class Body:
         }
         self.graph = Graph([*read, *variables], graph.equations, graph.outputs, {}, graph.mapped)
         self.outside: list[Tensor] = list(read.values())
+        self.calls = found.calls
 
     @property
     def avals(self) -> list[Aval]:
@@ -364,37 +366,37 @@ class Scan(ControlCall):
         """All carries get the mapped axis, at axis 0, and what is sliced has it at axis 1."""
         outside, carry, xs = self.parts(args)
         flags = self.parts(batched)
-        carry = [_everywhere(x, b, size) for x, b in zip(carry, flags[1], strict=True)]
+        carry = [everywhere(x, b, size) for x, b in zip(carry, flags[1], strict=True)]
         xs = [moveaxis(x, 0, 1) if b else x for x, b in zip(xs, flags[2], strict=True)]
         axes = tuple(0 if b else None for b in (*flags[0], *[True] * len(carry), *flags[2]))
 
         def step(carry: list, x: list) -> tuple[list, list]:
-            out = _vmapped(self.apply, axes, size)(*outside, *carry, *x)
+            out = vmapped(self.apply, axes, size)(*outside, *carry, *x)
             return out[: self.carried], out[self.carried :]
 
         after, ys = scan(step, carry, xs, self.length, self.back)
         return [*after, *(moveaxis(y, 0, 1) for y in ys)]
 
 
-def _everywhere(x: Any, batched: bool, size: int) -> Tensor:
+def everywhere(x: Any, batched: bool, size: int) -> Tensor:
     """A value with the mapped axis, whether it has one or not."""
     x = asarray(x)
     return x if batched else broadcast_to(x, (size, *x.shape))
 
 
-def _vmapped(f: Callable, axes: tuple[int | None, ...], size: int) -> Callable:
+def vmapped(f: Callable, axes: tuple[int | None, ...], size: int) -> Callable:
     """`vmap` of a function of leaves to leaves, where none of the axes need be mapped."""
 
-    def everywhere(*args: Any) -> list:
+    def mapped(*args: Any) -> list:
         with new_level(lambda level: Batching(level, size)) as trace:
             inside = [
                 x if a is None else box(asarray(x), trace) for x, a in zip(args, axes, strict=True)
             ]
             outs = [asarray(y) for y in f(*inside)]
         mine = [y.trace is trace for y in outs]
-        return [_everywhere(trace.lower(y), m, size) for y, m in zip(outs, mine, strict=True)]
+        return [everywhere(trace.lower(y), m, size) for y, m in zip(outs, mine, strict=True)]
 
-    return everywhere
+    return mapped
 
 
 # cond -----------------------------------------------------------------------------------------
@@ -533,7 +535,7 @@ class Cond(ControlCall):
         """Both branches where the predicate is mapped, else a branch of mapped operations."""
         pred, *values = args
         axes = tuple(0 if b else None for b in batched[1:])
-        true, false = (_vmapped(branch, axes, size) for branch in self.functions())
+        true, false = (vmapped(branch, axes, size) for branch in self.functions())
         if not batched[0]:
             return cond(pred, true, false, *values)
         return [
@@ -650,17 +652,17 @@ class While(ControlCall):
         """As long as it holds for any element; those for which it does not stay as they are."""
         for_test, for_step, carry = self.parts(args)
         flags = self.parts(batched)
-        carry = [_everywhere(x, b, size) for x, b in zip(carry, flags[2], strict=True)]
+        carry = [everywhere(x, b, size) for x, b in zip(carry, flags[2], strict=True)]
         axes = lambda some: tuple(0 if b else None for b in (*some, *[True] * len(carry)))
 
         def holds(carry: list) -> Tensor:
             test = lambda *xs: evaluate(self.test, xs)
-            return _vmapped(test, axes(flags[0]), size)(*for_test, *carry)[0]
+            return vmapped(test, axes(flags[0]), size)(*for_test, *carry)[0]
 
         def step(carry: list) -> list:
             active = holds(carry)
             run = lambda *xs: evaluate(self.step, xs)
-            after = _vmapped(run, axes(flags[1]), size)(*for_step, *carry)
+            after = vmapped(run, axes(flags[1]), size)(*for_step, *carry)
             return [
                 where(reshape(active, (size, *[1] * (y.ndim - 1))), y, x)
                 for x, y in zip(carry, after, strict=True)
