@@ -116,7 +116,8 @@ def train(
         int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
     ] = None,
     train_shots: Annotated[
-        int | None, option("Such examples in training [as --shots; reptile: 15].", TASK)
+        int | None,
+        option("Such examples in training [as --shots; reptile: 15, of sinusoids 50].", TASK),
     ] = None,
     queries: Annotated[
         int | None, option("Examples of each class to be judged by [5; sinusoid: 10].", TASK)

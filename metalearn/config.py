@@ -213,6 +213,7 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen)
+    chosen["settings"] = {**defaults.get("settings", {}), **chosen.get("settings", {})}
     return Config(**{**defaults, **chosen, "dataset": dataset})
 
 
@@ -258,7 +259,10 @@ def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
         defaults["batch_norm"] = "none"
     if dataset == "glyphs":
         defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
-    defaults |= class_of(find_algorithm(chosen.get("algorithm", "maml"))).defaults
+    algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
+    defaults |= algorithm.defaults
+    if dataset == "sinusoid":
+        defaults |= algorithm.defaults_on_sinusoids
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
 from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
@@ -21,6 +22,7 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "imaml": Imaml,
     "reptile": Reptile,
 }
 
@@ -128,6 +130,7 @@ __all__ = [
     "ALGORITHMS",
     "REMAT",
     "Algorithm",
+    "Imaml",
     "Maml",
     "Reptile",
     "class_of",

@@ -54,6 +54,8 @@ class Algorithm:
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
+    defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {}
+    """Such options on sinusoids, where they differ; "settings" may be among them."""
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2):

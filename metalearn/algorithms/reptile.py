@@ -16,14 +16,15 @@ and a term that makes the minibatches of a task agree. One step is joint trainin
 
 **As in the code.** Adam has β₁ = 0 and runs at a rate of 0.001, ε falls from 1 to 0 linearly, and
 tasks have more shots in training than in use (`train_shots`). The defaults are its command for
-transductive 5-way 1-shot Omniglot, whose 5 inner steps in use are on all of a small support set.
-Its commands with `--batch-norm support` have 50 to 100 such steps, and for 5 shots `train_shots`
-10, `batch` 10, 5 steps at 0.0015, ε 0.7.
+transductive 5-way 1-shot Omniglot, with 5 inner steps in use, on all of a small support set. Its
+commands without transduction have 86 to 100 there; for 5 shots also `train_shots` 10, `batch` 10,
+5 steps at 0.0015, and ε from 0.7.
 
 **Otherwise than there.** Adam starts anew in each task; in the code its averages of squared
 gradients pass from one task to the next. Minibatches are strides through the support set where the
 code shuffles, so that the same task gives the same parameters; and a set smaller than a minibatch
-is taken once, where the code fills the minibatch with repetitions.
+is taken once, where the code fills the minibatch with repetitions. In use its batch norms see the
+support and the query set, of one query a class, as one batch; here `--batch-norm` says.
 
 **Units of the rate.** Losses are means over the minibatch, here and there.
 """
@@ -79,6 +80,13 @@ class Reptile(Algorithm):
         "meta_lr": 1.0,
         "schedule": "linear",
         "meta_batch": 10,
+    }
+    defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {
+        "inner_steps": 5,
+        "inner_lr": 0.02,
+        "train_shots": 50,
+        "eval_steps": 10,
+        "settings": {"batch": 10},
     }
 
     def __post_init__(self) -> None:

@@ -257,6 +257,16 @@ def test_defaults_are_the_published_command():
     assert make_config("omniglot", {"algorithm": "reptile", "train_shots": 7}).train_shots == 7
 
 
+def test_sinusoids_have_defaults_of_their_own():
+    config = make_config("sinusoid", {"algorithm": "reptile"})
+    assert (config.train_shots, config.inner_lr, config.settings) == (50, 0.02, {"batch": 10})
+    given = {"algorithm": "reptile", "settings": {"optimizer": "sgd"}}
+    assert make_config("sinusoid", given).settings == {"batch": 10, "optimizer": "sgd"}
+    given = {"algorithm": "reptile", "settings": {"batch": "5"}}
+    assert make_config("sinusoid", given).settings == {"batch": 5}
+    assert make_config("glyphs", {"algorithm": "reptile"}).settings == {}
+
+
 def test_a_run_has_other_shots_in_training(tmp_path):
     run, problem = new_run(tmp_path / "run", small_config(shots=3, train_shots=8))
     trainer = Trainer(run, problem)
@@ -278,15 +288,10 @@ def test_too_many_shots_in_training(capsys, tmp_path):
 
 
 def test_a_command_learns_sinusoids(capsys, tmp_path):
-    options = {**SINUSOID, "iterations": 1000, "validate_every": 500, "hidden": (20, 20)}
-    options |= {"train_shots": 30, "inner_steps": 5, "eval_steps": 5}
-    options |= {"inner_lr": 0.02, "meta_lr": 0.5}
-    settings = ["--set", "optimizer=sgd", "--set", "batch=10"]
+    options = {**SINUSOID, "algorithm": "reptile", "iterations": 400, "validate_every": 200}
+    options |= {"eval_steps": 5, "hidden": (20, 20)}
     out = tmp_path / "run"
-    result = command(
-        capsys, "train", "sinusoid", "--algorithm", "reptile", *flags(options), *settings,
-        "--out", out,
-    )  # fmt: skip
+    result = command(capsys, "train", "sinusoid", *flags(options), "--out", out)
     assert result.code == 0, result.err
     rows = json.loads((out / "evaluation.json").read_text())["scores"]
-    assert rows[-1]["mean"] < 0.8 * rows[0]["mean"]
+    assert rows[-1]["mean"] < 0.7 * rows[0]["mean"]
