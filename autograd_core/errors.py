@@ -68,4 +68,5 @@ class DeviceMemoryError(DeviceError, MemoryError):
 
 
 class NanError(AutogradError, FloatingPointError):
-    """Raised under `debug_nans()` by the first operation that produced a NaN."""
+    """Raised under `debug_nans()` by the first operation that produced a NaN; and where a solver's
+    result is not finite."""

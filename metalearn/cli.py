@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, adapt, show.
+"""The command line: train, evaluate, adapt, show, check.
 
 Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctrl-C. An error is
 one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
@@ -74,6 +74,70 @@ Steps = Annotated[
 ]
 
 
+Ways = Annotated[int | None, option("Classes a task [5].", TASK)]
+Shots = Annotated[
+    int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
+]
+Queries = Annotated[
+    int | None, option("Examples of each class to be judged by [5; sinusoid: 10].", TASK)
+]
+SplitName = Annotated[
+    str | None,
+    option(
+        "Which classes are held out: random [default; Omniglot: the papers' 1200/423], "
+        "alphabets (Omniglot's own), or a JSON file of a split.",
+        TASK,
+    ),
+]
+AlgorithmName = Annotated[
+    str | None,
+    option(f"One of {', '.join(ALGORITHMS)} [maml], or your own as file.py:Class.", ALGORITHM),
+]
+Settings = Annotated[
+    list[str] | None,
+    option(
+        "A setting of that algorithm, such as adapts=head; can be given several times.",
+        ALGORITHM,
+        flag="--set",
+    ),
+]
+InnerSteps = Annotated[
+    int | None, option("Gradient steps on the support set in training [1].", ALGORITHM)
+]
+InnerRate = Annotated[
+    float | None,
+    option(
+        "Rate of those steps, per unit of *mean* loss [images: 1; sinusoid: 0.01]. The MAML "
+        "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
+        ALGORITHM,
+    ),
+]
+TrainingBatchNorm = Annotated[
+    str | None, option(f"Which statistics normalise [transductive]. {MODES_HELP}.", ALGORITHM)
+]
+ModelName = Annotated[str | None, option("conv4 [images] or mlp [sinusoid].", NETWORK)]
+Filters = Annotated[int | None, option("Of each convolution in conv4 [64].", NETWORK)]
+Pooling = Annotated[
+    str | None, option("How conv4 halves: stride, max-pool, or auto [by image size].", NETWORK)
+]
+Hidden = Annotated[str | None, option("Layer widths of mlp, such as 40,40 [default].", NETWORK)]
+ImageSize = Annotated[int | None, option("Pixels a side that images are scaled to [28].", NETWORK)]
+Channels = Annotated[
+    int | None, option("Of images in a folder: 1, grey [default], or 3, RGB.", NETWORK)
+]
+Ink = Annotated[
+    str | None,
+    option(
+        "What is bright in grey images of a folder: auto [default], dark or light ink, or "
+        "keep as they are.",
+        NETWORK,
+    ),
+]
+TrainingData = Annotated[
+    str | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"metalearn {ac.__version__}")
@@ -96,7 +160,8 @@ def root(
     """Learn to learn: meta-train a network on many small tasks, then adapt it to new ones.
 
     **train** it, **evaluate** it on classes it has never seen, **adapt** it to your own images,
-    and **show** what it does in pictures. Start with `metalearn train glyphs`: it needs no data.
+    and **show** what it does in pictures; **check** algorithms and tasks of your own. Start with
+    `metalearn train glyphs`: it needs no data.
     """
     del version, debug  # one has its callback, `run` reads the other
 
@@ -111,48 +176,18 @@ def train(
             show_default=False,
         ),
     ] = None,
-    ways: Annotated[int | None, option("Classes a task [5].", TASK)] = None,
-    shots: Annotated[
-        int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
-    ] = None,
+    ways: Ways = None,
+    shots: Shots = None,
     train_shots: Annotated[
         int | None,
-        option("Such examples in training [as --shots; reptile: 15, of sinusoids 50].", TASK),
+        option("Such examples in training [as --shots; reptile: 10, of sinusoids 50].", TASK),
     ] = None,
-    queries: Annotated[
-        int | None, option("Examples of each class to be judged by [5; sinusoid: 10].", TASK)
-    ] = None,
-    split: Annotated[
-        str | None,
-        option(
-            "Which classes are held out: random [default; Omniglot: the papers' 1200/423], "
-            "alphabets (Omniglot's own), or a JSON file of a split.",
-            TASK,
-        ),
-    ] = None,
-    algorithm: Annotated[
-        str | None,
-        option(f"One of {', '.join(ALGORITHMS)} [maml], or your own as file.py:Class.", ALGORITHM),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        option(
-            "A setting of that algorithm, such as adapts=head; can be given several times.",
-            ALGORITHM,
-            flag="--set",
-        ),
-    ] = None,
-    inner_steps: Annotated[
-        int | None, option("Gradient steps on the support set in training [1].", ALGORITHM)
-    ] = None,
-    inner_lr: Annotated[
-        float | None,
-        option(
-            "Rate of those steps, per unit of *mean* loss [images: 1; sinusoid: 0.01]. The MAML "
-            "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
-            ALGORITHM,
-        ),
-    ] = None,
+    queries: Queries = None,
+    split: SplitName = None,
+    algorithm: AlgorithmName = None,
+    settings: Settings = None,
+    inner_steps: InnerSteps = None,
+    inner_lr: InnerRate = None,
     meta_lr: Annotated[
         float | None,
         option("Rate of the meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM),
@@ -169,9 +204,7 @@ def train(
         str | None,
         option("Of that rate over the budget: cosine [default], linear or constant.", ALGORITHM),
     ] = None,
-    batch_norm: Annotated[
-        str | None, option(f"Which statistics normalise [transductive]. {MODES_HELP}.", ALGORITHM)
-    ] = None,
+    batch_norm: TrainingBatchNorm = None,
     remat: Annotated[
         str | None,
         option(
@@ -229,32 +262,14 @@ def train(
     seed: Annotated[
         int | None, option("Of the initial parameters and the order of tasks [0].", BUDGET)
     ] = None,
-    model: Annotated[str | None, option("conv4 [images] or mlp [sinusoid].", NETWORK)] = None,
-    filters: Annotated[int | None, option("Of each convolution in conv4 [64].", NETWORK)] = None,
-    pooling: Annotated[
-        str | None,
-        option("How conv4 halves: stride, max-pool, or auto [by image size].", NETWORK),
-    ] = None,
-    hidden: Annotated[
-        str | None, option("Layer widths of mlp, such as 40,40 [default].", NETWORK)
-    ] = None,
-    image_size: Annotated[
-        int | None, option("Pixels a side that images are scaled to [28].", NETWORK)
-    ] = None,
-    channels: Annotated[
-        int | None, option("Of images in a folder: 1, grey [default], or 3, RGB.", NETWORK)
-    ] = None,
-    ink: Annotated[
-        str | None,
-        option(
-            "What is bright in grey images of a folder: auto [default], dark or light ink, or "
-            "keep as they are.",
-            NETWORK,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
-    ] = None,
+    model: ModelName = None,
+    filters: Filters = None,
+    pooling: Pooling = None,
+    hidden: Hidden = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    ink: Ink = None,
+    data: TrainingData = None,
     out: Annotated[
         Path | None, option("The run's folder to make; it must not exist [runs/…].", FILES)
     ] = None,
@@ -417,6 +432,52 @@ def show(
     """
     del debug
     return commands.show(run, steps, checkpoint, seed, data)
+
+
+@app.command()
+def check(
+    dataset: Annotated[
+        str, typer.Argument(help="The tasks to check, as of `train`.", show_default=False)
+    ] = "sinusoid",
+    ways: Ways = None,
+    shots: Shots = None,
+    queries: Queries = None,
+    split: SplitName = None,
+    algorithm: AlgorithmName = None,
+    settings: Settings = None,
+    inner_steps: InnerSteps = None,
+    inner_lr: InnerRate = None,
+    batch_norm: TrainingBatchNorm = None,
+    model: ModelName = None,
+    filters: Annotated[int | None, option("Of each convolution in conv4 [4].", NETWORK)] = None,
+    pooling: Pooling = None,
+    hidden: Hidden = None,
+    image_size: Annotated[
+        int | None, option("Pixels a side that images are scaled to [14].", NETWORK)
+    ] = None,
+    channels: Channels = None,
+    ink: Ink = None,
+    data: TrainingData = None,
+    seed: Annotated[int | None, option("Of the parameters and the tasks [0].", BUDGET)] = None,
+    episodes: Annotated[int, typer.Option(help="Tasks of each part to look at.")] = 100,
+    debug: Debug = False,
+) -> int:
+    """Check an algorithm's meta-gradient and a dataset's tasks, yours or ours.
+
+    The meta-gradient against differences of the meta-loss; the first order against differences with
+    constant inner gradients; and whether the parts of the split are apart and tasks repeatable.
+    Small networks are quick. The exit code is 1 when a test fails.
+
+        metalearn check sinusoid --algorithm my_file.py:MyAlgorithm
+
+        metalearn check my_images --ways 3
+    """
+    given = dict(locals())
+    for name in ("dataset", "episodes", "debug"):
+        del given[name]
+    given["settings"] = _settings(settings)
+    given["hidden"] = None if hidden is None else _widths(hidden)
+    return commands.check(dataset, given, episodes)
 
 
 # Running, and telling what went wrong ---------------------------------------------------------

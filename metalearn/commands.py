@@ -10,11 +10,12 @@ from typing import Any
 
 import autograd_core as ac
 from metalearn import checkpoints
+from metalearn.checking import TASKS_CHECKED, check_algorithm, check_tasks
 from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError, printable
 from metalearn.interrupts import Interrupts
-from metalearn.learner import ACCURACY, MSE, Measure
+from metalearn.learner import ACCURACY, MSE, Learner, Measure
 from metalearn.problems import PARTS, Classification, Problem, open_problem
 from metalearn.runs import (
     Run,
@@ -418,3 +419,33 @@ def show(path: Path, steps: int | None, checkpoint: str, seed: int, data: Path |
     for picture in pictures.show(trained, problem, steps or config.eval_steps, seed):
         print(picture)
     return 0
+
+
+# check ----------------------------------------------------------------------------------------
+
+
+SMALL = {"filters": 4, "image_size": 14}
+"""The network that a check uses by default, for images."""
+
+
+def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
+    """Check an algorithm on a dataset's tasks, and those tasks; 1 when something is wrong."""
+    if not 1 <= episodes <= MOST:
+        raise OptionError(f"--episodes {episodes}: expected a whole number, 1 to {MOST:,}")
+    config = make_config(dataset, given)
+    if config.model == "conv4":
+        small = {name: given[name] or value for name, value in SMALL.items()}
+        config = replace(config, filters=small["filters"], image_size=small["image_size"])
+    with open_display(measure_of(config)) as display:
+        problem = open_problem(config, display.working)
+        sampler = problem.sampler("train", config.shots_in("train"), config.queries, config.seed)
+        tasks = sampler.sample(0, range(TASKS_CHECKED))
+        each = [ac.tree_map(lambda x, i=i: x[i], tasks) for i in range(TASKS_CHECKED)]
+        learner = Learner(model_of(config), problem.measure, config.batch_norm)
+        algorithm = algorithm_of(config)
+        display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
+        found = check_algorithm(algorithm, learner, each, config.seed)
+        found += check_tasks(problem, config.shots, config.queries, episodes, config.seed)
+        for finding in found:
+            display.line(finding.text())
+    return int(any(finding.passed is False for finding in found))

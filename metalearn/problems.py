@@ -1,7 +1,7 @@
 """What a run learns from: a dataset with its split, the tasks drawn from it, and a model to fit."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,13 +9,25 @@ from typing import Any, Protocol
 from metalearn.config import Config
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
+from metalearn.measures import PADDED_ACCURACY
 from metalearn.tasks import (
+    ClassBatchSampler,
+    CompletionSampler,
     DataError,
+    Dataset,
+    DomainSplit,
+    EpisodeSampler,
+    FourierSampler,
+    FunctionSampler,
     ImageDataset,
     Progress,
+    SinusoidLineSampler,
     SinusoidSampler,
     Split,
+    TabularDataset,
+    TabularSampler,
     TaskSampler,
+    VariableEpisodeSampler,
     load_folder,
     load_glyphs,
     load_omniglot,
@@ -23,7 +35,7 @@ from metalearn.tasks import (
     omniglot_split,
     random_split,
 )
-from metalearn.tasks.episodes import EpisodeSampler
+from metalearn.tasks.variable import Range, bounds
 
 PARTS = ("train", "validation", "test")
 GLYPHS = {"classes": 1200, "samples": 20, "seed": 0}
@@ -40,6 +52,14 @@ class Problem(Protocol):
     def record(self) -> dict[str, Any]:
         """What a run writes down of the data, as JSON."""
 
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Of an input to the model, such as (1, 28, 28)."""
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for an input."""
+
     def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
         """Tasks of "train", "validation" or "test". Raises `DataError`."""
 
@@ -50,72 +70,258 @@ class Problem(Protocol):
         """Whose tasks those are, for people."""
 
 
-@dataclass(frozen=True)
-class Sinusoids:
-    """Sine waves; the parts differ in their stream of random numbers."""
+FAMILIES: dict[str, type[FunctionSampler]] = {
+    "sinusoid": SinusoidSampler,
+    "sinusoid-line": SinusoidLineSampler,
+    "fourier": FourierSampler,
+}
+"""Families of functions of one number, by the dataset's name."""
 
+
+@dataclass(frozen=True)
+class Functions:
+    """A family of functions; the parts differ in their stream of random numbers."""
+
+    family: str
     measure: Measure = MSE
+    example_shape: tuple[int, ...] = (1,)
+    outputs: int = 1
 
     @property
     def record(self) -> dict[str, Any]:
-        return {"dataset": {"name": "sinusoid", "fingerprint": None}, "split": None}
+        return {"dataset": {"name": self.family, "fingerprint": None}, "split": None}
 
     def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
-        return SinusoidSampler(shots, queries, seed, part)
+        return FAMILIES[self.family](shots, queries, seed, part)
 
     def queries_left(self, part: str, shots: int) -> int | None:
         del part, shots
         return None
 
     def describe(self, part: str) -> str:
-        return f"new waves of the stream {part!r}"
+        what = "waves" if self.family == "sinusoid" else f"{self.family} functions"
+        return f"new {what} of the stream {part!r}"
+
+
+def _split_record(split: Split) -> dict[str, Any]:
+    return {
+        "version": split.version,
+        "seed": split.seed,
+        "hash": split.hash,
+        "counts": {part: len(getattr(split, part)) for part in PARTS},
+    }
+
+
+def _describe(part: str, split: Split, what: str) -> str:
+    count, held_out = len(getattr(split, part)), "held-out " if part == "test" else ""
+    return f"{count} {held_out}{part} {what} (split {split.version}, {split.hash[:12]})"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Images of a dataset's part, each to be told from a few of its pixels."""
+
+    dataset: ImageDataset
+    split: Split
+    measure: Measure = MSE
+    example_shape: tuple[int, ...] = (2,)
+
+    @property
+    def outputs(self) -> int:
+        return self.dataset.images.shape[1]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {"dataset": self.dataset.record, "split": _split_record(self.split)}
+
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        classes = getattr(self.split, part)
+        return CompletionSampler(self.dataset, classes, shots, queries, seed, part)
+
+    def queries_left(self, part: str, shots: int) -> int:
+        del part
+        height, width = self.dataset.images.shape[2:]
+        return height * width - shots
+
+    def describe(self, part: str) -> str:
+        return "images of " + _describe(part, self.split, "classes")
+
+
+@dataclass(frozen=True)
+class Tabular:
+    """Tasks of a table; `ways` where each has labels of its own."""
+
+    dataset: TabularDataset
+    ways: int | None = None
+
+    @property
+    def measure(self) -> Measure:
+        return MSE if self.dataset.preprocess.kind == "regression" else ACCURACY
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        return (self.dataset.preprocess.width,)
+
+    @property
+    def outputs(self) -> int:
+        if self.dataset.preprocess.kind == "regression":
+            return 1
+        return self.ways or len(self.dataset.labels)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {"dataset": self.dataset.record, "split": _split_record(self.dataset.split)}
+
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        tasks = getattr(self.dataset.split, part)
+        return TabularSampler(self.dataset, tasks, shots, queries, seed, part, self.ways)
+
+    def queries_left(self, part: str, shots: int) -> int:
+        """In regression a task, else a label."""
+        return self.dataset.most_of_each(getattr(self.dataset.split, part), self.ways) - shots
+
+    def describe(self, part: str) -> str:
+        return _describe(part, self.dataset.split, "tasks")
 
 
 @dataclass(frozen=True)
 class Classification:
     """Episodes of `ways` classes of a dataset's part; `upright` leaves out its rotations."""
 
-    dataset: ImageDataset
+    dataset: Dataset
     split: Split
     ways: int
     upright: bool = False
     measure: Measure = ACCURACY
 
     @property
+    def example_shape(self) -> tuple[int, ...]:
+        return self.dataset.example_shape
+
+    @property
+    def outputs(self) -> int:
+        return self.ways
+
+    @property
     def record(self) -> dict[str, Any]:
-        data, split = self.dataset, self.split
+        return {"dataset": self.dataset.record, "split": _split_record(self.split)}
+
+    @property
+    def _rotations(self) -> tuple[int, ...] | None:
+        return (0,) if self.upright else None
+
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        classes, turns = getattr(self.split, part), self._rotations
+        return EpisodeSampler(self.dataset, classes, self.ways, shots, queries, seed, part, turns)
+
+    def batches(self, part: str, batch: int, seed: int) -> ClassBatchSampler:
+        """Ordinary mini-batches over all classes of a part. Raises `DataError`."""
+        classes, turns = getattr(self.split, part), self._rotations
+        return ClassBatchSampler(self.dataset, classes, batch, seed, part, turns)
+
+    def queries_left(self, part: str, shots: int) -> int:
+        return _fewest(self.dataset, getattr(self.split, part)) - shots
+
+    def describe(self, part: str) -> str:
+        return _describe(part, self.split, "classes")
+
+
+def _fewest(dataset: Dataset, classes: Sequence[str]) -> int:
+    """Examples of the smallest class."""
+    return int(dataset.counts[dataset.indices_of(classes)].min())
+
+
+@dataclass(frozen=True)
+class Imbalanced:
+    """Episodes whose ways and shots vary, each a number or a range; what is asked of `sampler`
+    as shots is not used. Padded, so their measure leaves out what does not count."""
+
+    dataset: Dataset
+    split: Split
+    ways: Range
+    shots: Range
+    upright: bool = False
+    measure: Measure = PADDED_ACCURACY
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        return self.dataset.example_shape
+
+    @property
+    def outputs(self) -> int:
+        return bounds("ways", self.ways)[1]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        ranges = {"ways": bounds("ways", self.ways), "shots": bounds("shots", self.shots)}
         return {
-            "dataset": {
-                "name": data.name,
-                "fingerprint": data.digest,
-                "classes": len(data.classes),
-                "images": len(data.images),
-                "rotations": list(data.rotations),
-                "preprocess": data.preprocess.to_dict(),
-            },
-            "split": {
-                "version": split.version,
-                "seed": split.seed,
-                "hash": split.hash,
-                "counts": {part: len(getattr(split, part)) for part in PARTS},
+            "dataset": self.dataset.record,
+            "split": _split_record(self.split),
+            "ranges": {name: list(pair) for name, pair in ranges.items()},
+        }
+
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        del shots
+        classes, turns = getattr(self.split, part), (0,) if self.upright else None
+        return VariableEpisodeSampler(
+            self.dataset, classes, self.ways, self.shots, queries, seed, part, turns
+        )
+
+    def queries_left(self, part: str, shots: int) -> int:
+        del shots
+        least = bounds("shots", self.shots)[0]
+        return _fewest(self.dataset, getattr(self.split, part)) - least
+
+    def describe(self, part: str) -> str:
+        return _describe(part, self.split, "classes")
+
+
+@dataclass(frozen=True)
+class CrossDomain:
+    """Episodes of `ways` classes, each of one of several datasets; tested on others."""
+
+    domains: DomainSplit
+    ways: int
+    upright: bool = False
+    measure: Measure = ACCURACY
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        return next(iter(self.domains.train.values())).dataset.example_shape
+
+    @property
+    def outputs(self) -> int:
+        return self.ways
+
+    @property
+    def record(self) -> dict[str, Any]:
+        # The first training domain's preprocessing is that of a user's own images.
+        first = self.domains.train[min(self.domains.train)].dataset.record
+        every = {"train": self.domains.train, "test": self.domains.test}
+        return {
+            "dataset": {**first, "name": " + ".join(sorted(self.domains.train))},
+            "split": None,
+            "domains": {
+                role: {
+                    name: {"dataset": d.dataset.record, "split": _split_record(d.split)}
+                    for name, d in sorted(domains.items())
+                }
+                for role, domains in every.items()
             },
         }
 
     def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
-        classes = getattr(self.split, part)
-        rotations = (0,) if self.upright else None
-        return EpisodeSampler(
-            self.dataset, classes, self.ways, shots, queries, seed, part, rotations
-        )
+        turns = (0,) if self.upright else None
+        return self.domains.sampler(part, self.ways, shots, queries, seed, rotations=turns)
 
     def queries_left(self, part: str, shots: int) -> int:
-        classes = self.dataset.indices_of(getattr(self.split, part))
-        return int(self.dataset.counts[classes].min()) - shots
+        used = self.domains.domains(part).values()
+        return min(_fewest(d.dataset, getattr(d.split, part)) for d in used) - shots
 
     def describe(self, part: str) -> str:
-        count, split = len(getattr(self.split, part)), self.split
-        held_out = "held-out " if part == "test" else ""
-        return f"{count} {held_out}{part} classes (split {split.version}, {split.hash[:12]})"
+        used = self.domains.domains(part)
+        each = (f"{len(getattr(d.split, part))} of {name}" for name, d in sorted(used.items()))
+        return f"{part} classes: {', '.join(each)}"
 
 
 def open_problem(
@@ -126,7 +332,7 @@ def open_problem(
     Raises `DataError` for data that cannot be used, and `OptionError` for an unknown split.
     """
     if config.is_regression:
-        return Sinusoids()
+        return Functions("sinusoid")
     dataset = _load(config, progress)
     return Classification(dataset, split or _split(config, dataset), config.ways)
 

@@ -141,11 +141,20 @@ def _zeros(x: Any) -> Tensor:
     return transforms.zeros_of(x)
 
 
+def _filled(values: Leaves, ts: Leaves) -> list:
+    """Tangents, with zeros where there are none."""
+    return [_zeros(x) if t is None else t for x, t in zip(values, ts, strict=True)]
+
+
 def _pushed(run: Callable[..., list], values: Leaves, ts: Leaves) -> tuple[list, list]:
     """The results of a function of leaves, and a tangent for each, pushed from floating-point
-    arguments; that of an integer is zero and an integer."""
+    arguments; that of an integer is zero and an integer.
+
+    Arguments without a tangent (None) are constants: an exponent has a derivative of its own, which
+    is NaN where the base is negative, and 0 times it would be too.
+    """
     values = [asarray(x) for x in values]
-    real = _floats(list(map(aval_of, values)))
+    real = [x.dtype.kind in INEXACT and t is not None for x, t in zip(values, ts, strict=True)]
     rest = _select(values, [not flag for flag in real])
     on_floats = lambda *xs: run(*_merge(real, xs, rest))
     primals, moves = tuple(_select(values, real)), tuple(_select(ts, real))
@@ -347,8 +356,8 @@ class Scan(ControlCall):
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         outside, carry, xs = self.parts(args)
-        ts = [_zeros(x) if t is None else t for x, t in zip(args, tangents, strict=True)]
-        t_outside, t_carry, t_xs = self.parts(ts)
+        t_outside, *rest = self.parts(tangents)
+        t_carry, t_xs = map(_filled, (carry, xs), rest)
 
         def step(both: tuple, item: tuple) -> tuple[tuple, tuple]:
             (carry, t_carry), (x, t_x) = both, item
@@ -519,7 +528,7 @@ class Cond(ControlCall):
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         pred, *values = args
-        ts = [_zeros(x) if t is None else t for x, t in zip(values, tangents[1:], strict=True)]
+        ts = list(tangents[1:])
 
         def pushed(branch: Callable) -> Callable:
             def run(values: list, ts: list) -> tuple[list, list]:
@@ -636,8 +645,8 @@ class While(ControlCall):
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         for_test, for_step, carry = self.parts(args)
-        ts = [_zeros(x) if t is None else t for x, t in zip(args, tangents, strict=True)]
-        _, t_step, t_carry = self.parts(ts)
+        _, t_step, t_carry = self.parts(tangents)
+        t_carry = _filled(carry, t_carry)
 
         def step(both: tuple) -> tuple[list, list]:
             carry, t_carry = both

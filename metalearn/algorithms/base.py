@@ -57,6 +57,10 @@ class Algorithm:
     defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {}
     """Such options on sinusoids, where they differ; "settings" may be among them."""
 
+    exact: ClassVar[bool] = True
+    """Whether the gradient of `meta_loss` is its derivative, at the second order; an algorithm
+    whose gradient is another direction by design says False."""
+
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
             raise OptionError(f"order={self.order!r}; expected 1 or 2")

@@ -13,8 +13,9 @@ The inner steps are not differentiated, and nothing of them is kept, however man
 
 **Damping.** Conjugate gradients need a positive definite matrix, which I + H/λ need not be, H being
 the Hessian ∇²L̂(φ). The code therefore solves ((1 + δ) I + H/(λ + μ)) g = ∇L(φ), with δ = 1
-(`damping`) and μ = 10 (`hessian_damping`); with both 0 it is the paper's equation, which networks of
-relu did not learn sinusoids by. δ about halves the meta-gradient, of which Adam takes no notice.
+(`damping`) and μ = 10 (`hessian_damping`); with both 0 it is the paper's equation, by which a
+network of relu hardly learned sinusoids. δ about halves the meta-gradient, of which Adam takes no
+notice.
 
 The implicit gradient takes φ for the solution: where inner steps diverge it does not lead away from
 there, as MAML's does, so that steep losses need a smaller rate.
@@ -53,6 +54,7 @@ class Imaml(Algorithm):
     damping: float = 1.0
     hessian_damping: float = 10.0
 
+    exact: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 16,
         "inner_lr": 0.1,

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import autograd_core as ac
-from autograd_core import nn
-from metalearn.tasks.datasets import ImageDataset, to_float
+from metalearn.tasks.datasets import Dataset
 from metalearn.tasks.errors import DataError
 from metalearn.tasks.random import distinct, stream_key, uniforms
 
@@ -20,8 +19,9 @@ from metalearn.tasks.random import distinct, stream_key, uniforms
 class Task(NamedTuple):
     """Support and query set of a task, each (inputs, targets).
 
-    Images: x (N·K, C, H, W) float32 in [0, 1] and y (N·K,) int64 in [0, N).
-    Regression: x (K, 1) and y (K, 1), float32.
+    Classification: x (N·K, …) float32, as images (N·K, C, H, W) in [0, 1], and y (N·K,) int64 in
+    [0, N), or −1 for an example that does not count (see `VariableEpisodeSampler`).
+    Regression: x (K, inputs) and y (K, outputs), float32.
     A batch of tasks is the same with one more leading axis on every array.
     """
 
@@ -37,15 +37,15 @@ class TaskSampler(Protocol):
 
 
 class Episodes(NamedTuple):
-    """What was drawn for T episodes of N ways, before any pixel is touched."""
+    """What was drawn for T episodes of N ways, before any value is touched."""
 
     classes: np.ndarray  # (T, N) int64, places in the dataset's classes; label n is column n
     turns: np.ndarray  # (T, N) int64, quarter turns of each class
-    rows: np.ndarray  # (T, N, shots + queries) int64, rows in the dataset's images
+    rows: np.ndarray  # (T, N, shots + queries) int64, rows in the dataset's values
 
 
 class EpisodeSampler:
-    """N-way K-shot episodes from a sampler's own classes of a dataset.
+    """N-way K-shot episodes from a sampler's own classes of a dataset, of images or other arrays.
 
     Each episode draws `ways` distinct classes, labels them at random, turns each by one of the
     `rotations` (degrees, multiples of 90; the dataset's own by default), and draws `shots` images
@@ -57,7 +57,7 @@ class EpisodeSampler:
 
     def __init__(
         self,
-        dataset: ImageDataset,
+        dataset: Dataset,
         classes: Sequence[str],
         ways: int,
         shots: int,
@@ -72,29 +72,9 @@ class EpisodeSampler:
         self.seed, self.stream = seed, stream
         self.rotations = tuple(dataset.rotations if rotations is None else rotations)
         self._key = stream_key(seed, stream)
+        check_ways(dataset, self.classes, stream, ways=ways, shots=shots, queries=queries)
         self._classes = dataset.indices_of(self.classes)
-        self._turns = _quarter_turns(self.rotations, dataset)
-        self._check_counts()
-
-    def _check_counts(self) -> None:
-        if self.ways < 1 or self.shots < 1 or self.queries < 1:
-            raise DataError(
-                f"ways={self.ways}, shots={self.shots}, queries={self.queries}; expected each to "
-                "be at least 1"
-            )
-        if len(self.classes) < self.ways:
-            raise DataError(
-                f"dataset {self.dataset.name!r}: {len(self.classes)} {self.stream} classes; "
-                f"expected at least ways={self.ways}: lower the ways or give more classes"
-            )
-        counts = self.dataset.counts[self._classes]
-        fewest = int(counts.argmin())
-        if counts[fewest] < self.shots + self.queries:
-            raise DataError(
-                f"dataset {self.dataset.name!r}: class {self.classes[fewest]!r} has "
-                f"{counts[fewest]} images; expected at least shots={self.shots} + "
-                f"queries={self.queries}: lower them or give more images"
-            )
+        self._turns = quarter_turns(self.rotations, dataset)
 
     def draw(self, iteration: int, tasks: Iterable[int]) -> Episodes:
         """Choose classes, turns and images of the given tasks of an iteration."""
@@ -111,43 +91,67 @@ class EpisodeSampler:
     def placed(self, episodes: Episodes, device: str) -> Task:
         """The same as `sample` gives, made on a device: there the dataset lies, and what goes
         there each time are its rows and turns, checked here, so that nothing waits for it."""
-        n, m = self.ways, self.shots + self.queries
-        turns = np.repeat(episodes.turns[..., None], m, axis=2)
-        x = nn.gather_images(self.dataset.on(device), episodes.rows, turns)
-        labels = ac.reshape(ac.arange(n, device=device), (1, n, 1))
+        x = self.dataset.taken_on(device, episodes.rows, self._turn_each(episodes))
+        labels = ac.reshape(ac.arange(self.ways, device=device), (1, self.ways, 1))
 
         def part(first: int, last: int) -> tuple[Any, Any]:
-            each, tasks = last - first, len(episodes.rows)
+            tasks, n, each = len(episodes.rows), self.ways, last - first
             inputs = ac.reshape(x[:, :, first:last], (tasks, n * each, *x.shape[3:]))
             return inputs, ac.reshape(ac.broadcast_to(labels, (tasks, n, each)), (tasks, n * each))
 
-        return Task(part(0, self.shots), part(self.shots, m))
+        return Task(part(0, self.shots), part(self.shots, self.shots + self.queries))
 
     def sample(self, iteration: int, tasks: Iterable[int]) -> Task:
-        """Support x (T, N·K, C, H, W) float32, y (T, N·K) int64; queries alike."""
+        """Support x (T, N·K, …) float32, y (T, N·K) int64; queries alike."""
         episodes = self.draw(iteration, tasks)
-        pixels = self.dataset.images[episodes.rows]
-        for turn in set(episodes.turns.flat) - {0}:
-            turned = episodes.turns == turn
-            pixels[turned] = np.rot90(pixels[turned], turn, axes=(-2, -1))
+        turns = self._turn_each(episodes)
         return Task(
-            support=self._labelled(pixels[:, :, : self.shots]),
-            query=self._labelled(pixels[:, :, self.shots :]),
+            support=self._part(episodes.rows, turns, slice(0, self.shots)),
+            query=self._part(episodes.rows, turns, slice(self.shots, None)),
         )
 
-    def _labelled(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(T, N, m, C, H, W) as stored to inputs (T, N·m, C, H, W) and labels (T, N·m)."""
-        tasks, ways, m = pixels.shape[:3]
+    def _turn_each(self, episodes: Episodes) -> np.ndarray:
+        """(T, N, shots + queries) int64: the class's turn, for each of its examples."""
+        return np.repeat(episodes.turns[..., None], self.shots + self.queries, axis=2)
+
+    def _part(
+        self, rows: np.ndarray, turns: np.ndarray, which: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (T, N·m, …) and labels (T, N·m) of some of each class's examples."""
+        tasks, ways, m = rows[..., which].shape
+        x = self.dataset.taken(rows[..., which], turns[..., which])
         labels = np.repeat(np.arange(ways, dtype=np.int64), m)
-        x = to_float(pixels).reshape(tasks, ways * m, *pixels.shape[3:])
-        return x, np.tile(labels, (tasks, 1))
+        return x.reshape(tasks, ways * m, *x.shape[3:]), np.tile(labels, (tasks, 1))
 
 
-def _quarter_turns(rotations: Sequence[int], dataset: ImageDataset) -> np.ndarray:
+def check_ways(
+    dataset: Dataset, classes: Sequence[str], stream: str, ways: int, shots: int, queries: int
+) -> None:
+    """Raise `DataError` unless every class has enough examples, and there are enough classes."""
+    if ways < 1 or shots < 1 or queries < 1:
+        raise DataError(
+            f"ways={ways}, shots={shots}, queries={queries}; expected each to be at least 1"
+        )
+    if len(classes) < ways:
+        raise DataError(
+            f"dataset {dataset.name!r}: {len(classes)} {stream} classes; expected at least "
+            f"ways={ways}: lower the ways or give more classes"
+        )
+    counts = dataset.counts[dataset.indices_of(classes)]
+    fewest = int(counts.argmin())
+    if counts[fewest] < shots + queries:
+        raise DataError(
+            f"dataset {dataset.name!r}: class {classes[fewest]!r} has {counts[fewest]} images; "
+            f"expected at least shots={shots} + queries={queries}: lower them or give more images"
+        )
+
+
+def quarter_turns(rotations: Sequence[int], dataset: Dataset) -> np.ndarray:
+    """(len(rotations),) int64, in [0, 4). Raises `DataError` for turns that cannot be made."""
     if not rotations or any(degrees % 90 for degrees in rotations):
         raise DataError(f"rotations={tuple(rotations)}; expected multiples of 90 degrees")
     turns = np.array([degrees // 90 % 4 for degrees in rotations], dtype=np.int64)
-    height, width = dataset.images.shape[-2:]
-    if height != width and turns.any():
+    *_, height, width = (0, 0, *dataset.example_shape)
+    if turns.any() and (height != width or len(dataset.example_shape) != 3):
         raise DataError(f"rotations={tuple(rotations)} need square images, not {height}×{width}")
     return turns

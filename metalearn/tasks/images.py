@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from metalearn.tasks.download import Progress
 from metalearn.tasks.errors import DataError
 
 # Raster formats whose decoders are part of Pillow. Naming them keeps out the ones that run other
@@ -107,6 +108,29 @@ def read_image(
             return preprocess(image)
         except Exception as error:
             raise _unreadable(name, error) from error
+
+
+def resized(
+    pixels: np.ndarray,
+    preprocess: Preprocess,
+    what: str = "",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Square images (n, C, side, side) uint8 at another size: (n, C, size, size) uint8.
+
+    The same filter as for files; `what` is told to `progress` as they are made.
+    """
+    size = preprocess.size
+    if pixels.shape[-1] == size:
+        return np.ascontiguousarray(pixels)
+    images = np.empty((*pixels.shape[:2], size, size), np.uint8)
+    for i, image in enumerate(pixels):
+        for channel, levels in enumerate(image):
+            scaled = Image.fromarray(levels).resize((size, size), Image.Resampling.LANCZOS)
+            images[i, channel] = np.asarray(scaled)
+        if progress is not None and ((i + 1) % 500 == 0 or i + 1 == len(pixels)):
+            progress(what, i + 1, len(pixels))
+    return images
 
 
 def _open(source: Path | bytes, name: str) -> Image.Image:

@@ -80,6 +80,23 @@ def test_scan_under_transforms(transform):
     close(transform(jit(total(recurrence)))(W, X0, XS), expected)
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        lambda f, x: ac.scan(lambda c, _: (f(c), None), x, length=2)[0],
+        lambda f, x: ac.cond(True, f, f, ac.cond(True, f, f, x)),
+    ],
+)
+def test_constants_have_no_derivative(loop):
+    """An exponent among them: of a negative base its derivative is NaN."""
+    f = lambda x: loop(lambda c: 0.5 * c**3 - 1.0, x)
+    by_hand = lambda x: 0.5 * (0.5 * x**3 - 1.0) ** 3 - 1.0
+    with np.errstate(all="raise"):
+        for transform in (ac.hessian, lambda f: lambda x: ac.jvp(f, (x,), (x,))[1]):
+            close(transform(f)(-2.0), transform(by_hand)(-2.0))
+            close(jit(transform(f))(-2.0), transform(by_hand)(-2.0))
+
+
 def test_scan_backwards_with_integers_and_without_xs():
     f = lambda c, x: ((c[0] + x, c[1] + 1), c[1] * 10)
     (last, count), seen = ac.scan(f, (0.0, 3), ac.asarray([1.0, 2.0, 4.0]), reverse=True)

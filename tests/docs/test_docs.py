@@ -48,5 +48,6 @@ def test_there_are_pages_with_examples():
         "conventions",
         "checking-gradients",
         "complex-and-fft",
+        "implicit-differentiation",
     ]
     assert {f"{name}.md" for name in named} <= {page.name for page in PAGES}

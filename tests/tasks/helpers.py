@@ -1,6 +1,7 @@
 """Small data sets on disk, and the check that an error is one clear line."""
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metalearn.tasks import DataError, ImageDataset, Preprocess
+from metalearn.tasks import DataError, ImageDataset, Preprocess, TabularDataset, load_tables
 
 ALPHABETS = {
     "images_background": {"Greek": 2, "Latin": 1, "Runes": 2},
@@ -94,3 +95,46 @@ def numbered_dataset(counts: list[int], rotations: tuple[int, ...] = (0,)) -> Im
 def rows_of(pixels: np.ndarray) -> np.ndarray:
     """The rows that pixels of a `numbered_dataset` came from."""
     return np.rint(pixels[..., 0, 0, 0] * 4096).astype(int)
+
+
+def table_rows(kind: str) -> list[dict[str, object]]:
+    """Rows of twelve tasks, t00 to t11, with a running number, unlike in all rows, and a colour.
+
+    "classification": labels no and yes in every task; "own": labels of the task's own, of which one
+    has a single row; "regression": the target is three times the number.
+    """
+    rows: list[dict[str, object]] = []
+    for task in range(12):
+        for i in range(12 + task % 3):
+            number = len(rows)
+            target: object = 3 * number
+            if kind == "classification":
+                target = "yes" if i % 2 else "no"
+            if kind == "own":
+                target = f"t{task}-{'rare' if i == 0 else i % 2}"
+            colour = ("red", "green", "")[number % 3]
+            rows.append({"task": f"t{task:02d}", "number": number, "colour": colour, "y": target})
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> Path:
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def table_of_tasks(kind: str) -> TabularDataset:
+    """`table_rows` as read, and with `numbers(x)`, which gives back the running numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_csv(Path(folder) / f"{kind}.csv", table_rows(kind))
+        table = load_tables(
+            path,
+            task="task",
+            target="y",
+            kind="regression" if kind == "regression" else "classification",
+            labels="own" if kind == "own" else "shared",
+        )
+    number = table.preprocess.features[0]
+    numbers = lambda x: x[..., 0].astype(np.float64) * number.scale + number.mean
+    object.__setattr__(table, "numbers", numbers)
+    return table

@@ -3,9 +3,11 @@
 from itertools import permutations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metalearn.tasks import random
 from metalearn.tasks.random import distinct, normals, stream_key, uniforms
 
 counters = st.integers(0, 2**64 - 1)
@@ -81,3 +83,33 @@ def test_distinct_keeps_to_the_size_of_each_row():
     drawn = distinct(uniforms(stream_key(0, "train"), 0, range(400), 3), sizes)
     assert (np.sort(drawn[::2], axis=1) == [0, 1, 2]).all()
     assert drawn[1::2].max() == 49
+
+
+@given(
+    rows=st.integers(1, 6), k=st.integers(0, 12), more=st.integers(0, 9), seed=st.integers(0, 2**32)
+)
+def test_cards_looked_up_are_the_cards_of_a_deck_laid_out(rows, k, more, seed):
+    rng = np.random.default_rng(seed)
+    uniform, sizes = (
+        rng.random((rows, k)),
+        rng.integers(max(k, 1), k + more + 1, rows, endpoint=True),
+    )
+    laid_out = distinct(uniform, sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random, "LARGEST_DECKS", 0)
+        np.testing.assert_array_equal(distinct(uniform, sizes), laid_out)
+
+
+def test_large_decks_take_no_memory_of_their_size():
+    cards = distinct(np.random.default_rng(0).random((50, 20)), 10**12)
+    assert (
+        (np.diff(np.sort(cards)) > 0).all() and cards.min() >= 0 and 0.9e12 < cards.max() < 10**12
+    )
+
+
+@pytest.mark.parametrize("largest", [0, 1 << 16])
+def test_the_cards_of_a_small_deck_come_first(largest, monkeypatch):
+    monkeypatch.setattr(random, "LARGEST_DECKS", largest)
+    cards = distinct(np.random.default_rng(0).random((200, 7)), np.tile([3, 7], 100))
+    assert {tuple(sorted(row)) for row in cards[::2, :3].tolist()} == {(0, 1, 2)}
+    assert {tuple(sorted(row)) for row in cards[1::2].tolist()} == {tuple(range(7))}

@@ -11,13 +11,15 @@ import pytest
 import autograd_core as ac
 from autograd_core import random
 from metalearn.algorithms import Algorithm, Imaml, Maml
+from metalearn.checking import check_algorithm
 from metalearn.config import algorithm_of, make_config
 from metalearn.errors import OptionError
 from metalearn.learner import ACCURACY, MSE, Learner
 from metalearn.models import conv4, mlp
 from metalearn.tasks import Task
-from tests.metalearn.helpers import SINUSOID, command, fails, flags
-from tests.metalearn.test_maml import (
+
+from ..helpers import SINUSOID, command, fails, flags
+from .common import (
     EPS,
     Quadratic,
     assert_close,
@@ -36,16 +38,6 @@ class Unrolled(Imaml):
     """MAML with a proximal term: the same inner steps, differentiated through."""
 
     adapted_state = Algorithm.adapted_state
-
-
-@pytest.fixture
-def learner() -> Learner:
-    return Learner(smooth_mlp(), MSE, "none")
-
-
-@pytest.fixture
-def params():
-    return doubles(smooth_mlp().init(random.key(3)))
 
 
 @dataclasses.dataclass
@@ -181,11 +173,11 @@ def test_a_strong_tie_leaves_the_initialisation_alone(learner, params):
 # Memory ---------------------------------------------------------------------------------------
 
 
-def wide(algorithm, dtype=np.float32):
+def wide(algorithm):
     """The meta-gradient of a network with some weight, and its arguments."""
     model = mlp(1, 1, (128, 128))
     learner, params = Learner(model, MSE, "none"), model.init(random.key(0))
-    task = ac.tree_map(lambda x: ac.asarray(x.astype(dtype)), sine_task(0))
+    task = ac.tree_map(lambda x: ac.asarray(x.astype(np.float32)), sine_task(0))
 
     def gradient(p, support, query):
         return meta_gradient(algorithm, learner, p, Task(support, query))
@@ -244,12 +236,6 @@ def test_compiled_and_mapped_it_is_the_same(learner, params):
     assert_close(ac.jit(ac.grad(loss))(params), mean, 1e4 * EPS)
 
 
-def test_single_precision_stays_single():
-    function, arguments = wide(Imaml(steps=2))
-    found = function(*arguments)
-    assert {leaf.dtype for leaf in ac.tree_leaves(found)} == {np.dtype(np.float32)}
-
-
 @pytest.mark.parametrize("mode", ["transductive", "support", "running", "per_step"])
 def test_batch_norms_collect_what_the_inner_steps_see(mode):
     model = conv4(1, 8, 3, filters=3)
@@ -296,6 +282,12 @@ def test_divergence_is_told_as_such(capsys, tmp_path, jit):
     options = {**SINUSOID, "algorithm": "imaml", "iterations": 3, "inner_lr": 500.0}
     arguments = ["train", "sinusoid", *flags(options), jit, "--out", tmp_path / "run"]
     fails(capsys, *arguments, says=("training has diverged", "--inner-lr"))
+
+
+def test_the_command_that_checks_knows_that_it_is_no_derivative(learner):
+    """Inner steps that stop early find no solution, of which the gradient is."""
+    found = check_algorithm(Imaml(steps=2), learner, [sine_task(0)])
+    assert [finding.passed for finding in found] == [None, None]
 
 
 def test_defaults_are_the_published_command():

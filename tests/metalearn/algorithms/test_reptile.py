@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 
 import autograd_core as ac
-from autograd_core import random
 from metalearn.algorithms import Maml, Reptile
 from metalearn.algorithms.reptile import strided_rows
 from metalearn.config import Config, make_config
 from metalearn.errors import OptionError
-from metalearn.learner import MSE, Learner
+from metalearn.learner import MSE
 from metalearn.tasks import Task
 from metalearn.training import Trainer
-from tests.metalearn.helpers import SINUSOID, command, fails, flags, new_run, small_config
-from tests.metalearn.test_maml import (
+
+from ..helpers import SINUSOID, command, fails, flags, new_run, small_config
+from .common import (
     EPS,
     Quadratic,
     assert_close,
-    doubles,
     flat,
     meta_gradient,
     sine_task,
@@ -33,16 +32,6 @@ class Quadratics(Quadratic):
 
     def _value(self, params, pair):
         return super()._value(params, ac.tree_map(lambda x: ac.mean(x, axis=0), pair))
-
-
-@pytest.fixture
-def learner() -> Learner:
-    return Learner(smooth_mlp(), MSE, "none")
-
-
-@pytest.fixture
-def params():
-    return doubles(smooth_mlp().init(random.key(3)))
 
 
 def quadratic_task(count: int, seed: int = 5, n: int = 6) -> tuple[Task, np.ndarray]:

@@ -1,0 +1,150 @@
+"""`metalearn check` says what is right, and finds what is wrong: a mutant for each of its tests."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import autograd_core as ac
+from metalearn import checking
+from metalearn.algorithms import Maml
+from metalearn.learner import ACCURACY, MSE, Learner
+from metalearn.models import conv4
+from metalearn.problems import Sinusoids
+from metalearn.tasks import Task
+
+from .algorithms.common import sine_task, smooth_mlp
+from .helpers import command, fails
+
+LEARNER = Learner(smooth_mlp(), MSE, "none")
+
+
+def verdicts(algorithm):
+    found = checking.check_algorithm(algorithm, LEARNER, [sine_task(0)])
+    return [finding.passed for finding in found]
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfRate(Maml):
+    """The value of one rate, with the gradient of another."""
+
+    def step(self, learner, meta, params, support, number):
+        gradient, seen = self.gradient(learner, params, support, number)
+        shown = lambda p, g: p - self.rate * (g / 2 + ac.stop_gradient(g) / 2)
+        return self.updated(params, shown, gradient), seen
+
+
+@dataclasses.dataclass(frozen=True)
+class AlwaysSecond(Maml):
+    """The first order that is none."""
+
+    def gradient(self, learner, params, support, number):
+        second = Maml(steps=self.steps, rate=self.rate)
+        return second.gradient(learner, params, support, number)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnGradient(Maml):
+    def step(self, learner, meta, params, support, number):
+        gradient, seen = ac.grad(learner.support_loss, has_aux=True)(params, support, number)
+        return ac.tree_map(lambda p, g: p - self.rate * g, params, gradient), seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere(Maml):
+    exact = False
+
+
+def test_algorithms_that_are_right_and_wrong():
+    assert verdicts(Maml(steps=3, rate=0.05)) == [True, True]
+    assert verdicts(Maml(steps=3, rate=0.05, order=1)) == [None, True]
+    assert verdicts(HalfRate(steps=2, rate=0.2)) == [False, True]
+    assert verdicts(AlwaysSecond(steps=2, rate=0.2)) == [True, False]
+    assert verdicts(OwnGradient(steps=2, rate=0.05)) == [True, None]
+    assert verdicts(Elsewhere()) == [None, None]
+
+
+def test_through_kinks_and_batch_norm():
+    rng, labels = np.random.default_rng(0), np.arange(6) % 3
+    x = rng.normal(size=(2, 6, 1, 8, 8))
+    learner = Learner(conv4(1, 8, 3, filters=3), ACCURACY, "transductive")
+    task = Task((x[0], labels), (x[1], labels))
+    found = checking.check_algorithm(Maml(steps=2, rate=0.1), learner, [task])
+    assert [f.passed for f in found] == [True, True]
+
+
+class Sampler:
+    """Waves with something wrong."""
+
+    def __init__(self, right, fault, part):
+        self.right, self.fault, self.part, self.calls = right, fault, part, 0
+
+    def sample(self, iteration, tasks):
+        tasks = list(tasks)
+        self.calls += 1
+        if self.fault == "repeats":
+            tasks = [0 for _ in tasks]
+        task = self.right.sample(iteration, tasks)
+        (x, y), (xq, yq) = task
+        if self.fault == "seen":
+            xq, yq = np.repeat(x[:, :1], len(xq[0]), 1), np.repeat(y[:, :1], len(yq[0]), 1)
+        if self.fault == "drifts":
+            x = x + np.float32(self.calls)
+        if self.fault == "nan":
+            x = np.where(x > 4.9, np.nan, x)
+        if self.fault == "labels":
+            y, yq = np.zeros(y.shape[:2], int), np.ones(yq.shape[:2], int)
+        return Task((x, y), (xq, yq))
+
+
+class Faulty(Sinusoids):
+    def __init__(self, fault):
+        super().__init__()
+        object.__setattr__(self, "fault", fault)
+
+    def sampler(self, part, shots, queries, seed):
+        stream = "train" if self.fault == "one stream" else part
+        return Sampler(super().sampler(stream, shots, queries, seed), self.fault, part)
+
+
+def failed(fault):
+    found = checking.check_tasks(Faulty(fault), 5, 5, episodes=40)
+    return {finding.test for finding in found if not finding.passed}
+
+
+def test_tasks_that_are_right_and_wrong():
+    assert failed(None) == set()
+    assert failed("one stream") == {"the parts of the split"}
+    assert failed("seen") == {"queries apart from the support set"}
+    assert failed("drifts") >= {"the same task for the same number"}
+    assert "tasks that differ" in failed("repeats")
+    assert failed("nan") == {"numbers and labels"}
+    assert failed("labels") >= {"numbers and labels"}
+
+
+def test_the_command(capsys, tmp_path):
+    result = command(capsys, "check", "glyphs", "--ways", 3, "--episodes", 5, "--filters", 2)
+    assert result.code == 0, result.err
+    assert result.out.count("pass") == 9 and "FAIL" not in result.out
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "from dataclasses import dataclass\n"
+        "import autograd_core as ac\n"
+        "from metalearn.algorithms import Algorithm\n"
+        "@dataclass(frozen=True)\n"
+        "class Wrong(Algorithm):\n"
+        "    def step(self, learner, meta, params, support, number):\n"
+        "        gradient, seen = self.gradient(learner, params, support, number)\n"
+        "        move = lambda p, g: p - self.rate * ac.stop_gradient(g)\n"
+        "        return self.updated(params, move, gradient), seen\n"
+    )
+    result = command(capsys, "check", "--algorithm", f"{wrong}:Wrong", "--episodes", 5)
+    assert result.code == 1
+    assert "FAIL  the meta-gradient of task 0" in result.out
+    fails(capsys, "check", "--episodes", 0, code=2, says=("--episodes 0",))
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
+def test_the_command_on_waves(capsys, algorithm):
+    result = command(capsys, "check", "--algorithm", algorithm, "--episodes", 20)
+    assert result.code == 0, result.out + result.err

@@ -1,0 +1,389 @@
+"""Tables: read with care, encoded by what training tasks tell, split by task."""
+
+import json
+
+import numpy as np
+import pytest
+
+from metalearn.tasks import (
+    Split,
+    TablePreprocess,
+    TabularSampler,
+    load_tables,
+    read_new_table,
+    tasks_with,
+)
+
+from .helpers import raises_data_error, table_rows, write_csv
+
+SPLIT = Split(("a", "b"), ("c",), ("d",), "by-hand")
+SMALL = """task,size,colour,shop,y
+a,1,red,7,no
+a,3,blue,7,yes
+b,5,red,8,no
+b,7,blue,8,yes
+c,100,green,9,no
+c,200,red,7,yes
+d,-5,red,8,yes
+d,,red,8,no
+"""
+
+
+def read(tmp_path, text=SMALL, **options):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    chosen = dict(task="task", target="y", split=SPLIT)
+    return load_tables(path, **{**chosen, **options})
+
+
+def fixed(text=SMALL):
+    return text.replace("d,,", "d,5,")
+
+
+# Encoding.
+
+
+def test_numbers_are_standardised_and_categories_spread_by_training_tasks_alone(tmp_path):
+    table = read(tmp_path, fixed())
+    size, colour, shop = table.preprocess.features
+    assert (size.mean, size.scale, size.missing) == (4, np.sqrt(5), False)
+    assert colour.values == ("blue", "red") and (shop.mean, shop.scale) == (7.5, 0.5)
+    assert table.x.shape == (8, 4) and table.x.dtype == np.float32 and table.preprocess.width == 4
+    # By task, and in it by label; unknown green is neither colour.
+    expected = [[1, 0, 1], [3, 1, 0], [5, 0, 1], [7, 1, 0], [100, 0, 0], [200, 0, 1], [5, 0, 1],
+                [-5, 0, 1]]  # fmt: skip
+    got = table.x[:, :3] * [np.sqrt(5), 1, 1] + [4, 0, 0]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert table.y.tolist() == [0, 1] * 4 and table.labels == ("no", "yes")
+    assert table.tasks == ("a", "b", "c", "d") and table.counts.tolist() == [2] * 4
+
+
+def test_what_other_tasks_hold_changes_nothing_in_training_tasks(tmp_path):
+    one = read(tmp_path, fixed())
+    other = read(tmp_path, fixed().replace("100,green", "-1,violet").replace("200,", "1e9,"))
+    assert one.preprocess == other.preprocess
+    np.testing.assert_array_equal(one.x[:4], other.x[:4])
+
+
+def test_columns_can_be_categorical_or_left_out(tmp_path):
+    table = read(tmp_path, categorical=["shop"], ignore=["size"])
+    assert [f.name for f in table.preprocess.features] == ["colour", "shop"]
+    assert table.preprocess.features[1].values == ("7", "8")
+    assert table.x[4].tolist() == [0, 0, 0, 0]  # green, shop 9
+
+
+def test_missing_values_have_a_column_where_training_tasks_have_them(tmp_path):
+    text = SMALL.replace("a,3,blue", "a,NA,")
+    table = read(tmp_path, text)
+    size, colour, _ = table.preprocess.features
+    assert size.missing and colour.missing and size.mean == pytest.approx(13 / 3)
+    assert table.x[1, :2].tolist() == [0, 1] and table.x[0, 1] == 0
+    assert table.x[1, 2:5].tolist() == [0, 0, 1]  # blue, red, none
+    assert table.x[6, :2].tolist() == [0, 1]  # of task d, whose label is no
+
+
+def test_missing_values_elsewhere_are_refused_unless_asked_for(tmp_path):
+    with raises_data_error("t.csv line 9", "'size'", "no value", "indicators='all'"):
+        read(tmp_path)
+    assert read(tmp_path, indicators="all").x[6, :2].tolist() == [0, 1]
+
+
+def test_constant_columns_become_0(tmp_path):
+    table = read(tmp_path, fixed().replace(",7,", ",8,"))
+    assert table.x[:4, 3].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(
+    "targets,kind", [("1 2 1 2", "classification"), ("1.5 2 1 2", "regression"),
+                     ("a 2 1 2", "classification")]
+)  # fmt: skip
+def test_the_kind_is_seen_from_the_targets(tmp_path, targets, kind):
+    rows = [f"{t},{i},{y}" for i, (t, y) in enumerate(zip("aabb", targets.split(), strict=True))]
+    text = "\n".join(["task,x,y", *rows, "c,1,2", "d,1,2", ""])
+    assert read(tmp_path, text).preprocess.kind == kind
+
+
+def test_regression_targets_are_standardised(tmp_path):
+    table = read(tmp_path, fixed().replace("no", "10").replace("yes", "30"), kind="regression")
+    assert table.y.shape == (8, 1) and table.y.dtype == np.float32
+    assert table.y[:4, 0].tolist() == [-1, 1, -1, 1]
+    assert table.preprocess.in_units(table.y)[:2].tolist() == [[10], [30]]
+
+
+def test_files_as_tasks(tmp_path):
+    for name in "abcd":
+        (tmp_path / f"{name}.csv").write_text("x,y\n1,u\n2,v\n" if name != "b" else "y,x\nu,5\n")
+    paths = [tmp_path / f"{name}.csv" for name in "abcd"]
+    table = load_tables(paths, task=None, target="y", split=SPLIT)
+    assert table.tasks == ("a", "b", "c", "d") and table.counts.tolist() == [2, 1, 2, 2]
+    assert table.preprocess.features[0].mean == pytest.approx(8 / 3)
+
+
+def test_a_split_by_task_is_made_by_the_seed(tmp_path):
+    path = write_csv(tmp_path / "t.csv", table_rows("classification"))
+    splits = [load_tables(path, task="task", target="y", seed=s).split for s in (0, 0, 1)]
+    assert splits[0].hash == splits[1].hash != splits[2].hash
+    assert [len(splits[0].train), len(splits[0].validation), len(splits[0].test)] == [9, 1, 2]
+
+
+def test_the_record_is_json_and_reads_back(tmp_path):
+    for options in ({}, dict(labels="own"), dict(categorical=["shop"])):
+        table = read(tmp_path, fixed(), **options)
+        text = json.dumps(table.record)
+        again = TablePreprocess.from_dict(json.loads(text)["preprocess"])
+        assert again == table.preprocess
+        assert len(table.digest) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "x"}, {"features": [{"kind": "date"}]}, {"features": None}, {"labels": [1]},
+        {"scale": 0}, {"mean": "x"}, {"more": 1}, {"features": [{"kind": "number", "mean": 1}]},
+        {"features": [{"kind": "category", "name": "c", "values": "ab", "missing": False}]},
+    ],
+)  # fmt: skip
+def test_other_records_are_refused(tmp_path, change):
+    record = read(tmp_path, fixed()).preprocess.to_dict()
+    with raises_data_error("not a record of a table's preprocessing"):
+        TablePreprocess.from_dict({**record, **change})
+
+
+# What cannot be read.
+
+
+@pytest.mark.parametrize(
+    "text,options,fragments",
+    [
+        ("", {}, ["t.csv: empty"]),
+        ("task,y\n", {}, ["no rows"]),
+        ("task,x,x,y\na,1,1,2\n", {}, ["line 1", "'x' is there twice"]),
+        ("task,,y\na,1,2\n", {}, ["line 1", "no name"]),
+        ("task;x;y\na;1;2\n", {}, ["line 1", "parted by commas"]),
+        (SMALL.replace("b,5,red", "b,5,red,red"), {}, ["t.csv line 4: 6 cells", "expected 5"]),
+        (SMALL.replace("b,5,red", 'b,5,"red'), {}, ["t.csv line", "not CSV"]),
+        (SMALL, {"target": "z"}, ["no column 'z'", "'size'"]),
+        (SMALL, {"task": "z"}, ["no column 'z'"]),
+        (SMALL, {"ignore": ["z"]}, ["no column 'z'"]),
+        (SMALL, {"ignore": ["size", "colour", "shop"]}, ["no columns beside"]),
+        (SMALL.replace("b,5", ",5"), {}, ["t.csv line 4", "'task'", "empty"]),
+        (SMALL.replace("c,100", "c,many"), {}, ["t.csv line 6", "'size'", "'many'", "categorical"]),
+        (SMALL.replace("c,100", "c,inf"), {}, ["t.csv line 6", "'inf' is not a number"]),
+        (fixed().replace("c,100", "c,1e300"), {}, ["t.csv line 6", "1e300", "too far"]),
+        (SMALL.replace("a,1", "a,1e308").replace("a,3", "a,1e308"), {}, ["'size'", "scale them"]),
+        (fixed().replace("9,no", "9,"), {}, ["t.csv line 6", "'y'", "no label"]),
+        (fixed().replace("9,no", "9,perhaps"), {}, ["t.csv line 6", "'perhaps'", "labels='own'"]),
+        (fixed(), {"kind": "regression"}, ["t.csv line 2", "'no'", "a number"]),
+        (SMALL, {"kind": "ranking"}, ["kind='ranking'", "regression"]),
+        (SMALL, {"labels": "mine"}, ["labels='mine'", "shared"]),
+        (SMALL, {"indicators": "some"}, ["indicators='some'"]),
+        (SMALL, {"split": Split(("z",), (), (), "v")}, ["split v", "'z'"]),
+        ("task,x,y\na,1,2\nb,1,2\n", {"split": None}, ["2 tasks", "at least 3"]),
+        (SMALL.replace(",7,", ",,").replace(",8,", ",,"), {}, ["'shop'", "no value in any"]),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, text, options, fragments):
+    with raises_data_error(*fragments):
+        read(tmp_path, text, **options)
+
+
+def test_too_many_categories_are_a_name_or_a_slip(tmp_path):
+    rows = [{"task": f"t{i % 5}", "who": f"n{i}", "x": i, "y": i % 2} for i in range(300)]
+    path = write_csv(tmp_path / "t.csv", rows)
+    with raises_data_error("t.csv line", "'who'", "categories", "ignore=['who']"):
+        load_tables(path, task="task", target="y")
+    rows[7]["x"] = "1o"
+    write_csv(path, rows)
+    with raises_data_error("t.csv line 9", "'x'", "'1o'", "numbers alone"):
+        load_tables(path, task="task", target="y", ignore=["who"])
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with raises_data_error(tmp_path / "none.csv", "cannot be read"):
+        load_tables(tmp_path / "none.csv", task="t", target="y")
+    with raises_data_error(tmp_path, "cannot be read"):
+        load_tables(tmp_path, task="t", target="y")
+    with raises_data_error("no CSV files"):
+        load_tables([], task="t", target="y")
+    (tmp_path / "a.csv").write_bytes("t,y\nä,1\n".encode("latin-1"))
+    with raises_data_error("a.csv", "not UTF-8"):
+        load_tables(tmp_path / "a.csv", task="t", target="y")
+    (tmp_path / "a.csv").write_text("t,x,y\na,1,1\n")
+    (tmp_path / "b.csv").write_text("t,z,y\na,1,1\n")
+    with raises_data_error("b.csv", "the column 'x'", "a.csv"):
+        load_tables([tmp_path / "a.csv", tmp_path / "b.csv"], task="t", target="y")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/a.csv").write_text("t,x,y\na,1,1\n")
+    with raises_data_error("two files", "'a'"):
+        load_tables([tmp_path / "a.csv", tmp_path / "d/a.csv"], task=None, target="y")
+
+
+# Sampling.
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    kinds = {"classification": {}, "own": {"labels": "own"}, "regression": {"kind": "regression"}}
+    return {
+        name: load_tables(
+            write_csv(folder / f"{name}.csv", table_rows(name)), task="task", target="y", **options
+        )
+        for name, options in kinds.items()
+    }
+
+
+def rows_of(table, x):
+    """The rows of `table_rows`, by their running number, and the task of each."""
+    number = table.preprocess.features[0]
+    rows = np.rint(x[..., 0].astype(np.float64) * number.scale + number.mean).astype(int)
+    sizes = [12 + i % 3 for i in range(12)]
+    return rows, np.repeat(range(12), sizes)[rows]
+
+
+@pytest.mark.parametrize("name", ["classification", "own", "regression"])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_all_rows_of_an_episode_are_of_one_task_of_its_part(tables, name, part):
+    table = tables[name]
+    names = getattr(table.split, part)
+    ways = 2 if name == "own" else None
+    sampler = TabularSampler(table, names, 2, 3, 0, part, ways)
+    task = sampler.sample(1, range(300))
+    support, query = (rows_of(table, x) for x, _ in task)
+    of = support[1][:, :1]
+    assert (support[1] == of).all() and (query[1] == of).all()
+    assert {f"t{i:02d}" for i in of[:, 0]} == set(names)
+    chosen = [table.tasks[i] for i in sampler.chosen(1, range(300))]
+    assert chosen == [f"t{i:02d}" for i in of[:, 0]]
+    counts = np.bincount(of[:, 0], minlength=12)[[int(n[1:]) for n in names]]
+    expected = 300 / len(names)
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_targets_are_those_of_the_rows(tables):
+    labels = [row["y"] for row in table_rows("classification")]
+    x, y = (
+        TabularSampler(tables["classification"], ["t00", "t05"], 2, 3, 0).sample(0, range(50)).query
+    )
+    rows, _ = rows_of(tables["classification"], x)
+    assert y.tolist() == [[0, 0, 0, 1, 1, 1]] * 50
+    assert (np.array(labels)[rows] == np.array(["no", "yes"])[y]).all()
+    regression = tables["regression"]
+    x, y = TabularSampler(regression, ["t03"], 2, 3, 0).sample(0, range(50)).support
+    rows, _ = rows_of(regression, x)
+    np.testing.assert_allclose(regression.preprocess.in_units(y)[..., 0], 3 * rows, atol=1e-3)
+
+
+def test_own_labels_are_numbered_at_random_and_rare_ones_left_out(tables):
+    table = tables["own"]
+    labels = np.array([str(row["y"]) for row in table_rows("own")])
+    task = TabularSampler(table, table.split.train, 2, 3, 0, ways=2).sample(0, range(200))
+    (sx, sy), (qx, qy) = task
+    ends = set()
+    for t in range(200):
+        support = labels[rows_of(table, sx)[0][t]]
+        query = labels[rows_of(table, qx)[0][t]]
+        names = {int(y): label for y, label in zip(sy[t], support, strict=True)}
+        assert [names[int(y)] for y in qy[t]] == query.tolist() and len(set(names.values())) == 2
+        assert not any("rare" in label for label in names.values())
+        ends.add(names[0][-1])
+    assert ends == {"0", "1"}
+
+
+def test_tasks_with_too_few_rows_are_told_and_can_be_left_out(tables):
+    table = tables["classification"]
+    with raises_data_error("'classification'", "'t00'", "no: 6, yes: 6", "shots=4 + queries=3",
+                           "tasks_with"):  # fmt: skip
+        TabularSampler(table, table.tasks, 4, 3, 0)
+    kept = tasks_with(table, table.tasks, 4, 3)
+    assert kept == ("t02", "t05", "t08", "t11")
+    TabularSampler(table, kept, 4, 3, 0)
+    regression = tables["regression"]
+    assert len(tasks_with(regression, regression.tasks, 6, 7)) == 8
+    with raises_data_error("'t00'", "12 rows"):
+        TabularSampler(regression, regression.tasks, 6, 7, 0)
+    assert regression.most_of_each(regression.tasks) == 12
+    assert table.most_of_each(kept) == 7 and tables["own"].most_of_each(["t00"], 2) == 5
+
+
+@pytest.mark.parametrize(
+    "name,arguments,ways,fragments",
+    [
+        ("regression", (2, 2), 3, ["ways=3", "regression has none"]),
+        ("own", (2, 2), None, ["ways=None", "at least 2"]),
+        ("own", (2, 2), 3, ["each of ways=3 labels", "rare: 1"]),
+        ("classification", (2, 2), 3, ["ways=3", "2 labels"]),
+        ("classification", (0, 2), None, ["shots=0"]),
+    ],
+)
+def test_tasks_that_cannot_be_drawn(tables, name, arguments, ways, fragments):
+    table = tables[name]
+    with raises_data_error(*fragments):
+        TabularSampler(table, table.split.train, *arguments, 0, ways=ways)
+
+
+def test_unknown_tasks_and_none(tables):
+    with raises_data_error("no task 'zebra'"):
+        TabularSampler(tables["own"], ["zebra"], 1, 1, 0, ways=2)
+    with raises_data_error("no train tasks"):
+        TabularSampler(tables["own"], [], 1, 1, 0, ways=2)
+
+
+# A new table.
+
+NEW = "size,colour,shop,y,note\n5,red,7,yes,\n7,violet,8,no,\n9,blue,7,,x\n11,red,8,,\n"
+
+
+def test_labelled_rows_are_the_support_and_the_others_the_query(tmp_path):
+    table = read(tmp_path, fixed())
+    path = tmp_path / "new.csv"
+    path.write_text(NEW)
+    again = TablePreprocess.from_dict(json.loads(json.dumps(table.preprocess.to_dict())))
+    new = read_new_table(path, again)
+    assert new.classes == ("no", "yes") and new.support[1].tolist() == [1, 0]
+    np.testing.assert_allclose(new.support[0][0], [1 / np.sqrt(5), 0, 1, -1], rtol=1e-6)
+    assert new.support[0][1].tolist()[1:] == [0, 0, 1] and new.query.shape == (2, 4)
+    assert new.query_rows == (f"{path} line 4", f"{path} line 5")
+    assert new.support_rows[0] == f"{path} line 2"
+
+
+def test_new_tables_of_own_labels_and_of_regression(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text(NEW)
+    own = read_new_table(path, read(tmp_path, fixed(), labels="own").preprocess)
+    assert own.classes == ("no", "yes") and own.support[1].tolist() == [1, 0]
+    text = fixed().replace("no", "10").replace("yes", "30")
+    regression = read(tmp_path, text, kind="regression").preprocess
+    path.write_text(NEW.replace("no,", "10,").replace("yes", "50"))
+    new = read_new_table(path, regression)
+    assert new.classes == () and new.support[1].tolist() == [[3], [-1]]
+
+
+@pytest.mark.parametrize(
+    "text,fragments",
+    [
+        (NEW.replace("colour", "color"), ["no column 'colour'"]),
+        (NEW.replace("9,blue,7,,", "9,blue,7,no,").replace("11,red,8,,", "1,red,8,no,"),
+         ["empty target"]),
+        (NEW.replace("yes", "").replace("no,", ","), ["a target, to adapt to"]),
+        (NEW.replace("yes", "perhaps"), ["line 2", "'perhaps'"]),
+        (NEW.replace("9,blue", ",blue"), ["line 4", "'size'", "no value"]),
+        (NEW.replace("9,blue", "nine,blue"), ["line 4", "'nine' is not a number"]),
+        ("task," + NEW.replace("\n", "\nu,").replace("u,7,", "v,7,")[:-2],
+         ["'task'", "rows of 2 tasks"]),
+    ],
+)  # fmt: skip
+def test_new_tables_that_cannot_be_used(tmp_path, text, fragments):
+    preprocess = read(tmp_path, fixed()).preprocess
+    path = tmp_path / "new.csv"
+    path.write_text(text)
+    with raises_data_error("new.csv", *fragments):
+        read_new_table(path, preprocess)
+
+
+def test_new_tables_need_two_labels(tmp_path):
+    preprocess = read(tmp_path, fixed(), labels="own").preprocess
+    path = tmp_path / "new.csv"
+    path.write_text(NEW.replace("yes", "no"))
+    with raises_data_error("one label", "'no'"):
+        read_new_table(path, preprocess)
