@@ -20,6 +20,7 @@ import typer
 import autograd_core as ac
 from metalearn import commands
 from metalearn.algorithms import ALGORITHMS
+from metalearn.catalogue import FUNCTIONS, IMAGES
 from metalearn.config import OPTIMIZERS
 from metalearn.errors import MetalearnError, OptionError, printable
 from metalearn.normalisation import MODES
@@ -74,12 +75,33 @@ Steps = Annotated[
 ]
 
 
+DATASETS_HELP = (
+    f"A family of functions ({', '.join(FUNCTIONS)}); images ("
+    + "; ".join(f"{name}: {source.about}" for name, source in IMAGES.items() if name != "folder")
+    + "); a folder with a folder of images for each class; a .csv file with a task column; an .npz "
+    "file of x and y; or your own tasks as file.py:Class. omniglot+glyphs are several domains, and "
+    "glyphs-completion images to be told from a few pixels."
+)
 Ways = Annotated[int | None, option("Classes a task [5].", TASK)]
 Shots = Annotated[
-    int | None, option("Examples of each class to learn from [1; sinusoid: 10].", TASK)
+    int | None, option("Examples of each class to learn from [1; regression: 10].", TASK)
 ]
 Queries = Annotated[
-    int | None, option("Examples of each class to be judged by [5; sinusoid: 10].", TASK)
+    int | None, option("Examples of each class to be judged by [5; regression: 10].", TASK)
+]
+FewestWays = Annotated[
+    int | None, option("Where ways vary from task to task: from so many up to --ways.", TASK)
+]
+MostShots = Annotated[
+    int | None, option("Where shots vary from class to class: from --shots up to so many.", TASK)
+]
+TaskColumn = Annotated[
+    str | None, option("The column of a table whose values are the tasks [task].", TASK)
+]
+Target = Annotated[str | None, option("The column of a table to predict.", TASK)]
+Labels = Annotated[
+    str | None,
+    option("Of a table: shared by all tasks [default], or each task's own, as --ways many.", TASK),
 ]
 SplitName = Annotated[
     str | None,
@@ -107,7 +129,7 @@ InnerSteps = Annotated[
 InnerRate = Annotated[
     float | None,
     option(
-        "Rate of those steps, per unit of *mean* loss [images: 1; sinusoid: 0.01]. The MAML "
+        "Rate of those steps, per unit of *mean* loss [images: 1; regression: 0.01]. The MAML "
         "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
         ALGORITHM,
     ),
@@ -115,7 +137,7 @@ InnerRate = Annotated[
 TrainingBatchNorm = Annotated[
     str | None, option(f"Which statistics normalise [transductive]. {MODES_HELP}.", ALGORITHM)
 ]
-ModelName = Annotated[str | None, option("conv4 [images] or mlp [sinusoid].", NETWORK)]
+ModelName = Annotated[str | None, option("conv4 [images] or mlp [all else].", NETWORK)]
 Filters = Annotated[int | None, option("Of each convolution in conv4 [64].", NETWORK)]
 Pooling = Annotated[
     str | None, option("How conv4 halves: stride, max-pool, or auto [by image size].", NETWORK)
@@ -134,7 +156,12 @@ Ink = Annotated[
     ),
 ]
 TrainingData = Annotated[
-    str | None, option("Omniglot's folder; it is downloaded when not given.", FILES)
+    str | None,
+    option(
+        "Where a named dataset lies; omniglot is downloaded when not given. Of several "
+        "domains, NAME=PATH,NAME=PATH.",
+        FILES,
+    ),
 ]
 
 
@@ -171,26 +198,38 @@ def train(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="sinusoid, glyphs (both made here), omniglot (downloaded, or --data), or a folder "
-            "with a folder of images for each class.",
+            help=DATASETS_HELP,
             show_default=False,
         ),
     ] = None,
     ways: Ways = None,
+    train_ways: Annotated[
+        int | None,
+        option(
+            "Classes a task in training, where the algorithm makes a head for each task [as "
+            "--ways; protonet: 60].",
+            TASK,
+        ),
+    ] = None,
+    fewest_ways: FewestWays = None,
     shots: Shots = None,
     train_shots: Annotated[
         int | None,
-        option("Such examples in training [as --shots; reptile: 10, of sinusoids 50].", TASK),
+        option("Such examples in training [as --shots; reptile: 15, of functions 50].", TASK),
     ] = None,
+    most_shots: MostShots = None,
     queries: Queries = None,
     split: SplitName = None,
+    task_column: TaskColumn = None,
+    target: Target = None,
+    labels: Labels = None,
     algorithm: AlgorithmName = None,
     settings: Settings = None,
     inner_steps: InnerSteps = None,
     inner_lr: InnerRate = None,
     meta_lr: Annotated[
         float | None,
-        option("Rate of the meta-updates [images: 0.003; sinusoid: 0.001].", ALGORITHM),
+        option("Rate of the meta-updates [images: 0.003; regression: 0.001].", ALGORITHM),
     ] = None,
     meta_optimizer: Annotated[
         str | None,
@@ -214,7 +253,7 @@ def train(
         ),
     ] = None,
     meta_batch: Annotated[
-        int | None, option("Tasks a meta-update [16; sinusoid: 25].", ALGORITHM)
+        int | None, option("Tasks a meta-update [16; regression: 25].", ALGORITHM)
     ] = None,
     task_slice: Annotated[
         str | None,
@@ -238,7 +277,7 @@ def train(
         int | None,
         option(
             "Stop after so many meta-updates; exactly repeatable [omniglot, folders: 5000, or 20 "
-            "minutes; sinusoid: 20000].",
+            "minutes; regression: 20000].",
             BUDGET,
         ),
     ] = None,
@@ -251,13 +290,13 @@ def train(
     ] = None,
     validate_every: Annotated[
         int | None,
-        option("Meta-updates between validations [250; glyphs: 50; sinusoid: 2000].", BUDGET),
+        option("Meta-updates between validations [250; glyphs: 50; regression: 2000].", BUDGET),
     ] = None,
     validation_episodes: Annotated[
-        int | None, option("Episodes a validation [100; sinusoid: 200].", BUDGET)
+        int | None, option("Episodes a validation [100; regression: 200].", BUDGET)
     ] = None,
     eval_steps: Annotated[
-        int | None, option("Inner steps in validation and evaluation [3; sinusoid: 10].", BUDGET)
+        int | None, option("Inner steps in validation and evaluation [3; regression: 10].", BUDGET)
     ] = None,
     seed: Annotated[
         int | None, option("Of the initial parameters and the order of tasks [0].", BUDGET)
@@ -302,7 +341,7 @@ def train(
     if resume is not None:
         return commands.resume(resume, dataset, out, given)
     if dataset is None:
-        raise OptionError("no dataset; expected sinusoid, omniglot, glyphs, a folder, or --resume")
+        raise OptionError("no dataset; expected a name such as glyphs, a path, or --resume")
     return commands.train(dataset, out, given)
 
 
@@ -344,7 +383,7 @@ def evaluate(
     episodes: Annotated[int, typer.Option(help="Tasks to evaluate on.")] = 600,
     steps: Steps = None,
     queries: Annotated[
-        int | None, option("Examples of each class to be judged by [15; sinusoid: 100].")
+        int | None, option("Examples of each class to be judged by [15; regression: 100].")
     ] = None,
     part: Annotated[str, typer.Option(help="Classes of test, validation or train.")] = "test",
     upright: Annotated[
@@ -440,9 +479,14 @@ def check(
         str, typer.Argument(help="The tasks to check, as of `train`.", show_default=False)
     ] = "sinusoid",
     ways: Ways = None,
+    fewest_ways: FewestWays = None,
     shots: Shots = None,
+    most_shots: MostShots = None,
     queries: Queries = None,
     split: SplitName = None,
+    task_column: TaskColumn = None,
+    target: Target = None,
+    labels: Labels = None,
     algorithm: AlgorithmName = None,
     settings: Settings = None,
     inner_steps: InnerSteps = None,

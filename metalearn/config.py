@@ -1,7 +1,6 @@
 """The options of a training run: one flat record, with defaults for each dataset, checked once."""
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,15 +15,28 @@ from metalearn.algorithms import (
     make_algorithm,
     read_settings,
 )
+from metalearn.catalogue import (
+    CONVOLUTIONS_ONLY,
+    IMAGES,
+    KINDS,
+    UNUSED,
+    defaults_of,
+    found,
+    kind_of,
+    parts_of,
+)
 from metalearn.errors import OptionError, RunError
+from metalearn.learner import ACCURACY, MSE, Measure
+from metalearn.measures import PADDED_ACCURACY
 from metalearn.normalisation import check_mode
+from metalearn.own import is_own, short_name, whole_name
 from metalearn.tasks.images import INKS
+from metalearn.tasks.tabular import LABELS
 
 SCHEDULES = ("cosine", "linear", "constant")
 OPTIMIZERS = ("adam", "sgd", "momentum")
 MODELS = ("mlp", "conv4")
 POOLING = ("auto", "stride", "max-pool")
-EMBEDDED = ("sinusoid", "omniglot", "glyphs")
 
 
 LARGEST_META_BATCH = 2**31  # numbers, 8 GB of float32
@@ -39,13 +51,19 @@ class Config:
     Raises `OptionError` when an option makes no sense.
     """
 
-    dataset: str = "omniglot"  # one of EMBEDDED, or "folder"
-    data: str | None = None  # where it lies; None for the embedded ones, and to download Omniglot
+    dataset: str = "omniglot"  # as `catalogue` names it
+    data: str | None = None  # where it lies, where it does
+    task_column: str | None = None  # of a table; "" where each file is a task
+    target: str | None = None  # the column of a table to predict
+    labels: str = "shared"  # of a table with classes: the same in all tasks, or each task's "own"
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5
+    train_ways: int | None = None  # of training tasks, where the algorithm makes their heads
+    fewest_ways: int | None = None  # where ways vary from task to task, up to `ways`
     shots: int = 1
     train_shots: int | None = None  # in training, where it differs
-    queries: int = 5  # a class, in training; for sinusoids, in all
+    most_shots: int | None = None  # where shots vary from class to class, from `shots` on
+    queries: int = 5  # a class, in training; in regression, in all
     algorithm: str = "maml"  # one of ALGORITHMS, or a user's own as "file.py:Class"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the algorithm, beside these:
     inner_steps: int = 1
@@ -73,6 +91,9 @@ class Config:
     eval_steps: int = 3  # inner steps in validation and evaluation
     validate_every: int = 250
     validation_episodes: int = 100
+    inputs: tuple[int, ...] | None = None  # the shape of one, where the data say it
+    outputs: int | None = None  # of the model, where the data say it
+    regression: bool | None = None  # whether tasks are, where the data say it
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
@@ -83,7 +104,7 @@ class Config:
                 problem = f"expected another type than {type(value).__name__}"
             if problem:
                 raise OptionError(f"{_flag(name)} {value}: {problem}")
-        algorithm_of(self)
+        self._check_algorithm(algorithm_of(self))
         try:
             check_mode(self.batch_norm)
         except OptionError as error:
@@ -91,10 +112,23 @@ class Config:
         self._check_size()
         if self.iterations is None and self.minutes is None:
             raise OptionError("neither --iterations nor --minutes: expected at least one of them")
-        if self.is_regression and self.model != "mlp":
-            raise OptionError(f"--model {self.model}: sinusoids need --model mlp")
-        if self.dataset in ("omniglot", "glyphs") and self.channels != 1:
-            raise OptionError(f"--channels {self.channels}: {self.dataset} is grey; use 1")
+        if self.fewest_ways is not None and self.fewest_ways > self.ways:
+            raise OptionError(f"--fewest-ways {self.fewest_ways}: more than --ways {self.ways}")
+        if self.most_shots is not None and self.most_shots < self.shots:
+            raise OptionError(f"--most-shots {self.most_shots}: fewer than --shots {self.shots}")
+        if self.varies and self.train_shots is not None:
+            raise OptionError(
+                f"--train-shots {self.train_shots}: not with --fewest-ways, --most-shots"
+            )
+        if self.varies and "+" in self.dataset:
+            raise OptionError(
+                f"--fewest-ways, --most-shots: not for several domains, {self.dataset}"
+            )
+        kind = kind_of(self.dataset)
+        if kind in ("functions", "completion", "table") and self.model != "mlp":
+            raise OptionError(f"--model {self.model}: {KINDS[kind]} need --model mlp")
+        self._check_pictures()
+        self._check_convolutions()
         if self.channels == 3 and self.ink not in (None, "keep"):
             raise OptionError(
                 f"--ink {self.ink}: needs grey images; use --channels 1, or leave it out"
@@ -104,12 +138,49 @@ class Config:
                 f"--batch-norm {self.batch_norm}: the MLP has no batch norm; use --batch-norm none"
             )
 
+    def _check_pictures(self) -> None:
+        if kind_of(self.dataset) != "images":
+            return
+        for name in parts_of(self.dataset):
+            source = IMAGES[name]
+            if not source.ink and self.channels != source.channels:
+                kind = {1: "grey", 3: "RGB"}[source.channels]
+                raise OptionError(
+                    f"--channels {self.channels}: {name} is {kind}; use {source.channels}"
+                )
+
+    def _check_convolutions(self) -> None:
+        shape = self.input_shape
+        if self.model == "conv4" and not (len(shape) == 3 and shape[1] == shape[2]):
+            raise OptionError(
+                f"--model conv4: inputs have the shape {shape}; it needs square images (channels, "
+                "size, size): use --model mlp"
+            )
+
+    def _check_algorithm(self, algorithm: Algorithm) -> None:
+        for name in ("inner_steps", "eval_steps"):
+            value = getattr(self, name)
+            if value == 0 and name not in algorithm.without:
+                raise OptionError(f"{_flag(name)} 0: expected a whole number, at least 1")
+            if value and name in algorithm.without:
+                raise OptionError(f"{_flag(name)} {value}: {self.algorithm} has none; expected 0")
+        if algorithm.classifies and self.is_regression:
+            raise OptionError(
+                f"--algorithm {self.algorithm}: learns classes, and {self.dataset} is regression; "
+                "use a dataset of images, or another algorithm"
+            )
+        if self.train_ways is not None and not algorithm.makes_heads:
+            raise OptionError(
+                f"--train-ways {self.train_ways}: the last layer of {self.algorithm} has --ways "
+                "outputs, in training too; leave it out"
+            )
+
     def _check_size(self) -> None:
         """Tasks that no machine can hold are a slip of the keyboard."""
-        pixels = 1 if self.is_regression else self.channels * self.image_size**2
-        ways = 1 if self.is_regression else self.ways
-        examples = ways * (self.shots_in("train") + self.queries)
-        numbers = self.meta_batch * examples * pixels
+        ways = 1 if self.is_regression else self.train_ways or self.ways
+        shots = self.most_shots or self.train_shots or self.shots
+        examples = ways * (shots + self.queries)
+        numbers = self.meta_batch * examples * math.prod(self.input_shape)
         if numbers > LARGEST_META_BATCH:
             raise OptionError(
                 f"--meta-batch {self.meta_batch}: tasks of {examples} "
@@ -119,21 +190,59 @@ class Config:
 
     @property
     def is_regression(self) -> bool:
-        return self.dataset == "sinusoid"
+        """Whether models answer with numbers, not classes."""
+        if self.regression is not None:
+            return self.regression
+        return kind_of(self.dataset) in ("functions", "completion")
 
-    def shots_in(self, part: str) -> int:
-        """Shots of the tasks of "train", "validation" or "test"."""
-        return self.train_shots if part == "train" and self.train_shots else self.shots
+    @property
+    def varies(self) -> bool:
+        """Whether ways or shots vary from task to task."""
+        return self.fewest_ways is not None or self.most_shots is not None
+
+    @property
+    def measure(self) -> Measure:
+        """How predictions are judged."""
+        if self.is_regression:
+            return MSE
+        return PADDED_ACCURACY if self.varies else ACCURACY
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of an input to the model, such as (1, 28, 28)."""
+        if self.inputs is not None:
+            return self.inputs
+        pictures = kind_of(self.dataset) in ("images", "arrays", "own") and self.model == "conv4"
+        if pictures or kind_of(self.dataset) == "images":
+            return (self.channels, self.image_size, self.image_size)
+        return (1,)
+
+    @property
+    def output_count(self) -> int:
+        """How many numbers the model gives for an input."""
+        if self.outputs is not None:
+            return self.outputs
+        return 1 if self.is_regression else self.ways
 
     @property
     def task_name(self) -> str:
         """Such as "omniglot 5-way 1-shot"."""
-        ways = "" if self.is_regression else f"{self.ways}-way "
-        return f"{self.dataset} {ways}{self.shots}-shot"
+        few, many = self.fewest_ways or self.ways, self.most_shots or self.shots
+        ways = f"{self.ways}-way " if few == self.ways else f"{few}-to-{self.ways}-way "
+        shots = f"{self.shots}-shot" if many == self.shots else f"{self.shots}-to-{many}-shot"
+        return f"{self.name} {'' if self.is_regression else ways}{shots}"
+
+    @property
+    def name(self) -> str:
+        """The dataset's, for people and for folders."""
+        if self.dataset in ("folder", "table", "arrays") and self.data is not None:
+            return Path(self.data).stem
+        return short_name(self.dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        shape = None if self.inputs is None else list(self.inputs)
+        return {**asdict(self), "hidden": list(self.hidden), "inputs": shape}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Config":
@@ -145,7 +254,8 @@ class Config:
             wrong = sorted(set(data) ^ names) if isinstance(data, Mapping) else [type(data)]
             raise RunError(f"the recorded options are not this version's: see {wrong[0]!r}")
         try:
-            return cls(**{**data, "hidden": tuple(data["hidden"])})
+            shape = None if data["inputs"] is None else tuple(data["inputs"])
+            return cls(**{**data, "hidden": tuple(data["hidden"]), "inputs": shape})
         except (OptionError, TypeError) as error:
             raise RunError(f"the recorded options are wrong: {error}") from error
 
@@ -166,6 +276,15 @@ BEFORE = {
     "device": "cpu",
     "settings": {},
     "train_shots": None,
+    "task_column": None,
+    "target": None,
+    "labels": "shared",
+    "train_ways": None,
+    "fewest_ways": None,
+    "most_shots": None,
+    "inputs": None,
+    "outputs": None,
+    "regression": None,
     "meta_optimizer": "adam",
     "meta_clip": None,
 }
@@ -185,31 +304,18 @@ def _flag(name: str) -> str:
 
 
 def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
-    """The options given for a dataset ("sinusoid", "omniglot", "glyphs", or a folder's path), with
-    its defaults for those that are None. Raises `OptionError`."""
+    """The options given for a dataset (a name or a path, see `catalogue`), with its defaults for
+    those that are None. Raises `OptionError`."""
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in (("dataset", dataset), ("--data", chosen.get("data"))):
         if value == "":
-            raise OptionError(f"{name} '': empty; expected a name or a folder")
-    if dataset not in EMBEDDED:
-        if "data" in chosen:
-            raise OptionError(
-                f"dataset {dataset!r} and --data {chosen['data']}: expected {', '.join(EMBEDDED)} "
-                "for the dataset, or a folder of class folders without --data"
-            )
-        if not Path(dataset).is_dir():
-            raise OptionError(
-                f"dataset {dataset!r}: expected {', '.join(EMBEDDED)}, or a folder that exists"
-            )
-        dataset, chosen["data"] = "folder", dataset
-    elif dataset != "omniglot" and "data" in chosen:
-        raise OptionError(f"--data {chosen['data']}: {dataset} is made here and reads no files")
-    if "data" in chosen:
-        chosen["data"] = os.path.abspath(chosen["data"])  # a run may be resumed from elsewhere
-    if ":" in chosen.get("algorithm", ""):
-        file, _, cls = chosen["algorithm"].rpartition(":")
-        chosen["algorithm"] = f"{os.path.abspath(file)}:{cls}"
+            raise OptionError(f"{name} '': empty; expected a name or a path")
+    # Whole paths, for a run may be resumed from elsewhere.
+    dataset, chosen["data"] = found(dataset, chosen.get("data"))
+    if is_own(chosen.get("algorithm", "")):
+        chosen["algorithm"] = whole_name(chosen["algorithm"])
     _check_used(dataset, chosen)
+    _check_used_by_algorithm(chosen)
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen)
@@ -218,51 +324,39 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
 
 
 def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
-    """Raise `OptionError` for an option that would have no effect."""
-    if dataset == "sinusoid":
-        unused, why = IMAGES_ONLY, "sinusoids are no images"
-    elif chosen.get("model") == "mlp":
-        unused, why = CONVOLUTIONS_ONLY, "--model mlp has no convolutions"
-    else:
-        unused, why = {"hidden"}, "only --model mlp has layer widths"
+    """Raise `OptionError` for an option that would have no effect, or is missing."""
+    kind = kind_of(dataset)
+    unused, why = UNUSED[kind], f"{KINDS[kind]} have no use for it"
     given = [name for name in chosen if name in unused]
-    if not given and dataset in ("omniglot", "glyphs") and "ink" in chosen:
-        given, why = ["ink"], f"{dataset} is ink 1 on paper 0 already"
+    if not given:
+        mlp = chosen.get("model", defaults_of(dataset, chosen.get("model")).get("model")) == "mlp"
+        unused = CONVOLUTIONS_ONLY if mlp else {"hidden"}
+        only = "--model mlp has no convolutions" if mlp else "only --model mlp has layer widths"
+        given, why = [name for name in chosen if name in unused], f"for {only}"
+    if not given and kind == "images" and "ink" in chosen:
+        fixed = [name for name in parts_of(dataset) if not IMAGES[name].ink]
+        given, why = ["ink"] * bool(fixed), f"for {', '.join(fixed)} has its own"
     if given:
-        raise OptionError(f"{_flag(given[0])}: has no effect, for {why}; leave it out")
+        raise OptionError(f"{_flag(given[0])}: has no effect, {why}; leave it out")
+    if kind == "table" and "target" not in chosen:
+        raise OptionError(f"{chosen['data']}: expected --target, the column to predict")
 
 
-CONVOLUTIONS_ONLY = {"filters", "pooling"}
-IMAGES_ONLY = {"ways", "split", "image_size", "channels", "ink"} | CONVOLUTIONS_ONLY
-
-
-# One measured setting for each dataset; docs/decisions says how they were found.
-_IMAGES: dict[str, Any] = {"iterations": 5000, "minutes": 20.0}
-_SINUSOID: dict[str, Any] = {
-    "shots": 10,
-    "queries": 10,
-    "inner_lr": 0.01,
-    "meta_lr": 1e-3,
-    "meta_batch": 25,
-    "iterations": 20_000,
-    "model": "mlp",
-    "batch_norm": "none",
-    "eval_steps": 10,
-    "validate_every": 2000,
-    "validation_episodes": 200,
-}
+def _check_used_by_algorithm(chosen: Mapping[str, Any]) -> None:
+    """The same of what the algorithm has no use for."""
+    name = chosen.get("algorithm", "maml")
+    unused = class_of(find_algorithm(name)).without
+    given = [option for option in chosen if option in unused]
+    if given:
+        raise OptionError(f"{_flag(given[0])}: has no effect on {name}; leave it out")
 
 
 def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = dict(_SINUSOID if dataset == "sinusoid" else _IMAGES)
-    if chosen.get("model") == "mlp":
-        defaults["batch_norm"] = "none"
-    if dataset == "glyphs":
-        defaults |= {"iterations": None, "minutes": 2.0, "validate_every": 50}
+    defaults = defaults_of(dataset, chosen.get("model"))
     algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
     defaults |= algorithm.defaults
-    if dataset == "sinusoid":
-        defaults |= algorithm.defaults_on_sinusoids
+    if kind_of(dataset) in ("functions", "completion"):
+        defaults |= algorithm.defaults_in_regression
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}
@@ -302,16 +396,35 @@ MOST_UNITS = 16_384  # of a layer
 MOST = 10**6  # examples, tasks, episodes
 
 
-OPTIONAL = {"train_shots", "meta_clip", "iterations", "minutes", "task_slice", "ink", "data"}
+def _is_dataset(value: str) -> bool:
+    return kind_of(value) not in ("images", "completion") or bool(parts_of(value))
+
+
+OPTIONAL = {
+    "fewest_ways",
+    "most_shots",
+    "train_ways",
+    "train_shots",
+    "meta_clip",
+    "iterations",
+    "minutes",
+    "task_slice",
+    "ink",
+    "data",
+}
 CHECKS: Mapping[str, Check] = {
-    "dataset": one_of(*EMBEDDED, "folder"),
+    "dataset": lambda value: None if _is_dataset(value) else "expected a dataset's name",
+    "labels": one_of(*LABELS),
     "ways": at_least(2, MOST),
+    "train_ways": at_least(2, MOST),
+    "fewest_ways": at_least(2, MOST),
+    "most_shots": at_least(1, MOST),
     "shots": at_least(1, MOST),
     "train_shots": at_least(1, MOST),
     "queries": at_least(1, MOST),
     "meta_optimizer": one_of(*OPTIMIZERS),
     "meta_clip": positive,
-    "inner_steps": at_least(1),
+    "inner_steps": at_least(0),
     "inner_lr": positive,
     "meta_lr": positive,
     "schedule": one_of(*SCHEDULES),
@@ -330,7 +443,7 @@ CHECKS: Mapping[str, Check] = {
     "image_size": at_least(8, 1024),
     "channels": lambda value: None if value in (1, 3) else "expected 1 (grey) or 3 (RGB)",
     "ink": one_of(*INKS),
-    "eval_steps": at_least(1),
+    "eval_steps": at_least(0),
     "validate_every": at_least(1),
     "validation_episodes": at_least(2),
 }

@@ -26,11 +26,11 @@ class Interval(NamedTuple):
 def outputs_at_steps(
     algorithm: Algorithm, learner: Learner, meta: Any, task: Task, steps: Sequence[int]
 ) -> Iterator[Any]:
-    """Outputs for the query set, (n, …), with the parameters after each of some inner steps."""
-    adapted = algorithm.adaptation(learner, meta, task.support, max(steps))
-    for step, (params, _) in enumerate(adapted):
-        if step in steps:
-            yield learner.query_outputs(params, task.support, task.query[0], step)[0]
+    """Outputs for the query set, (n, …), with the parameters after each of some inner steps, in
+    ascending order."""
+    adapted = algorithm.adapted_at(learner, meta, task.support, steps)
+    for step, params in zip(steps, adapted, strict=True):
+        yield learner.query_outputs(params, task.support, task.query[0], step)[0]
 
 
 def scores_at_steps(

@@ -54,6 +54,7 @@ class Learner:
     `mode` is one of `normalisation.MODES`; `averages` are the running averages in use, or None
     to normalise by batches, as in training. Steps count the inner steps that made the parameters.
     `progress` is the share of meta-training that is done, for algorithms that change on the way.
+    `ways` is how many classes each task has, for algorithms that make a head for it.
     """
 
     model: Model
@@ -61,6 +62,7 @@ class Learner:
     mode: str
     averages: Any = None
     progress: Any = 1.0
+    ways: int | None = None
 
     def support_loss(self, params: Any, support: Any, step: int) -> tuple[Any, Any]:
         """The loss on the support set (x, y), and the statistics to collect."""

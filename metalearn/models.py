@@ -42,10 +42,15 @@ def affine(layer: dict, x: Any) -> Any:
 
 def with_linear_head(features: Callable) -> Callable:
     """`Model.apply` of a network whose last layer is linear in its features."""
+    return with_last_layer(features, affine)
+
+
+def with_last_layer(features: Callable, layer: Callable[[Any, Any], Any]) -> Callable:
+    """`Model.apply` of a network whose last layer is a function of its parameters and features."""
 
     def apply(params: Any, x: Any, statistics: Any) -> tuple[Any, tuple]:
         seen, used = features(params, x, statistics)
-        return affine(head_of(params), seen), used
+        return layer(head_of(params), seen), used
 
     return apply
 

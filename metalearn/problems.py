@@ -2,35 +2,41 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from metalearn.config import Config
+from metalearn.catalogue import kind_of, read_arrays, read_images
+from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.measures import PADDED_ACCURACY
+from metalearn.own import digest, own_class, short_name
 from metalearn.tasks import (
     ClassBatchSampler,
     CompletionSampler,
     DataError,
     Dataset,
+    Domain,
     DomainSplit,
     EpisodeSampler,
+    FamilySampler,
     FourierSampler,
     FunctionSampler,
     ImageDataset,
+    Preprocess,
     Progress,
     SinusoidLineSampler,
     SinusoidSampler,
     Split,
+    SplitDataset,
     TabularDataset,
     TabularSampler,
+    TaskFamily,
     TaskSampler,
     VariableEpisodeSampler,
-    load_folder,
-    load_glyphs,
-    load_omniglot,
+    load_tables,
     omniglot_alphabet_split,
     omniglot_split,
     random_split,
@@ -38,7 +44,6 @@ from metalearn.tasks import (
 from metalearn.tasks.variable import Range, bounds
 
 PARTS = ("train", "validation", "test")
-GLYPHS = {"classes": 1200, "samples": 20, "seed": 0}
 
 
 class Problem(Protocol):
@@ -232,6 +237,44 @@ def _fewest(dataset: Dataset, classes: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A family of a user's own, by its name; see `tasks.family`."""
+
+    name: str
+
+    @cached_property
+    def family(self) -> TaskFamily:
+        """Made without arguments, once."""
+        return own_class("dataset", self.name, TaskFamily)()
+
+    @property
+    def measure(self) -> Measure:
+        return ACCURACY if self.family.labels else MSE
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        return tuple(self.family.example_shape)
+
+    @property
+    def outputs(self) -> int:
+        return self.family.outputs
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return {"dataset": {"name": self.name, "fingerprint": digest(self.name)}, "split": None}
+
+    def sampler(self, part: str, shots: int, queries: int, seed: int) -> TaskSampler:
+        return FamilySampler(self.family, shots, queries, seed, part)
+
+    def queries_left(self, part: str, shots: int) -> int | None:
+        del part, shots
+        return None
+
+    def describe(self, part: str) -> str:
+        return f"{part} tasks of {short_name(self.name)}"
+
+
+@dataclass(frozen=True)
 class Imbalanced:
     """Episodes whose ways and shots vary, each a number or a range; what is asked of `sampler`
     as shots is not used. Padded, so their measure leaves out what does not count."""
@@ -331,42 +374,92 @@ def open_problem(
 
     Raises `DataError` for data that cannot be used, and `OptionError` for an unknown split.
     """
-    if config.is_regression:
-        return Functions("sinusoid")
-    dataset = _load(config, progress)
-    return Classification(dataset, split or _split(config, dataset), config.ways)
+    kind = kind_of(config.dataset)
+    if kind == "functions":
+        return Functions(config.dataset)
+    if kind == "own":
+        return Own(config.dataset)
+    if kind == "table":
+        return Tabular(_table(config, split), config.ways if config.labels == "own" else None)
+    domains = _domains(config, progress, split)
+    if len(domains) > 1:
+        return CrossDomain(DomainSplit(domains, {}), config.ways)
+    (domain,) = domains.values()
+    if kind == "completion":
+        return Completion(cast(ImageDataset, domain.dataset), domain.split)
+    if config.varies:
+        ways = (config.fewest_ways or config.ways, config.ways)
+        shots = (config.shots, config.most_shots or config.shots)
+        return Imbalanced(domain.dataset, domain.split, ways, shots)
+    return Classification(domain.dataset, domain.split, config.ways)
 
 
-def _load(config: Config, progress: Progress | None) -> ImageDataset:
-    if config.dataset == "glyphs":
-        return load_glyphs(**GLYPHS, size=config.image_size)
-    if config.dataset == "omniglot":
-        return load_omniglot(config.data, size=config.image_size, progress=progress)
-    return load_folder(
+def settled(config: Config, problem: Problem) -> Config:
+    """The configuration with what its algorithm takes from the data, such as how many classes there
+    are to train on, and the shapes that only the data say; the same again when it has all of
+    that."""
+    if kind_of(config.dataset) not in ("functions", "images"):
+        config = replace(
+            config,
+            inputs=problem.example_shape,
+            outputs=problem.outputs,
+            regression=problem.measure is MSE,
+        )
+    return replace(config, **algorithm_of(config).settled(problem, config))
+
+
+def _domains(config: Config, progress: Progress | None, split: Split | None) -> dict[str, Domain]:
+    """The datasets that a configuration names, each with its split."""
+    if config.dataset == "arrays":
+        found: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
+    else:
+        ink = config.ink or ("auto" if config.channels == 1 else "keep")
+        preprocess = Preprocess(config.image_size, config.channels, ink)
+        found = read_images(config.dataset, config.data, preprocess, progress)
+    return {name: _domain(config, name, each, split) for name, each in found.items()}
+
+
+def _domain(
+    config: Config, name: str, dataset: Dataset | SplitDataset, split: Split | None
+) -> Domain:
+    published = None
+    if isinstance(dataset, SplitDataset):
+        dataset, published = dataset
+    return Domain(dataset, split or published or _split(config, name, dataset))
+
+
+def _table(config: Config, split: Split | None) -> TabularDataset:
+    if split is None and config.split != "random":
+        split = _split_file(config)
+    return load_tables(
         str(config.data),
-        config.image_size,
-        channels=config.channels,
-        ink=config.ink,
-        progress=progress,
+        task=config.task_column or "task",
+        target=str(config.target),
+        labels=config.labels,
+        split=split,
     )
 
 
-def _split(config: Config, dataset: ImageDataset) -> Split:
+def _split(config: Config, name: str, dataset: Dataset) -> Split:
     if config.split == "alphabets":
-        if config.dataset != "omniglot":
+        if name != "omniglot":
             raise OptionError("--split alphabets: only Omniglot has alphabets; use random")
         return omniglot_alphabet_split(dataset.classes)
     if config.split != "random":
-        try:
-            return read_split(Path(config.split))
-        except (RunError, DataError) as error:
-            raise OptionError(f"--split: expected random, alphabets or a file; {error}") from error
-    if config.dataset == "omniglot":
+        return _split_file(config)
+    if name == "omniglot":
         return omniglot_split(dataset.classes)
-    return _random_split(dataset, config.ways)
+    return _random_split(dataset, 1 if config.is_regression else config.ways)
 
 
-def _random_split(dataset: ImageDataset, ways: int) -> Split:
+def _split_file(config: Config) -> Split:
+    try:
+        return read_split(Path(config.split))
+    except (RunError, DataError) as error:
+        raise OptionError(f"--split: expected random, alphabets or a file; {error}") from error
+
+
+def _random_split(dataset: Dataset, ways: int) -> Split:
     """A fifth of the classes for test and a tenth for validation, but enough for an episode."""
     total = len(dataset.classes)
     if total < 3 * ways:

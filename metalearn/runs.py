@@ -31,7 +31,7 @@ from metalearn import checkpoints
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import RunError
 from metalearn.normalisation import MODES
-from metalearn.problems import Classification, Problem, read_split
+from metalearn.problems import Classification, Problem, read_split, settled
 from metalearn.tasks import Split
 
 FORMAT = 1
@@ -146,6 +146,7 @@ def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
     Raises `RunError` when the path exists and is not an empty folder, or cannot be written.
     """
     check_free(path)
+    config = settled(config, problem)
     record = _record(config, problem, order)
     whole = path.absolute()
     temporary = whole.with_name(f".{whole.name}.{os.getpid()}.new")

@@ -16,7 +16,7 @@ from metalearn.algorithms import Algorithm
 from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, outputs_at_steps, scores_at_steps
-from metalearn.learner import ACCURACY, MSE, Learner
+from metalearn.learner import Learner
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
@@ -59,7 +59,10 @@ class Trained(NamedTuple):
                 "order": self.run.order,
                 "settings": dict(config.settings),
             },
-            "inner": {"steps_in_training": config.inner_steps, "rate": config.inner_lr},
+            "inner": {
+                "steps_in_training": config.inner_steps,
+                "rate": None if "inner_lr" in self.algorithm.without else config.inner_lr,
+            },
             "batch_norm": {"mode": self.learner.mode, "meaning": MODES[self.learner.mode]},
             "dataset": self.run.record["dataset"],
             "split": self.run.record["split"],
@@ -99,9 +102,8 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
             f"{run.path}: no best checkpoint yet (validation comes every {config.validate_every} "
             "iterations); train further, or use --checkpoint last"
         )
-    measure = MSE if config.is_regression else ACCURACY
     averages = tree["averages"] if has_averages(mode) else None
-    learner = Learner(model_of(config), measure, mode, averages)
+    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.ways)
     return Trained(
         run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
     )
@@ -137,12 +139,13 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Scores on episodes of a part of the split, before adaptation and after each inner step.
+    """Scores on episodes of a part of the split, before adaptation and after the inner steps that
+    `steps_told` names.
 
     Returns a record for JSON; `scores` holds, for each number of steps, the mean over episodes and
     half the width of its 95 % interval. Raises `DataError` when the part cannot give such episodes.
     """
-    config, measure = trained.run.config, problem.measure
+    config, measure, told = trained.run.config, problem.measure, steps_told(steps)
     sampler = on_device(problem.sampler(part, config.shots, queries, seed), trained.device)
     found = scores_at_steps(
         trained.algorithm,
@@ -150,7 +153,7 @@ def evaluate(
         trained.params,
         sampler,
         episodes,
-        range(steps + 1),
+        told,
         progress,
         config.jit,
     )
@@ -166,9 +169,16 @@ def evaluate(
         "measure": measure.name,
         "scores": [
             {"steps": step, "mean": interval.mean, "half_width_95": interval.half_width}
-            for step, interval in enumerate(intervals(found))
+            for step, interval in zip(told, intervals(found), strict=True)
         ],
     }
+
+
+def steps_told(steps: int) -> list[int]:
+    """The numbers of inner steps to tell scores of: all to 10, then 20, 50, 100, … and the last."""
+    few = range(min(steps, 10) + 1)
+    many = [n * 10**power for power in range(1, len(str(steps))) for n in (1, 2, 5)]
+    return sorted({*few, *(n for n in many if n < steps), steps})
 
 
 def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any]) -> list[str]:
@@ -184,7 +194,7 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
     ]
     for row in result["scores"]:
         steps = row["steps"]
-        when = "before adaptation" if steps == 0 else f"after inner step {steps}"
+        when = trained.algorithm.unadapted if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
     return lines
 
@@ -246,7 +256,7 @@ def adapt(trained: Trained, task: NewTask, steps: int) -> list[Prediction]:
     placed = ac.tree_map(lambda x: ac.asarray(x, device=trained.device), arrays)
     (logits,) = outputs_at_steps(
         trained.algorithm,
-        trained.learner,
+        replace(trained.learner, ways=ways),
         trained.algorithm.with_ways(trained.params, ways),
         placed,
         [steps],

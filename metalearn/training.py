@@ -28,7 +28,7 @@ from metalearn.normalisation import has_averages, initial_averages, updated
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import Task
-from metalearn.tasks.placing import AHEAD, OnDevice, chosen_device, on_device
+from metalearn.tasks.placing import AHEAD, chosen_device, on_device
 
 MOMENTUM = 0.9
 SECONDS_BETWEEN_SAVES = 10.0
@@ -95,14 +95,17 @@ class Silent:
 
 def model_of(config: Config) -> Model:
     """The network that a configuration names."""
-    if config.is_regression:
-        return mlp(1, 1, config.hidden)
-    channels, size = config.channels, config.image_size
+    return algorithm_of(config).network(_network(config))
+
+
+def _network(config: Config) -> Model:
+    shape, outputs = config.input_shape, config.output_count
     if config.model == "mlp":
-        return mlp(channels * size * size, config.ways, config.hidden)
+        return mlp(math.prod(shape), outputs, config.hidden)
+    channels, size, _ = shape
     pool = {"auto": None, "stride": False, "max-pool": True}[config.pooling]
     normalise = config.batch_norm != "none"
-    return conv4(channels, size, config.ways, config.filters, normalise, pool)
+    return conv4(channels, size, outputs, config.filters, normalise, pool)
 
 
 def initial_state(config: Config, model: Model) -> State:
@@ -233,10 +236,15 @@ class Trainer:
         config = self.config
         self.algorithm = algorithm_of(config)
         self.model = model_of(config)
-        self.learner = Learner(self.model, problem.measure, config.batch_norm)
+        self.learner = Learner(
+            self.model,
+            problem.measure,
+            config.batch_norm,
+            ways=config.train_ways or config.ways,
+        )
         self.device = chosen_device(config.device)
         self._steps: dict[Algorithm, Step] = {}
-        sampler = problem.sampler("train", config.shots_in("train"), config.queries, config.seed)
+        sampler = self.algorithm.training_sampler(problem, config)
         self.sampler = on_device(sampler, self.device, AHEAD)
         self.validation = on_device(validation_sampler(problem, config), self.device)
         self.state = initial_state(config, self.model)
@@ -284,8 +292,9 @@ class Trainer:
         except ac.DeviceError as error:
             raise self._failed(error) from error
         finally:
-            if isinstance(self.sampler, OnDevice):
-                self.sampler.close()
+            close = getattr(self.sampler, "close", None)
+            if close is not None:
+                close()
 
     def _failed(self, error: ac.DeviceError) -> DeviceFailure:
         """The error to tell, after what is finished has been saved where that can be done."""
@@ -408,9 +417,12 @@ class Trainer:
         self._looked = time.monotonic()
 
     def _diverged(self, when: str, what: str) -> DivergedError:
+        rates = {"--inner-lr": self.config.inner_lr, "--meta-lr": self.config.meta_lr}
+        if "inner_lr" in self.algorithm.without:
+            del rates["--inner-lr"]
+        lower = " or ".join(f"{flag} ({rate})" for flag, rate in rates.items())
         return DivergedError(
-            f"{when}: {what}; training has diverged: lower --inner-lr "
-            f"({self.config.inner_lr}) or --meta-lr ({self.config.meta_lr}) in a new run; "
+            f"{when}: {what}; training has diverged: lower {lower} in a new run; "
             f"{self.run.path} is intact as of its last checkpoint"
         )
 
@@ -459,6 +471,7 @@ class Trainer:
             self.learner.measure,
             self.learner.mode,
             averages if has_averages(self.learner.mode) else None,
+            ways=self.config.ways,
         )
         scores = scores_at_steps(
             self.algorithm,

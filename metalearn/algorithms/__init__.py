@@ -3,18 +3,18 @@ user's own is a file anywhere, named with its class: "my_file.py:MyAlgorithm".""
 
 import dataclasses
 import functools
-import importlib.util
 import json
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.finetuning import FromScratch, Pretrained
 from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
 from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
+from metalearn.own import is_own, own_class
 
 COMMON = ("steps", "rate", "remat")
 """Settings with options of their own on the command line."""
@@ -24,6 +24,11 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "fomaml": functools.partial(Maml, order=1),
     "imaml": Imaml,
     "reptile": Reptile,
+    "protonet": ProtoNet,
+    "protomaml": ProtoMaml,
+    "foprotomaml": functools.partial(ProtoMaml, order=1),
+    "pretrained": Pretrained,
+    "scratch": FromScratch,
 }
 
 
@@ -54,37 +59,19 @@ def find_algorithm(name: str) -> Callable[..., Algorithm]:
     """What makes an algorithm of that name. Raises `OptionError`."""
     if name in ALGORITHMS:
         return ALGORITHMS[name]
-    file, colon, cls = name.rpartition(":")
-    if not colon:
-        raise OptionError(
-            f"algorithm {name!r}; expected one of {', '.join(ALGORITHMS)}, or one of yours as "
-            "file.py:Class"
-        )
-    return _loaded(os.path.abspath(file), cls)
+    if is_own(name):
+        return _own(name)
+    raise OptionError(
+        f"algorithm {name!r}; expected one of {', '.join(ALGORITHMS)}, or one of yours as "
+        "file.py:Class"
+    )
 
 
-@functools.cache
-def _loaded(file: str, cls: str) -> type[Algorithm]:
-    """A class from a user's file, once for each file so that it is the same class each time."""
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if not Path(file).is_file() or spec is None or spec.loader is None:
-        raise OptionError(f"algorithm {file}:{cls}: no such Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise OptionError(
-            f"algorithm {file}:{cls}: the file cannot be imported "
-            f"({type(error).__name__}: {error}); --debug shows where"
-        ) from error
-    found = getattr(module, cls, None)
-    if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        raise OptionError(
-            f"algorithm {file}:{cls}: expected a class of that name, a subclass of "
-            "metalearn.algorithms.Algorithm"
-        )
-    if not dataclasses.is_dataclass(found) or not found.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise OptionError(f"algorithm {file}:{cls}: expected @dataclass(frozen=True) above it")
+def _own(name: str) -> type[Algorithm]:
+    found: type[Algorithm] = own_class("algorithm", name, Algorithm)
+    parameters = getattr(found, "__dataclass_params__", None)
+    if not (parameters and parameters.frozen and "__dataclass_params__" in vars(found)):
+        raise OptionError(f"algorithm {name}: expected @dataclass(frozen=True) above the class")
     return found
 
 
@@ -94,7 +81,8 @@ def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     make = find_algorithm(name)
     cls, fixed = class_of(make), getattr(make, "keywords", {})
     types = get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in (*COMMON, *fixed)}
+    hidden = {*COMMON, *fixed, *cls.without}
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in hidden}
     found = {}
     for setting, text in given.items():
         if setting not in fields:

@@ -13,10 +13,10 @@ is a subclass of `Algorithm` with a `step`; whatever else it does otherwise, it 
 `metalearn train omniglot --algorithm my_file.py:SignMaml` trains it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import autograd_core as ac
 from metalearn.errors import OptionError
@@ -24,7 +24,11 @@ from metalearn.learner import Learner
 from metalearn.models import Model
 from metalearn.normalisation import collected
 from metalearn.parts import PARTS, partition, with_outputs
-from metalearn.tasks import Task
+from metalearn.tasks import Task, TaskSampler
+
+if TYPE_CHECKING:
+    from metalearn.config import Config
+    from metalearn.problems import Problem
 
 REMAT = ("none", "every", "sqrt")
 
@@ -54,8 +58,17 @@ class Algorithm:
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
-    defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {}
-    """Such options on sinusoids, where they differ; "settings" may be among them."""
+    defaults_in_regression: ClassVar[Mapping[str, Any]] = {}
+    """Such options for functions, as sinusoids, where they differ; "settings" may be among them."""
+    without: ClassVar[tuple[str, ...]] = ()
+    """Options of `metalearn train`, and settings above, that have no effect on this algorithm."""
+    classifies: ClassVar[bool] = False
+    """Whether it is for tasks with classes only."""
+    makes_heads: ClassVar[bool] = False
+    """Whether each task gets a head of its own, of `Learner.ways` outputs, so that training tasks
+    may have more classes than others."""
+    unadapted: ClassVar[str] = "before adaptation"
+    """What its parameters are after 0 inner steps, for people."""
 
     exact: ClassVar[bool] = True
     """Whether the gradient of `meta_loss` is its derivative, at the second order; an algorithm
@@ -70,6 +83,23 @@ class Algorithm:
             raise OptionError(f"remat={self.remat!r}; expected one of {', '.join(REMAT)}")
 
     # To override -----------------------------------------------------------------------------
+
+    def network(self, model: Model) -> Model:
+        """The network as this algorithm uses it."""
+        return model
+
+    def training_sampler(self, problem: "Problem", config: "Config") -> TaskSampler:
+        """What meta-training draws its tasks from. Raises `DataError`."""
+        if config.train_ways is not None:
+            # Problems with classes are dataclasses that say of how many their tasks are.
+            problem = replace(cast(Any, problem), ways=config.train_ways)
+        shots = config.train_shots or config.shots
+        return problem.sampler("train", shots, config.queries, config.seed)
+
+    def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
+        """Options that follow from the data, where they were not given: a run records them."""
+        del problem, config
+        return {}
 
     def init(self, model: Model, key: Any) -> Any:
         """What meta-training changes, before it starts; `key` is one of `autograd_core.random`."""
@@ -120,12 +150,19 @@ class Algorithm:
             state, seen = self.step(learner, meta, state, support, number)
             yield self.params(meta, state, number + 1), seen
 
+    def adapted_at(
+        self, learner: Learner, meta: Any, support: Any, steps: Sequence[int]
+    ) -> Iterator[Any]:
+        """The model's parameters after each of some inner steps on a support set, in ascending
+        order."""
+        adapted = self.adaptation(learner, meta, support, max(steps))
+        return (params for number, (params, _) in enumerate(adapted) if number in steps)
+
     def adapt(self, learner: Learner, meta: Any, support: Any, steps: int | None = None) -> Any:
         """The model's parameters after `steps` inner steps on a support set, by default those of
         training."""
-        *_, (params, _) = self.adaptation(
-            learner, meta, support, self.steps if steps is None else steps
-        )
+        number = self.steps if steps is None else steps
+        (params,) = self.adapted_at(learner, meta, support, [number])
         return params
 
     def predict(

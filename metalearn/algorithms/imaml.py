@@ -27,8 +27,9 @@ there, as MAML's does, so that steep losses need a smaller rate.
 over: λ = 2, and 16 steps at 0.1 for 5 ways, 25 for 20 ways.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import autograd_core as ac
@@ -55,6 +56,7 @@ class Imaml(Algorithm):
     hessian_damping: float = 10.0
 
     exact: ClassVar[bool] = False
+    without: ClassVar[tuple[str, ...]] = ("order", "remat")
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 16,
         "inner_lr": 0.1,
@@ -62,7 +64,7 @@ class Imaml(Algorithm):
         "meta_lr": 1e-3,
         "meta_batch": 32,
     }
-    defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {
+    defaults_in_regression: ClassVar[Mapping[str, Any]] = {
         "inner_lr": 2e-3,
         "meta_batch": 25,
         "settings": {"strength": 0.1},
@@ -97,7 +99,9 @@ class Imaml(Algorithm):
     def adapted_state(self, learner: Learner, meta: Any, support: Any) -> tuple[Any, list]:
         """φ* as far as the inner steps find it, with the derivative in θ of the exact one, and the
         statistics of each pass."""
-        found, passes = self.solved(learner, ac.tree_map(ac.stop_gradient, meta), support)
+        fixed = ac.tree_map(ac.stop_gradient, meta)
+        found, seen = self.descended(learner, fixed, fixed, support, self.steps)
+        passes = [ac.tree_map(lambda x, i=i: x[i], seen) for i in range(self.steps)]
 
         def optimality(part: Any, meta: Any) -> Any:
             """∇L̂(φ) + λ (φ − θ), for the part of the parameters that adapts."""
@@ -111,16 +115,29 @@ class Imaml(Algorithm):
         part, _ = partition(found, self.adapts)
         return partition(meta, self.adapts)[1](solution(part, meta)), passes
 
-    def solved(self, learner: Learner, meta: Any, support: Any) -> tuple[Any, list]:
-        """The parameters after the inner steps, and the statistics of each pass: a loop in a
-        compiled program, and not a copy of it for each step."""
+    def adapted_at(
+        self, learner: Learner, meta: Any, support: Any, steps: Sequence[int]
+    ) -> Iterator[Any]:
+        """The parameters after each of some inner steps."""
+        if learner.mode == "per_step":  # whose averages are those of a step's number
+            yield from super().adapted_at(learner, meta, support, steps)
+            return
+        params = meta
+        for first, last in pairwise((0, *steps)):
+            if last > first:
+                params, _ = self.descended(learner, meta, params, support, last - first)
+            yield params
+
+    def descended(
+        self, learner: Learner, meta: Any, params: Any, support: Any, steps: int
+    ) -> tuple[Any, Any]:
+        """The parameters after some inner steps more, and the statistics of each, stacked. A
+        program holds the step once, however many there are."""
 
         def step(params: Any, _: Any) -> tuple[Any, Any]:
             return self.step(learner, meta, params, support, 0)
 
-        params, passes = ac.scan(step, meta, length=self.steps)
-        each = [ac.tree_map(lambda x, i=i: x[i], passes) for i in range(self.steps)]
-        return params, each
+        return ac.scan(step, params, length=steps)
 
     def inverse(self, matvec: Callable, vector: Any) -> Any:
         """(H + λ I)⁻¹ times a vector, where `matvec` multiplies by H + λ I: λ times it is g."""

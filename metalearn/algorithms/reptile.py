@@ -16,10 +16,9 @@ and a term that makes the minibatches of a task agree. One step is joint trainin
 
 **As in the code.** Adam has β₁ = 0 and runs at a rate of 0.001, ε falls from 1 to 0 linearly, and
 tasks have more shots in training than in use (`train_shots`). The defaults are its command for
-transductive 5-way 1-shot Omniglot, with 5 inner steps in use, on all of a small support set, but for
-`train_shots`, 15 there and 10 here, which smaller datasets have. Its commands without transduction
-have 86 to 100 steps in use; for 5 shots also `train_shots` 10, `batch` 10, 5 steps at 0.0015, and ε
-from 0.7.
+transductive 5-way 1-shot Omniglot, with 5 inner steps in use, on all of a small support set. Its
+commands without transduction have 86 to 100 there; for 5 shots also `train_shots` 10, `batch` 10,
+5 steps at 0.0015, and ε from 0.7.
 
 **Otherwise than there.** Adam starts anew in each task; in the code its averages of squared
 gradients pass from one task to the next. Minibatches are strides through the support set where the
@@ -30,10 +29,13 @@ support and the query set, of one query a class, as one batch; here `--batch-nor
 **Units of the rate.** Losses are means over the minibatch, here and there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 import autograd_core as ac
 from autograd_core import optim
@@ -43,10 +45,15 @@ from metalearn.learner import Learner
 from metalearn.normalisation import collected
 from metalearn.tasks import Task
 
+if TYPE_CHECKING:
+    from metalearn.config import Config
+    from metalearn.problems import Problem
+
 OPTIMIZERS = {
     "adam": lambda rate: optim.adam(rate, decays=(0.0, 0.999)),
     "sgd": optim.sgd,
 }
+TRAIN_SHOTS = 15
 
 
 class State(NamedTuple):
@@ -73,17 +80,17 @@ class Reptile(Algorithm):
     batch: int = 25
 
     exact: ClassVar[bool] = False
+    without: ClassVar[tuple[str, ...]] = ("order", "adapts", "remat")
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 3,
         "inner_lr": 1e-3,
-        "train_shots": 10,
         "eval_steps": 5,
         "meta_optimizer": "sgd",
         "meta_lr": 1.0,
         "schedule": "linear",
         "meta_batch": 10,
     }
-    defaults_on_sinusoids: ClassVar[Mapping[str, Any]] = {
+    defaults_in_regression: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 5,
         "inner_lr": 0.02,
         "train_shots": 50,
@@ -122,6 +129,25 @@ class Reptile(Algorithm):
         changes, memory = update(gradient, state.optimizer, state.params)
         return State(optim.apply(state.params, changes), memory), seen
 
+    def adapted_at(
+        self, learner: Learner, meta: Any, support: Any, steps: Sequence[int]
+    ) -> Iterator[Any]:
+        """The parameters after each of some inner steps. A program holds the step once, however
+        many there are."""
+        if learner.mode == "per_step":  # whose averages are those of a step's number
+            yield from super().adapted_at(learner, meta, support, steps)
+            return
+
+        def step(state: State, minibatch: Any) -> tuple[State, None]:
+            return self.step(learner, meta, state, minibatch or support, 0)[0], None
+
+        state = self.start(learner, meta, support)
+        for first, last in pairwise((0, *steps)):
+            if last > first:
+                minibatches = self.minibatches(support, range(first, last))
+                state, _ = ac.scan(step, state, minibatches, length=last - first)
+            yield state.params
+
     def params(self, meta: Any, state: State, number: int) -> Any:
         """Those of the model."""
         del meta, number
@@ -138,11 +164,35 @@ class Reptile(Algorithm):
 
     def minibatch(self, support: Any, number: int) -> Any:
         """Examples of a support set (x, y) for an inner step."""
+        chosen = self.minibatches(support, range(number, number + 1))
+        return support if chosen is None else ac.tree_map(lambda array: array[0], chosen)
+
+    def minibatches(self, support: Any, numbers: range) -> Any:
+        """The examples for some inner steps, (steps, batch, …) each; None where all of the support
+        set makes a step."""
         count = support[0].shape[0]
         if count <= self.batch:
-            return support
-        rows = strided_rows(count, number * self.batch, self.batch)
-        return ac.tree_map(lambda array: array[rows], support)
+            return None
+        rows = [strided_rows(count, number * self.batch, self.batch) for number in numbers]
+        return ac.tree_map(lambda array: array[np.array(rows)], support)
+
+    def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
+        """15 shots in training, or as many as the classes have beside the queries.
+
+        Raises `OptionError` where tasks are padded, if minibatches might be of padding alone.
+        """
+        if config.varies:
+            most = config.ways * (config.most_shots or config.shots)
+            if most > self.batch:
+                raise OptionError(
+                    f"batch={self.batch}: a minibatch of a task whose ways or shots vary may be "
+                    f"empty; expected at least {most}, which is all of it"
+                )
+            return {}
+        left = problem.queries_left("train", config.queries)
+        if config.train_shots is not None or left is None:
+            return {}
+        return {"train_shots": max(config.shots, min(TRAIN_SHOTS, left))}
 
     def describe(self) -> str:
         """The settings, for people."""

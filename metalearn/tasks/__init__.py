@@ -24,6 +24,7 @@ from metalearn.tasks.domains import Domain, DomainSampler, DomainSplit
 from metalearn.tasks.download import Progress
 from metalearn.tasks.episodes import EpisodeSampler, Task, TaskSampler
 from metalearn.tasks.errors import DataError
+from metalearn.tasks.family import FamilySampler, TaskFamily
 from metalearn.tasks.folders import NewTask, load_folder, read_new_task
 from metalearn.tasks.fourier import FourierSampler
 from metalearn.tasks.glyphs import load_glyphs
@@ -55,6 +56,7 @@ __all__ = [
     "DomainSampler",
     "DomainSplit",
     "EpisodeSampler",
+    "FamilySampler",
     "FourierSampler",
     "FunctionSampler",
     "ImageDataset",
@@ -72,6 +74,7 @@ __all__ = [
     "TabularDataset",
     "TabularSampler",
     "Task",
+    "TaskFamily",
     "TaskSampler",
     "VariableEpisodeSampler",
     "cache_dir",

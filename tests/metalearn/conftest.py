@@ -2,7 +2,7 @@
 
 import pytest
 
-from metalearn import commands, problems
+from metalearn import catalogue, commands
 
 from .helpers import small_config, train
 
@@ -17,7 +17,7 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def less_work(monkeypatch):
     """40 characters in place of 1,200, which take seconds to draw, and a short final evaluation."""
-    monkeypatch.setattr(problems, "GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
+    monkeypatch.setattr(catalogue, "GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
     monkeypatch.setattr(commands, "FINAL_EPISODES", 20)
 
 
@@ -31,5 +31,5 @@ def waves_run(tmp_path_factory):
 def glyphs_run(tmp_path_factory):
     """A trained run on glyphs. Not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(problems, "GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
+        patch.setattr(catalogue, "GLYPHS", {"classes": 40, "samples": 12, "seed": 0})
         return train(tmp_path_factory.mktemp("runs") / "glyphs", small_config("glyphs"))

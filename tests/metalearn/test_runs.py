@@ -3,7 +3,7 @@ import multiprocessing
 
 import pytest
 
-from metalearn import problems, runs
+from metalearn import catalogue, problems, runs
 from metalearn.errors import RunError
 from metalearn.problems import open_problem
 
@@ -104,7 +104,7 @@ def test_a_changed_split_is_noticed(run):
 
 
 def test_changed_data_are_noticed(run, monkeypatch):
-    monkeypatch.setattr(problems, "GLYPHS", {"classes": 40, "samples": 12, "seed": 1})
+    monkeypatch.setattr(catalogue, "GLYPHS", {"classes": 40, "samples": 12, "seed": 1})
     with pytest.raises(RunError, match="data have changed"):
         run.check_data(open_problem(run.config))
 

@@ -170,6 +170,15 @@ def test_a_strong_tie_leaves_the_initialisation_alone(learner, params):
     assert_close(meta_gradient(algorithm, learner, params, task), expected, 1e-2)
 
 
+def test_a_program_for_many_steps_takes_the_same_steps(learner, params):
+    """`adapted_at` takes stretches of them at once."""
+    algorithm, support = Imaml(), sine_task(4).support
+    every = [p for p, _ in algorithm.adaptation(learner, params, support, 9)]
+    found = list(algorithm.adapted_at(learner, params, support, [0, 1, 4, 9]))
+    for number, adapted in zip([0, 1, 4, 9], found, strict=True):
+        np.testing.assert_array_equal(flat(adapted), flat(every[number]))
+
+
 # Memory ---------------------------------------------------------------------------------------
 
 

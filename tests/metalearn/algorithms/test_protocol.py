@@ -1,11 +1,21 @@
 """What every algorithm keeps to: mapped over tasks, computed again, compiled, it is the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import autograd_core as ac
 from autograd_core import random
-from metalearn.algorithms import ALGORITHMS, REMAT, Algorithm, make_algorithm, read_settings
+from metalearn.algorithms import (
+    ALGORITHMS,
+    REMAT,
+    Algorithm,
+    class_of,
+    find_algorithm,
+    make_algorithm,
+    read_settings,
+)
 from metalearn.errors import OptionError
 from metalearn.learner import ACCURACY, Learner
 from metalearn.models import conv4
@@ -17,12 +27,18 @@ from .common import EPS, assert_close, doubles
 
 WAYS, SHOTS, TASKS, STEPS = 3, 2, 3, 2
 
+OF_THE_DATA = {"pretrained": {"classes": 7}}
+"""Settings that a run takes from its data."""
+
 
 def prepared(name, mode="transductive", **settings):
     """An algorithm, a learner, meta-parameters in float64 (not those it starts from, where some
     parts would be 0), and tasks. Skips what the algorithm refuses, and says so."""
+    settings = {"steps": STEPS, "rate": 0.1, **OF_THE_DATA.get(name, {}), **settings}
+    if "inner_steps" in without(name):
+        settings["steps"] = 0
     try:
-        algorithm = make_algorithm(name, **{"steps": STEPS, "rate": 0.1, **settings})
+        algorithm = make_algorithm(name, **settings)
     except OptionError as refused:
         pytest.skip(str(refused))
     model = conv4(1, 8, WAYS, filters=4, normalise=mode != "none")
@@ -31,7 +47,13 @@ def prepared(name, mode="transductive", **settings):
     meta = ac.tree_map(lambda x: x + 0.03 * rng.normal(size=x.shape), meta)
     x = rng.normal(size=(2, TASKS, WAYS * SHOTS, 1, 8, 8))
     labels = np.tile(np.arange(WAYS * SHOTS) % WAYS, (TASKS, 1))
-    return algorithm, Learner(model, ACCURACY, mode), meta, Task((x[0], labels), (x[1], labels))
+    learner = Learner(algorithm.network(model), ACCURACY, mode, ways=WAYS)
+    return algorithm, learner, meta, Task((x[0], labels), (x[1], labels))
+
+
+def without(name: str) -> tuple[str, ...]:
+    """Options and settings that have no effect."""
+    return class_of(find_algorithm(name)).without
 
 
 def one(tasks: Task, i: int) -> Task:
@@ -97,8 +119,9 @@ def test_adaptation_goes_on_beyond_the_steps_of_training(name, mode):
     """Each number of steps gives what `adapt` gives, and outputs by `predict`, with averages."""
     algorithm, learner, meta, tasks = prepared(name, mode)
     averages = doubles(initial_averages(mode, learner.model, algorithm.steps)) or None
-    learner = Learner(learner.model, ACCURACY, mode, averages)
-    task, steps = one(tasks, 0), algorithm.steps + 2
+    learner = replace(learner, averages=averages)
+    beyond = 0 if "eval_steps" in without(name) else 2
+    task, steps = one(tasks, 0), algorithm.steps + beyond
     found = list(algorithm.adaptation(learner, meta, task.support, steps))
     assert len(found) == steps + 1
     for number in (0, steps):
@@ -117,14 +140,17 @@ def test_tasks_of_fewer_classes(name):
     algorithm, learner, meta, tasks = prepared(name)
     task = one(tasks, 0)
     support = tuple(a[task.support[1] < 2] for a in task.support)
-    outputs = algorithm.predict(learner, algorithm.with_ways(meta, 2), support, task.query[0])
+    meta, learner = algorithm.with_ways(meta, 2), replace(learner, ways=2)
+    outputs = algorithm.predict(learner, meta, support, task.query[0])
     assert outputs.shape == (WAYS * SHOTS, 2)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_command_line_trains_and_evaluates_it(name, capsys, tmp_path):
-    run = tmp_path / "run"
-    result = command(capsys, "train", "glyphs", *flags(GLYPHS), "--algorithm", name, "--out", run)
+    run, unused = tmp_path / "run", without(name)
+    options = {option: value for option, value in GLYPHS.items() if option not in unused}
+    options |= {"algorithm": name, "out": run}
+    result = command(capsys, "train", "glyphs", *flags(options))
     assert result.code == 0, result.err
     assert name in result.out
     evaluated = command(capsys, "evaluate", run, "--episodes", 3, "--queries", 2)
@@ -178,9 +204,10 @@ def test_what_is_no_algorithm(mine, capsys, tmp_path):
         (f"{tmp_path}/none.py:A", "no such Python file"),
     ):
         fails(capsys, "train", "glyphs", "--algorithm", name, "--out", out, code=2, says=(said,))
-    mine.write_text("1 / 0")
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
     says = ("cannot be imported (ZeroDivisionError",)
-    fails(capsys, "train", "glyphs", "--algorithm", f"{mine}:B", "--out", out, code=2, says=says)
+    fails(capsys, "train", "glyphs", "--algorithm", f"{broken}:B", "--out", out, code=2, says=says)
 
 
 @pytest.mark.parametrize(

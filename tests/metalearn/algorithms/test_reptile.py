@@ -12,6 +12,7 @@ from metalearn.algorithms.reptile import strided_rows
 from metalearn.config import Config, make_config
 from metalearn.errors import OptionError
 from metalearn.learner import MSE
+from metalearn.problems import open_problem, settled
 from metalearn.tasks import Task
 from metalearn.training import Trainer
 
@@ -201,6 +202,16 @@ def test_a_small_support_set_is_a_minibatch():
     assert Reptile(batch=5).minibatch(support, 3) is support
 
 
+@pytest.mark.parametrize("batch", [3, 25])
+def test_a_program_for_many_steps_takes_the_same_steps(learner, params, batch):
+    """`adapted_at` takes stretches of them at once."""
+    algorithm, support = Reptile(rate=0.01, batch=batch), sine_task(4).support
+    every = [p for p, _ in algorithm.adaptation(learner, params, support, 9)]
+    found = list(algorithm.adapted_at(learner, params, support, [0, 1, 4, 9]))
+    for number, adapted in zip([0, 1, 4, 9], found, strict=True):
+        np.testing.assert_array_equal(flat(adapted), flat(every[number]))
+
+
 # Compiled, and in other dtypes ----------------------------------------------------------------
 
 
@@ -236,14 +247,28 @@ def test_settings_that_make_no_sense(settings, says):
 
 def test_defaults_are_the_published_command():
     config = make_config("omniglot", {"algorithm": "reptile"})
-    assert (config.shots, config.train_shots, config.inner_steps, config.eval_steps) == (
-        1,
-        15,
-        3,
-        5,
-    )
+    assert (config.shots, config.inner_steps, config.eval_steps) == (1, 3, 5)
     assert (config.meta_optimizer, config.meta_lr, config.schedule) == ("sgd", 1.0, "linear")
-    assert make_config("omniglot", {"algorithm": "reptile", "train_shots": 7}).train_shots == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, 7), ({"queries": 9}, 3), ({"queries": 9, "shots": 4}, 4), ({"train_shots": 2}, 2)],
+)
+def test_training_shots_are_15_or_as_many_as_there_are(given, expected):
+    """The glyphs of these tests have 12 images a class."""
+    config = make_config("glyphs", {"algorithm": "reptile", **given})
+    assert settled(config, open_problem(config)).train_shots == expected
+
+
+def test_tasks_that_vary():
+    config = make_config("glyphs", {"algorithm": "reptile", "shots": 1, "most_shots": 4})
+    assert settled(config, open_problem(config)).train_shots is None
+    config = make_config("glyphs", {"algorithm": "reptile", "shots": 1, "most_shots": 6})
+    with pytest.raises(OptionError, match=r"batch=25: .* expected at least 30"):
+        settled(config, open_problem(config))
+    with pytest.raises(OptionError, match="--train-shots 3: not with"):
+        make_config("glyphs", {"most_shots": 4, "train_shots": 3})
 
 
 def test_sinusoids_have_defaults_of_their_own():
@@ -267,7 +292,7 @@ def test_a_run_has_other_shots_in_training(tmp_path):
 def test_older_runs_have_the_same_shots_in_training():
     record = make_config("sinusoid", {}).to_dict()
     del record["train_shots"]
-    assert Config.from_dict(record).shots_in("train") == 10
+    assert Config.from_dict(record).train_shots is None
 
 
 def test_too_many_shots_in_training(capsys, tmp_path):
