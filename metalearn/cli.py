@@ -231,6 +231,9 @@ def train(
         float | None,
         option("Rate of the meta-updates [images: 0.003; regression: 0.001].", ALGORITHM),
     ] = None,
+    meta_lr_final: Annotated[
+        float | None, option("Where their rate ends [0], as --schedule says.", ALGORITHM)
+    ] = None,
     meta_optimizer: Annotated[
         str | None,
         option(f"What makes them: one of {', '.join(OPTIMIZERS)} [adam].", ALGORITHM),

@@ -69,6 +69,7 @@ class Config:
     inner_steps: int = 1
     inner_lr: float = 1.0
     meta_lr: float = 3e-3
+    meta_lr_final: float = 0.0  # where the schedule ends
     meta_optimizer: str = "adam"
     meta_clip: float | None = None  # the largest entry of a meta-gradient
     schedule: str = "cosine"  # of the meta rate, over the budget
@@ -287,6 +288,7 @@ BEFORE = {
     "regression": None,
     "meta_optimizer": "adam",
     "meta_clip": None,
+    "meta_lr_final": 0.0,
 }
 """What there was no choice of in older versions."""
 
@@ -355,8 +357,7 @@ def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     defaults = defaults_of(dataset, chosen.get("model"))
     algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
     defaults |= algorithm.defaults
-    if kind_of(dataset) in ("functions", "completion"):
-        defaults |= algorithm.defaults_in_regression
+    defaults |= algorithm.kind_defaults.get(kind_of(dataset), {})
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}
@@ -376,6 +377,11 @@ def at_least(low: int, high: float = math.inf) -> Check:
 def positive(value: float) -> str | None:
     fine = math.isfinite(value) and value > 0
     return None if fine else "expected a finite number above 0"
+
+
+def not_negative(value: float) -> str | None:
+    fine = math.isfinite(value) and value >= 0
+    return None if fine else "expected a finite number of at least 0"
 
 
 def one_of(*values: str) -> Check:
@@ -427,6 +433,7 @@ CHECKS: Mapping[str, Check] = {
     "inner_steps": at_least(0),
     "inner_lr": positive,
     "meta_lr": positive,
+    "meta_lr_final": not_negative,
     "schedule": one_of(*SCHEDULES),
     "meta_batch": at_least(1, MOST),
     "device": device_name,

@@ -361,15 +361,16 @@ class Trainer:
 
     @property
     def rate(self) -> float:
-        """The optimiser's rate now: constant, or falling to 0 over the budget, linearly or as half
-        a cosine wave."""
+        """The optimiser's rate now: constant, or falling to the final one over the budget, linearly
+        or as half a cosine wave."""
         fraction = min(self.fraction, 1.0)
         fall = {
             "constant": 1.0,
             "linear": 1 - fraction,
             "cosine": 0.5 * (1 + math.cos(math.pi * fraction)),
         }
-        return self.config.meta_lr * fall[self.config.schedule]
+        first, final = self.config.meta_lr, self.config.meta_lr_final
+        return final + (first - final) * fall[self.config.schedule]
 
     def _advance(self) -> None:
         config, rate, progress = self.config, self.rate, min(self.fraction, 1.0)

@@ -7,10 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
+from metalearn.algorithms.anil import Anil
 from metalearn.algorithms.base import REMAT, Algorithm
+from metalearn.algorithms.boil import Boil
+from metalearn.algorithms.cavia import Cavia
 from metalearn.algorithms.finetuning import FromScratch, Pretrained
 from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
+from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
+from metalearn.algorithms.meta_curvature import MetaCurvature
+from metalearn.algorithms.meta_sgd import MetaSgd
 from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
 from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
@@ -22,6 +28,12 @@ COMMON = ("steps", "rate", "remat")
 ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "maml": Maml,
     "fomaml": functools.partial(Maml, order=1),
+    "maml++": MamlPlusPlus,
+    "anil": Anil,
+    "boil": Boil,
+    "meta-sgd": MetaSgd,
+    "meta-curvature": MetaCurvature,
+    "cavia": Cavia,
     "imaml": Imaml,
     "reptile": Reptile,
     "protonet": ProtoNet,
@@ -39,7 +51,7 @@ def make_algorithm(name: str, **settings: Any) -> Algorithm:
     setting that the algorithm does not have or cannot use.
     """
     make = find_algorithm(name)
-    known = {field.name for field in dataclasses.fields(class_of(make))}
+    known = {field.name for field in dataclasses.fields(class_of(make)) if field.init}
     unknown = sorted(settings.keys() - known)
     if unknown:
         raise OptionError(
@@ -82,7 +94,7 @@ def read_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     cls, fixed = class_of(make), getattr(make, "keywords", {})
     types = get_type_hints(cls)
     hidden = {*COMMON, *fixed, *cls.without}
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.name not in hidden}
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init and f.name not in hidden}
     found = {}
     for setting, text in given.items():
         if setting not in fields:
@@ -120,6 +132,7 @@ __all__ = [
     "Algorithm",
     "Imaml",
     "Maml",
+    "MamlPlusPlus",
     "Reptile",
     "class_of",
     "find_algorithm",

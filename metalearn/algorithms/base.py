@@ -58,8 +58,9 @@ class Algorithm:
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
-    defaults_in_regression: ClassVar[Mapping[str, Any]] = {}
-    """Such options for functions, as sinusoids, where they differ; "settings" may be among them."""
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """More of them by the kind of the dataset, one of `catalogue.KINDS`; "settings" may
+    be among them."""
     without: ClassVar[tuple[str, ...]] = ()
     """Options of `metalearn train`, and settings above, that have no effect on this algorithm."""
     classifies: ClassVar[bool] = False
@@ -184,12 +185,21 @@ class Algorithm:
 
     def adapted_state(self, learner: Learner, meta: Any, support: Any) -> tuple[Any, list]:
         """The state after all inner steps, as `remat` says, and the statistics of each pass."""
-        state, passes = self.start(learner, meta, support), []
+
+        def step(meta: Any, state: Any, support: Any, number: int) -> tuple[Any, Any]:
+            return self.step(learner, meta, state, support, number)
+
+        return self.unrolled(step, meta, self.start(learner, meta, support), support)
+
+    def unrolled(self, step: Callable, meta: Any, state: Any, data: Any) -> tuple[Any, list]:
+        """The state after all inner steps (meta, state, data, number) → (state, what it saw), as
+        `remat` says, and what each of them saw."""
+        found = []
         for first in range(0, self.steps, self._stretch):
             numbers = range(first, min(first + self._stretch, self.steps))
-            state, found = self._run(learner, numbers)(meta, state, support)
-            passes += found
-        return state, passes
+            state, seen = self._run(step, numbers)(meta, state, data)
+            found += seen
+        return state, found
 
     def gradient(self, learner: Learner, params: Any, support: Any, number: int) -> tuple[Any, Any]:
         """∇L on the support set at the parameters, with None for what `adapts` leaves out; a
@@ -215,14 +225,14 @@ class Algorithm:
         steps = max(self.steps, 1)
         return {"none": steps, "every": 1, "sqrt": ceil(sqrt(steps))}[self.remat]
 
-    def _run(self, learner: Learner, numbers: range) -> Callable:
-        """The function (meta, state, support) → (state after these steps, statistics of each)."""
+    def _run(self, step: Callable, numbers: range) -> Callable:
+        """The function (meta, state, data) → (state after these steps, what each of them saw)."""
 
-        def run(meta: Any, state: Any, support: Any) -> tuple[Any, list]:
-            passes = []
+        def run(meta: Any, state: Any, data: Any) -> tuple[Any, list]:
+            found = []
             for number in numbers:
-                state, seen = self.step(learner, meta, state, support, number)
-                passes.append(seen)
-            return state, passes
+                state, seen = step(meta, state, data, number)
+                found.append(seen)
+            return state, found
 
         return run if self.remat == "none" else ac.checkpoint(run)

@@ -64,10 +64,12 @@ class Imaml(Algorithm):
         "meta_lr": 1e-3,
         "meta_batch": 32,
     }
-    defaults_in_regression: ClassVar[Mapping[str, Any]] = {
-        "inner_lr": 2e-3,
-        "meta_batch": 25,
-        "settings": {"strength": 0.1},
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "functions": {
+            "inner_lr": 2e-3,
+            "meta_batch": 25,
+            "settings": {"strength": 0.1},
+        }
     }
 
     def __post_init__(self) -> None:

@@ -90,12 +90,14 @@ class Reptile(Algorithm):
         "schedule": "linear",
         "meta_batch": 10,
     }
-    defaults_in_regression: ClassVar[Mapping[str, Any]] = {
-        "inner_steps": 5,
-        "inner_lr": 0.02,
-        "train_shots": 50,
-        "eval_steps": 10,
-        "settings": {"batch": 10},
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "functions": {
+            "inner_steps": 5,
+            "inner_lr": 0.02,
+            "train_shots": 50,
+            "eval_steps": 10,
+            "settings": {"batch": 10},
+        }
     }
 
     def __post_init__(self) -> None:

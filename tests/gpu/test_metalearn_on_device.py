@@ -98,6 +98,21 @@ def test_training_is_that_of_the_cpu_and_repeats(name, cuda, tmp_path):
         np.testing.assert_allclose(x, y, rtol=0, atol=2e-3 * max(1e-3, np.abs(y).max()))
 
 
+@pytest.mark.parametrize("jit", [True, False])
+def test_losses_weighted_by_the_share_of_training(jit, cuda, tmp_path):
+    """MAML++, compiled and not: its weights are numbers of the host that meet the GPU's losses."""
+    options = {"algorithm": "maml++", "inner_steps": 2, "jit": jit}
+    settings = {"multi_step_share": "0.6", "first_order_share": "0.3"}
+    found, _ = trained(
+        tmp_path / "gpu", config_of("sinusoid", device="cuda", settings=settings, **options)
+    )
+    expected, _ = trained(
+        tmp_path / "cpu", config_of("sinusoid", device="cpu", settings=settings, **options)
+    )
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=2e-3 * max(1e-3, np.abs(y).max()))
+
+
 def test_a_run_goes_on_where_it_stopped(cuda, tmp_path):
     config = config_of("sinusoid", device="cuda", iterations=6)
     whole, _ = trained(tmp_path / "whole", config)

@@ -24,6 +24,7 @@ NONSENSE = [
     ({"minutes": float("nan")}, "--minutes nan"),
     ({"seed": -1}, "--seed"),
     ({"schedule": "square"}, "cosine, linear, constant"),
+    ({"meta_lr_final": -1e-5}, "at least 0"),
     ({"remat": "some"}, "none, every, sqrt"),
     ({"batch_norm": "inductive"}, "transductive, support"),
     ({"model": "resnet"}, "mlp, conv4"),

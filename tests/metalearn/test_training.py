@@ -52,6 +52,19 @@ def test_training_lowers_the_loss(tmp_path):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_rate_falls_to_the_final_one(tmp_path, schedule):
+    config = small_config(iterations=2, schedule=schedule, meta_lr=1e-2, meta_lr_final=1e-3)
+    run, problem = new_run(tmp_path / "run", config)
+    trainer = Trainer(run, problem)
+    before = trainer.rate
+    trainer.train(StopAt(trainer, 1))
+    halfway = trainer.rate
+    trainer.train()
+    rates = [before, halfway, trainer.rate]
+    assert rates == pytest.approx([1e-2, 5.5e-3, 1e-3])
+
+
 def test_the_same_seed_gives_the_same_bits(tmp_path):
     a, b, c = (
         finals(train(tmp_path / name, small_config("glyphs", seed=seed)))

@@ -1,5 +1,7 @@
 """What the algorithms are tried on: a smooth network, waves, and quadratic tasks; how gradients are
-compared."""
+compared; what a short training comes to."""
+
+import json
 
 import numpy as np
 
@@ -8,6 +10,8 @@ from autograd_core import nn
 from metalearn.learner import Learner
 from metalearn.models import Model, affine, mlp, with_linear_head
 from metalearn.tasks import Task
+
+from ..helpers import SINUSOID, command, flags
 
 EPS = np.finfo(np.float64).eps
 
@@ -82,3 +86,13 @@ class Quadratic(Learner):
         del step
         value = self._value(params, task.query)
         return value, (value, ())
+
+
+def scores_on_sinusoids(capsys, out, **options) -> list[float]:
+    """Mean squared errors after 0, 1, … inner steps, of a small run by the command line."""
+    options = {**SINUSOID, "validate_every": 100, **options}
+    trained = command(capsys, "train", "sinusoid", *flags(options), "--out", out)
+    assert trained.code == 0, trained.err
+    evaluated = command(capsys, "evaluate", out, "--episodes", 100, "--json")
+    assert evaluated.code == 0, evaluated.err
+    return [row["mean"] for row in json.loads(evaluated.out)["scores"]]
