@@ -223,6 +223,10 @@ def train(
     ] = None,
     fewest_ways: FewestWays = None,
     shots: Shots = None,
+    train_shots: Annotated[
+        int | None,
+        option("Such examples in training [as --shots; reptile: 15, of functions 50].", TASK),
+    ] = None,
     most_shots: MostShots = None,
     queries: Queries = None,
     split: SplitName = None,

@@ -402,7 +402,10 @@ class Trainer:
         line_is_due = (self.iteration + 1) % self._iterations_between_lines == 0
         # What is not finite is noticed below, and told in our words.
         with self._spending("updating"), np.errstate(all="ignore"):
-            update = meta_update(self.step, self.state, tasks, rate, progress)
+            try:
+                update = meta_update(self.step, self.state, tasks, rate, progress)
+            except ac.NanError as error:  # of a root that was not found, operation by operation
+                raise self._diverged(f"iteration {self.iteration + 1}", str(error)) from error
             self._unread.append((update.loss, update.score, update.norm))
             if self.device == "cpu" or line_is_due or self._looked_long_ago:
                 self._read(update.state, self.iteration + 1)

@@ -31,7 +31,10 @@ PLAIN = frozenset({int, bool, str, bytes})
 """What is the same if it is equal."""
 MOST = 20_000
 """Names that are watched, at most."""
-UNWATCHED = (type, types.ModuleType, types.BuiltinFunctionType, property, classmethod, staticmethod)
+UNWATCHED = (
+    *(type, types.ModuleType, property, classmethod, staticmethod),
+    *(types.BuiltinFunctionType, types.MethodWrapperType),  # the latter is another at each look
+)
 NO_READERS = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__setattr__"}
 """Special methods that only make or show objects; the others may be called without being named."""
 MISSING = object()

@@ -59,7 +59,8 @@ class Algorithm:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
     kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """More of them by the kind of the dataset, one of `catalogue.KINDS`."""
+    """More of them by the kind of the dataset, one of `catalogue.KINDS`; "settings" may
+    be among them."""
     without: ClassVar[tuple[str, ...]] = ()
     """Options of `metalearn train`, and settings above, that have no effect on this algorithm."""
     classifies: ClassVar[bool] = False
@@ -93,7 +94,8 @@ class Algorithm:
         if config.train_ways is not None:
             # Problems with classes are dataclasses that say of how many their tasks are.
             problem = replace(cast(Any, problem), ways=config.train_ways)
-        return problem.sampler("train", config.shots, config.queries, config.seed)
+        shots = config.train_shots or config.shots
+        return problem.sampler("train", shots, config.queries, config.seed)
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """Options that follow from the data, where they were not given: a run records them."""

@@ -14,6 +14,7 @@ import pytest
 import autograd_core as ac
 from autograd_core import jit
 from autograd_core.capture.contents import COMPARED_WHOLE
+from autograd_core.capture.watch import Watch
 
 X = np.arange(1.0, 4.0)
 
@@ -598,3 +599,28 @@ class Settings:
 def test_watching_ends_where_attributes_are_made_when_they_are_read():
     """Those of dict[str, int], which are others each time."""
     close(jit(Settings(2.0).scaled)(X), X * 4)
+
+
+# What is another object at each look ----------------------------------------------------------
+
+
+class Unchanging:
+    """As a frozen dataclass, whose special methods name that of the base class."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+
+
+def test_methods_of_builtin_classes_do_not_change():
+    """`layer.__delattr__` is another object whenever it is read: that is no change, and to follow
+    it would not end."""
+    frozen = Unchanging(Layer())
+
+    def f(x):
+        return frozen.layer(x) * len(vars(frozen))
+
+    assert Watch([f]).changed() is None
+    close(jit(f)(X), 2 * X)
