@@ -9,19 +9,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import update_wrapper
 from typing import Any
 
 from autograd_core import transforms
 from autograd_core.batching import Batching
-from autograd_core.errors import AutogradError, RuleError, ShapeError
+from autograd_core.errors import AutogradError, EscapedTracerError, RuleError, ShapeError
 from autograd_core.forward import Forward
-from autograd_core.primitive import Interpreter, new_level
-from autograd_core.reverse import ROOT, Linearizing, Node, Reverse
+from autograd_core.primitive import Interpreter, Primitive, bind, new_level
+from autograd_core.reverse import NO_PARAMS, ROOT, Linearizing, Node, Reverse
 from autograd_core.tensor import Aval, Tensor, alias, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_map, tree_unflatten
 
 Run = Callable[..., tuple]
+Flags = Sequence[bool]
 
 
 class Call:
@@ -31,12 +33,14 @@ class Call:
         self.name = name
         self.run = run
 
-    def reverse(self, args: tuple) -> tuple[tuple, Any]:
-        """The outputs, and residuals for `pull`."""
+    def reverse(self, args: tuple, wanted: Flags) -> tuple[tuple, Any]:
+        """The outputs, and residuals for `pull`; `wanted` are the arguments that are
+        differentiated."""
         raise NotImplementedError
 
-    def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
-        """Cotangents of the arguments, None for zero, from those of the outputs."""
+    def pull(self, args: tuple, residuals: Any, cts: tuple, wanted: Flags) -> Sequence:
+        """Cotangents of the arguments, None for zero, from those of the outputs. Nobody reads those
+        that are not wanted."""
         raise NotImplementedError
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
@@ -51,8 +55,39 @@ class Call:
         """The outputs for all elements of an axis, which they carry as axis 0."""
         return call(self.batch(batched), args)
 
+    def varying(self, wanted: Flags) -> Flags:
+        """Which outputs may have a derivative in the wanted arguments; none given: all of them."""
+        return ()
+
     keeps_args = True
     """Whether `pull` reads the arguments."""
+
+    rules: tuple[str, ...] = ()
+    """Attributes that are functions of the user's."""
+
+    def captured(self, run: Run) -> Call:
+        """The call with what a graph knows of its function in that one's place."""
+        found = copy(self)
+        found.run = run
+        for rule in self.rules:
+            setattr(found, rule, _told(self.name, getattr(self, rule)))
+        return found
+
+
+def _told(name: str, rule: Callable) -> Callable:
+    """A rule that says what to do about a value that was gone when a graph was differentiated."""
+
+    def told(*args: Any) -> Any:
+        try:
+            return rule(*args)
+        except EscapedTracerError as error:
+            raise RuleError(
+                f"{name}: its rule reads, by closure, a value that is computed in a function that "
+                "was captured (the body of a scan, cond or while_loop, an equation), and gone when "
+                "that is differentiated; pass that value as an argument instead"
+            ) from error
+
+    return told
 
 
 def call(function: Call, args: Sequence[Any]) -> tuple:
@@ -98,9 +133,10 @@ def _closed(trace: Interpreter, function: Call) -> Iterator[None]:
 def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> tuple:
     if not trace.live:
         return tuple(trace.unrecorded(x) for x in call(function, lowered))
+    wanted = tuple(x.__class__ is Tensor and x.trace is trace for x in args)
     with _closed(trace, function):
-        outs, residuals = function.reverse(_aliases(lowered))
-    parents = tuple(x.mark if x.__class__ is Tensor and x.trace is trace else None for x in args)
+        outs, residuals = function.reverse(_aliases(lowered), wanted)
+    parents = tuple(x.mark if w else None for x, w in zip(args, wanted, strict=True))
     # The root tape may be asked to record its own backward pass, which starts from the arguments;
     # so does a forward rule.
     reads_args = function.keeps_args or trace is ROOT or isinstance(trace, Linearizing)
@@ -110,7 +146,9 @@ def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> t
         "outs": tuple(map(aval_of, outs)),
         "likes": [None if p is None else aval_of(x) for x, p in zip(lowered, parents, strict=True)],
     }
-    return trace.outputs(Node(_Recorded(function), kept, params, None, parents), outs)
+    recorded = trace.outputs(Node(_Recorded(function), kept, params, None, parents), outs)
+    varies = function.varying(wanted) or [True] * len(outs)
+    return tuple(y if flag else out for y, out, flag in zip(recorded, outs, varies, strict=True))
 
 
 def _aliases(args: Sequence) -> tuple:
@@ -127,13 +165,14 @@ class _Recorded:
 
     def joint(self, node: Node, args: tuple, cts: tuple, retraced: bool) -> Sequence:
         residuals = node.params["residuals"]
+        wanted = tuple(p is not None for p in node.parents)
         if retraced:
-            residuals = self.function.reverse(args)[1]
+            residuals = self.function.reverse(args, wanted)[1]
         filled = tuple(
             transforms.zeros_of(y) if ct is None else alias(ct)
             for ct, y in zip(cts, node.params["outs"], strict=True)
         )
-        found = self.function.pull(args, residuals, filled)
+        found = self.function.pull(args, residuals, filled, wanted)
         return [
             self.checked(i, ct, like)
             for i, (ct, like) in enumerate(zip(found, node.params["likes"], strict=True))
@@ -153,6 +192,39 @@ class _Recorded:
 
     def push(self, args: tuple, tangents: tuple) -> tuple:
         return self.function.forward(args, tangents)[1]
+
+
+class Passing(Reverse):
+    """A tape that nothing is written to."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
+        out = bind(primitive, tuple(map(self.lower, args)), params)
+        if not self.live:
+            return self.unrecorded(out)
+        if not primitive.differentiable:
+            return out
+        return self.outputs(None, out) if primitive.multiple else box(out, self)
+
+    def outputs(self, node: Node | None, outs: tuple) -> tuple[Tensor, ...]:
+        return tuple(box(y, self) for y in outs)
+
+    def process1(self, primitive: Any, x: Tensor) -> Tensor:
+        return self.process(primitive, (x,), NO_PARAMS)
+
+    def process2(self, primitive: Any, x: Any, y: Any) -> Tensor:
+        return self.process(primitive, (x, y), NO_PARAMS)
+
+
+def as_recorded(run: Callable[..., Sequence], args: Sequence, wanted: Flags) -> tuple:
+    """The results of `run` as they are on a tape, where functions with rules of their own are what
+    these say: what `fwd` does is what transforms outside of the tape's differentiate."""
+    if all(x.__class__ is not Tensor or x.trace is None for x in args):
+        return tuple(run(*args))
+    with new_level(Passing) as trace:
+        inside = [trace.leaf(x) if w else x for x, w in zip(args, wanted, strict=True)]
+        return tuple(alias(trace.lower(asarray(y))) for y in run(*inside))
 
 
 def _batched_run(run: Callable, batched: tuple[bool, ...]) -> Callable:
@@ -178,22 +250,18 @@ def _all_batched(run: Run, batched: tuple[bool, ...]) -> Run:
     return everywhere
 
 
-def _is_float(x: Any) -> bool:
-    """Whether a leaf can carry a derivative. A Python number cannot, and stays one."""
-    return getattr(getattr(x, "dtype", None), "kind", "") == "f"
+def _on_wanted(run: Callable, args: tuple, wanted: Flags) -> tuple[Callable, list[int]]:
+    """`run` as a function of the wanted arguments alone, and which they are. The others are
+    constants: the derivative in an exponent, say, may not exist."""
+    places = [i for i, flag in enumerate(wanted) if flag]
 
-
-def _on_floats(run: Callable, args: tuple) -> tuple[Callable, list[int]]:
-    """`run` as a function of its floating-point arguments alone, and which they are."""
-    places = [i for i, x in enumerate(args) if _is_float(x)]
-
-    def on_floats(*floats: Any) -> Any:
+    def on_wanted(*some: Any) -> Any:
         full = list(_aliases(args))
-        for i, x in zip(places, floats, strict=True):
+        for i, x in zip(places, some, strict=True):
             full[i] = x
         return run(*full)
 
-    return on_floats, places
+    return on_wanted, places
 
 
 def _spread(values: Sequence, places: list[int], count: int) -> list:
@@ -209,27 +277,27 @@ def _spread(values: Sequence, places: list[int], count: int) -> list:
 class Checkpoint(Call):
     """Keeps its arguments, and runs again when the backward pass needs what was inside."""
 
-    def reverse(self, args: tuple) -> tuple[tuple, None]:
-        return self.run(*args), None
+    def reverse(self, args: tuple, wanted: Flags) -> tuple[tuple, None]:
+        return as_recorded(self.run, args, wanted), None
 
-    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+    def pull(self, args: tuple, residuals: None, cts: tuple, wanted: Flags) -> Sequence:
         from autograd_core.ops.structural import after
 
-        on_floats, places = _on_floats(self.run, args)
-        _, pull = transforms.vjp(on_floats, *(after(args[i], cts[0]) for i in places))
+        on_wanted, places = _on_wanted(self.run, args, wanted)
+        _, pull = transforms.vjp(on_wanted, *(after(args[i], cts[0]) for i in places))
         return _spread(pull(cts), places, len(args))
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
-        on_floats, places = _on_floats(self.run, args)
+        places = [i for i, t in enumerate(tangents) if t is not None]
+        count = len(args)
 
         def push(*both: Any) -> tuple:
-            n = len(both) // 2
-            outs, pushed = transforms.jvp(on_floats, both[:n], both[n:])
+            args, ts = both[:count], both[count:]
+            on_wanted, _ = _on_wanted(self.run, args, [t is not None for t in tangents])
+            outs, pushed = transforms.jvp(on_wanted, [args[i] for i in places], ts)
             return (*outs, *pushed)
 
-        primals = [asarray(args[i]) for i in places]
-        ts = [transforms.zeros_of(args[i]) if tangents[i] is None else tangents[i] for i in places]
-        both = call(Checkpoint(self.name, push), (*primals, *ts))
+        both = call(Checkpoint(self.name, push), (*args, *(tangents[i] for i in places)))
         return both[: len(both) // 2], both[len(both) // 2 :]
 
     def batch(self, batched: tuple[bool, ...]) -> Call:
@@ -261,7 +329,7 @@ class _Signature:
     """How the leaves of one call are put together: those of its arguments, and of its output."""
 
     def __init__(self, args: Any):
-        self.leaves, self.args = tree_flatten(args)
+        self.args = args
         self.out: Any = None
 
     def flatten_output(self, out: Any) -> tuple[Tensor, ...]:
@@ -273,13 +341,14 @@ def _wrap(f: Callable, make: Callable[[Run, _Signature], Call]) -> Callable:
     """A function of pytrees that applies the call that `make` makes of `f` on leaves."""
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        signature = _Signature((args, kwargs))
+        leaves, structure = tree_flatten((args, kwargs))
+        signature = _Signature(structure)
 
         def run(*leaves: Any) -> tuple:
             inner_args, inner_kwargs = tree_unflatten(signature.args, leaves)
             return signature.flatten_output(f(*inner_args, **inner_kwargs))
 
-        outs = call(make(run, signature), signature.leaves)
+        outs = call(make(run, signature), leaves)
         return tree_unflatten(signature.out, outs)
 
     return update_wrapper(wrapped, f)
@@ -293,16 +362,17 @@ class CustomVjp(Call):
     `bwd(residuals, cts) -> cotangents of the leaves`."""
 
     keeps_args = False
+    rules = ("fwd", "bwd")
 
     def __init__(self, name: str, run: Run, fwd: Callable, bwd: Callable):
         super().__init__(name, run)
         self.fwd = fwd
         self.bwd = bwd
 
-    def reverse(self, args: tuple) -> tuple[tuple, Any]:
+    def reverse(self, args: tuple, wanted: Flags) -> tuple[tuple, Any]:
         return self.fwd(*args)
 
-    def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
+    def pull(self, args: tuple, residuals: Any, cts: tuple, wanted: Flags) -> Sequence:
         return self.bwd(tree_map(lambda x: _aliases((x,))[0], residuals), cts)
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
@@ -364,7 +434,8 @@ class custom_vjp:
 
     `fwd(*args)` returns `(f(*args), residuals)`; `bwd(residuals, ct)` returns a tuple with the
     cotangent of each argument, None for zero. Both are written in this package's operations, so
-    that higher orders and `vmap` follow. Values that are differentiated must come as arguments.
+    that higher orders and `vmap` follow. Values that are differentiated must come as arguments, and
+    in the body of a `scan`, `cond` or `while_loop` so must all that the body computes.
 
     >>> @ac.custom_vjp
     ... def clipped(x):  # the identity, whose gradients are at most 1
@@ -449,20 +520,24 @@ class CustomJvp(Call):
     """A call whose forward rule is given, `push(args, tangents) -> (outs, tangents)`, linear in the
     tangents; the reverse rule is its transpose."""
 
+    rules = ("push",)
+
     def __init__(self, name: str, run: Run, push: Callable):
         super().__init__(name, run)
         self.push = push
 
-    def reverse(self, args: tuple) -> tuple[tuple, None]:
-        return self.run(*args), None
+    def reverse(self, args: tuple, wanted: Flags) -> tuple[tuple, None]:
+        if all(x.__class__ is not Tensor or x.trace is None for x in args):
+            return self.run(*args), None
+        # What the rule says that the outputs are is what transforms outside differentiate.
+        return self.push(args, self._all_tangents(args, [None] * len(args)))[0], None
 
-    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
-        _, places = _on_floats(self.run, args)
+    def pull(self, args: tuple, residuals: None, cts: tuple, wanted: Flags) -> Sequence:
+        places = [i for i, flag in enumerate(wanted) if flag]
 
-        def pushed(*tangents: Any) -> tuple:
-            return self.push(args, self._all_tangents(args, _spread(tangents, places, len(args))))[
-                1
-            ]
+        def pushed(*some: Any) -> tuple:
+            tangents = self._all_tangents(args, _spread(some, places, len(args)))
+            return self.push(args, tangents)[1]
 
         _, pull = transforms.vjp(pushed, *(transforms.zeros_of(args[i]) for i in places))
         return _spread(pull(cts), places, len(args))
@@ -498,7 +573,7 @@ class custom_jvp:
 
     `rule(primals, tangents)` returns `(f(*primals), tangent of the output)`, linear in the tangents
     and written in this package's operations; tangents have the structure of the primals, with zeros
-    where there is none.
+    where there is none. What comes by closure is a constant: see `custom_vjp`.
 
     >>> @ac.custom_jvp
     ... def log1pexp(x):

@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core import transforms
-from autograd_core.batching import Batching
 from autograd_core.capture.control import (
     Body,
     Control,
@@ -39,13 +38,13 @@ from autograd_core.capture.control import (
 )
 from autograd_core.capture.graph import evaluate
 from autograd_core.custom import call, name_of
-from autograd_core.errors import DtypeError, NanError, RuleError, ShapeError
+from autograd_core.errors import DtypeError, NanError, ShapeError
 from autograd_core.ops.arithmetic import where
 from autograd_core.ops.elementary import sqrt
 from autograd_core.ops.reduce import sum as sum_
 from autograd_core.ops.structural import stop_gradient
 from autograd_core.reverse import paused
-from autograd_core.tensor import INEXACT, Aval, Tensor, asarray, aval_of, entries
+from autograd_core.tensor import Aval, Tensor, asarray, aval_of, entries
 from autograd_core.tree import tree_flatten, tree_leaves, tree_map, tree_paths, tree_unflatten
 from kernels.devices import namespace
 
@@ -164,21 +163,14 @@ class Implicit(ControlCall):
     Args:
         equation: of one element of all mapped axes.
         count: how many leaves x has.
-        varies: of θ, the leaves in which somebody may want a derivative.
         axes: mapped ones, the innermost first.
     """
 
-    def __init__(
-        self,
-        equation: Equation,
-        count: int,
-        varies: tuple[bool, ...],
-        axes: tuple[Mapped, ...] = (),
-    ):
+    def __init__(self, equation: Equation, count: int, axes: tuple[Mapped, ...] = ()):
         super().__init__("implicit", self._run)
-        self.equation, self.count, self.varies, self.axes = equation, count, varies, axes
+        self.equation, self.count, self.axes = equation, count, axes
         self.primitive = IMPLICIT
-        self.params = {"equation": equation, "count": count, "varies": varies, "axes": axes}
+        self.params = {"equation": equation, "count": count, "axes": axes}
 
     def _run(self, *args: Any) -> tuple:
         return args[-self.count :]
@@ -186,16 +178,20 @@ class Implicit(ControlCall):
     def compiled(self, args: tuple) -> tuple:
         return args[-self.count :]
 
-    def reverse(self, args: tuple) -> tuple[tuple, tuple]:
+    def varying(self, flags: Sequence[bool]) -> list[bool]:
+        return [any(flags)] * self.count
+
+    def reverse(self, args: tuple, wanted: Sequence[bool]) -> tuple[tuple, tuple]:
         x = call(self, args)  # whose lower levels differentiate it too
         return x, x
 
-    def pull(self, args: tuple, residuals: tuple, cts: tuple) -> Sequence:
+    def pull(self, args: tuple, residuals: tuple, cts: tuple, wanted: Sequence[bool]) -> Sequence:
         theta = args[: -self.count]
-        chosen = [i for i, varies in enumerate(self.varies) if varies]
+        count = len(theta)
+        chosen = [i for i, flag in enumerate(wanted[: -self.count]) if flag]
 
         def rule(*leaves: Any) -> list:
-            theta, x, cts = self._parts(leaves)
+            theta, x, cts = self._parts(leaves, count)
             adjoint = self.equation.operator.transposed.solve(
                 self.equation.parameters(theta, x), cts
             )
@@ -213,14 +209,11 @@ class Implicit(ControlCall):
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         x = call(self, args)
         theta = args[: -self.count]
-        chosen = [
-            i for i, y in enumerate(theta) if tangents[i] is not None and y.dtype.kind in INEXACT
-        ]
-        if not chosen:
-            return x, (None,) * self.count
+        count = len(theta)
+        chosen = [i for i, t in enumerate(tangents[: -self.count]) if t is not None]
 
         def rule(*leaves: Any) -> list:
-            theta, x, moves = self._parts(leaves)
+            theta, x, moves = self._parts(leaves, count)
             residual = _in_some(self.equation.residual, theta, x, chosen)
             _, change = transforms.jvp(residual, tuple(theta[i] for i in chosen), tuple(moves))
             p = self.equation.parameters(theta, x)
@@ -232,9 +225,9 @@ class Implicit(ControlCall):
             rule = vmapped(rule, _first_axes(flags), size)
         return x, tuple(rule(*theta, *x, *(tangents[i] for i in chosen)))
 
-    def _parts(self, leaves: Leaves) -> tuple[Leaves, Leaves, Leaves]:
+    def _parts(self, leaves: Leaves, first: int) -> tuple[Leaves, Leaves, Leaves]:
         """θ, x, and what comes behind."""
-        first, second = len(self.varies), len(self.varies) + self.count
+        second = first + self.count
         return leaves[:first], leaves[first:second], leaves[second:]
 
     def for_all(self, args: Leaves, batched: Sequence[bool], size: int) -> Sequence:
@@ -242,7 +235,7 @@ class Implicit(ControlCall):
         of_theta, of_x = tuple(batched[: -self.count]), batched[-self.count :]
         axes = (*self.axes, Mapped(of_theta, size))
         x = [everywhere(y, b, size) for y, b in zip(x, of_x, strict=True)]
-        return call(Implicit(self.equation, self.count, self.varies, axes), [*theta, *x])
+        return call(Implicit(self.equation, self.count, axes), [*theta, *x])
 
 
 class _Identity(Control):
@@ -257,17 +250,7 @@ IMPLICIT = _Identity("implicit", Implicit)
 
 def implicitly(equation: Equation, theta: Leaves, x: Leaves) -> tuple:
     """x, a solution of the equation, with its derivatives in θ."""
-    return call(Implicit(equation, len(x), tuple(map(_may_vary, theta))), [*theta, *x])
-
-
-def _may_vary(x: Any) -> bool:
-    """Whether a transform at work may ask for a derivative in x: not if all just map it."""
-    real = x.dtype.kind in INEXACT
-    while x.__class__ is Tensor and x.trace is not None:
-        if not isinstance(x.trace, Batching):
-            return real
-        x = x.value
-    return False
+    return call(Implicit(equation, len(x)), [*theta, *x])
 
 
 def _in_some(f: Callable, theta: Leaves, x: Leaves, chosen: Sequence[int]) -> Callable:
@@ -351,8 +334,6 @@ class Unknown(NamedTuple):
         flat = lambda args, x: self.like(what, f(self.tree(x), *args))
         avals = list(map(aval_of, self.leaves))
         body = Body(lambda *x: flat(args, x), avals, self.name)
-        if body.calls:
-            return self._uncaptured(flat, what, args)
         traced = [i for i, y in enumerate(body.outside) if y.trace is not None]
         fixed = [None if y.trace is not None else y for y in body.outside]
 
@@ -360,26 +341,6 @@ class Unknown(NamedTuple):
             return evaluate(body.graph, [*_replaced(fixed, traced, theta), *x])
 
         return apply, [body.outside[i] for i in traced]
-
-    def _uncaptured(self, flat: Callable, what: str, args: tuple) -> tuple[Callable, list[Tensor]]:
-        """As `function`, where f calls what has rules of its own, of which a graph knows nothing:
-        f itself is called, and all that is traced has to be among its arguments."""
-        leaves, structure = tree_flatten(args)
-        traced = [i for i, y in enumerate(leaves) if y.__class__ is Tensor and y.trace is not None]
-        theta = [leaves[i] for i in traced]
-
-        def apply(theta: Leaves, x: Leaves) -> Leaves:
-            return flat(tree_unflatten(structure, _replaced(leaves, traced, theta)), x)
-
-        both = lambda *both: apply(both[: len(theta)], both[len(theta) :])
-        body = Body(both, list(map(aval_of, [*theta, *self.leaves])), self.name)
-        if any(y.trace is not None for y in body.outside):
-            raise RuleError(
-                f"{self.name}: what gives {what} calls functions with rules of their own "
-                "(custom_vjp, custom_jvp, checkpoint), and closes over a value that is being "
-                "differentiated or mapped; pass that value as an argument instead"
-            )
-        return apply, theta
 
 
 def _replaced(values: Leaves, places: Sequence[int], others: Leaves) -> list:

@@ -211,8 +211,11 @@ class Interpreter:
         """Whether what is traced here stands for a Python number."""
         return False
 
-    def note_no_grad(self) -> None:
-        """Told when a block begins in which nothing is recorded."""
+    def note_rules(self) -> None:
+        """Told when a function is captured that has rules of its own."""
+
+    def note_no_grad(self, begins: bool) -> None:
+        """Told when a block begins, or ends, in which nothing is recorded."""
 
     def check_live(self) -> None:
         if not self.live:

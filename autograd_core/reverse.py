@@ -483,10 +483,15 @@ def no_grad() -> Iterator[None]:
     >>> ac.grad(f)(ac.asarray([1.0, 2.0, 4.0]))
     Tensor([0.25, 0.25, 0.25], dtype=float64)
     """
-    for trace in live_interpreters():
-        trace.note_no_grad()
-    with paused():
-        yield
+    around = live_interpreters()
+    for trace in around:
+        trace.note_no_grad(True)
+    try:
+        with paused():
+            yield
+    finally:
+        for trace in around:
+            trace.note_no_grad(False)
 
 
 @contextmanager

@@ -106,9 +106,9 @@ def _first_order(
     algorithm: Algorithm, learner: Learner, meta: Any, task: Task, number: int
 ) -> Finding:
     test = f"the first order of task {number} against constant inner gradients"
-    first = dataclasses.replace(algorithm, order=1)
     if not algorithm.exact:
         return Finding(test, None, f"{type(algorithm).__name__} says that it is another direction")
+    first = dataclasses.replace(algorithm, order=1)
     written: list[Any] = []
     _with_gradient(first, _writing(first, written)).meta_loss(learner, meta, task)
     if not written:

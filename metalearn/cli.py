@@ -223,6 +223,10 @@ def train(
     ] = None,
     fewest_ways: FewestWays = None,
     shots: Shots = None,
+    train_shots: Annotated[
+        int | None,
+        option("Such examples in training [as --shots; reptile: 15, of functions 50].", TASK),
+    ] = None,
     most_shots: MostShots = None,
     queries: Queries = None,
     split: SplitName = None,
@@ -328,6 +332,15 @@ def train(
             FILES,
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        option(
+            "Write metrics and pictures for TensorBoard too, in RUN/tensorboard; needs "
+            "tensorboardX. A run that is resumed goes on with it.",
+            FILES,
+            flag="--tensorboard",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """Meta-train a model on a dataset, with progress, checkpoints and pictures in a run's folder.
@@ -342,16 +355,16 @@ def train(
         metalearn train sinusoid --shots 10
     """
     given = dict(locals())
-    for name in ("dataset", "out", "resume", "debug"):
+    for name in ("dataset", "out", "resume", "tensorboard", "debug"):
         del given[name]
     given["settings"] = _settings(settings)
     given["hidden"] = None if hidden is None else _widths(hidden)
     given["task_slice"] = _count("--task-slice", task_slice)
     if resume is not None:
-        return commands.resume(resume, dataset, out, given)
+        return commands.resume(resume, dataset, out, given, tensorboard)
     if dataset is None:
         raise OptionError("no dataset; expected a name such as glyphs, a path, or --resume")
-    return commands.train(dataset, out, given)
+    return commands.train(dataset, out, given, tensorboard)
 
 
 def _settings(texts: list[str] | None) -> dict[str, str] | None:

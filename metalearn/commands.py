@@ -3,7 +3,8 @@
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from metalearn.runs import (
 )
 from metalearn.tasks import DataError, NewTask
 from metalearn.tasks.placing import chosen_device
+from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import Trained, evaluation_lines, load_trained
 from metalearn.trained import evaluate as evaluate_on
 from metalearn.training import Trainer, initial_state, model_of
@@ -59,10 +61,14 @@ def print_lines(lines: list[str]) -> None:
 # train ----------------------------------------------------------------------------------------
 
 
-def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
+def train(
+    dataset: str, out: Path | None, given: Mapping[str, Any], tensorboard: bool = False
+) -> int:
     """Make a run and train it."""
     config = make_config(dataset, given)
     _device(config.device)
+    if tensorboard:
+        check_installed()
     if out is not None:
         check_free(out)  # before minutes of reading data
     with open_display(config.measure) as display:
@@ -73,7 +79,7 @@ def train(dataset: str, out: Path | None, given: Mapping[str, Any]) -> int:
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
         run = create_run(path, config, problem, algorithm_of(config).order)
-        with run.locked():
+        with run.locked(), _followed(run, display, tensorboard):
             _train(run, problem, display)
     return 0
 
@@ -89,6 +95,26 @@ def _device(option: str) -> str:
         raise OptionError(f"--device {option}: {error}") from error
 
 
+@contextmanager
+def _followed(run: Run, display: PlainDisplay, wanted: bool) -> Iterator[None]:
+    """Write metrics and pictures for TensorBoard too, where that is wanted, or was before."""
+    folder = run.path / "tensorboard"
+    if not wanted and not folder.exists():
+        yield
+        return
+    try:
+        check_installed()
+    except OptionError as error:  # checked before where it is wanted now
+        display.line(f"note: {folder} does not go on: {error}")
+        yield
+        return
+    with Board(folder, run) as board:
+        run.metrics.listeners.append(board.add)
+        display.line(f"to follow it: tensorboard --logdir {_typed(folder)}")
+        yield
+        board.add_pictures(sorted(run.pictures.glob("*.png")))
+
+
 def _default_name(config: Config) -> str:
     ways = "" if config.is_regression else f"{config.ways}w"
     return f"{config.name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
@@ -101,7 +127,13 @@ def _check_samplers(problem: Problem, config: Config) -> None:
         problem.sampler(part, config.shots, config.queries, config.seed)
 
 
-def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str, Any]) -> int:
+def resume(
+    path: Path,
+    dataset: str | None,
+    out: Path | None,
+    given: Mapping[str, Any],
+    tensorboard: bool = False,
+) -> int:
     """Go on with a run, perhaps with a larger budget or its data elsewhere."""
     changes = {name: value for name, value in given.items() if value is not None}
     fixed = [name for name in changes if name not in ("iterations", "minutes", "data", "device")]
@@ -111,6 +143,8 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
             f"--resume {path}: goes on with the run's own options, and {what!r} was given; only "
             "--iterations, --minutes, --data and --device may change"
         )
+    if tensorboard:
+        check_installed()
     run = open_run(path)
     run.check_whole()
     config = _resumed_config(run.config, changes)
@@ -119,7 +153,9 @@ def resume(path: Path, dataset: str | None, out: Path | None, given: Mapping[str
     with open_display(config.measure) as display:
         problem = _reopen(run, config, display)
         with run.locked():
-            _train(run.with_config(config), problem, display)
+            run = run.with_config(config)
+            with _followed(run, display, tensorboard):
+                _train(run, problem, display)
     return 0
 
 
@@ -163,9 +199,11 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     config = run.config
     budget = [f"{config.iterations:,} iterations"] if config.iterations else []
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    other_ways = f", {config.train_ways}-way in training" if config.train_ways else ""
+    tasks = f"{config.meta_batch} task{'s' * (config.meta_batch != 1)}"
     display.line(
-        f"{config.task_name}: {config.algorithm} ({algorithm_of(config).describe()}), "
-        f"{config.meta_batch} tasks a meta-update, batch norm: {config.batch_norm}"
+        f"{config.task_name}{other_ways}: {config.algorithm} ({algorithm_of(config).describe()}), "
+        f"{tasks} a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
     display.line(f"run: {run.path}")
@@ -512,7 +550,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))
         each = [ac.tree_map(lambda x, i=i: x[i], tasks) for i in range(TASKS_CHECKED)]
-        ways = config.train_ways or config.ways
+        ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
         found = check_algorithm(algorithm, learner, each, config.seed)

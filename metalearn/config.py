@@ -61,6 +61,7 @@ class Config:
     train_ways: int | None = None  # of training tasks, where the algorithm makes their heads
     fewest_ways: int | None = None  # where ways vary from task to task, up to `ways`
     shots: int = 1
+    train_shots: int | None = None  # in training, where it differs
     most_shots: int | None = None  # where shots vary from class to class, from `shots` on
     queries: int = 5  # a class, in training; in regression, in all
     algorithm: str = "maml"  # one of ALGORITHMS, or a user's own as "file.py:Class"
@@ -116,6 +117,10 @@ class Config:
             raise OptionError(f"--fewest-ways {self.fewest_ways}: more than --ways {self.ways}")
         if self.most_shots is not None and self.most_shots < self.shots:
             raise OptionError(f"--most-shots {self.most_shots}: fewer than --shots {self.shots}")
+        if self.varies and self.train_shots is not None:
+            raise OptionError(
+                f"--train-shots {self.train_shots}: not with --fewest-ways, --most-shots"
+            )
         if self.varies and "+" in self.dataset:
             raise OptionError(
                 f"--fewest-ways, --most-shots: not for several domains, {self.dataset}"
@@ -174,11 +179,12 @@ class Config:
     def _check_size(self) -> None:
         """Tasks that no machine can hold are a slip of the keyboard."""
         ways = 1 if self.is_regression else self.train_ways or self.ways
-        shots = self.most_shots or self.shots
-        numbers = self.meta_batch * ways * (shots + self.queries) * math.prod(self.input_shape)
+        shots = self.most_shots or self.train_shots or self.shots
+        examples = ways * (shots + self.queries)
+        numbers = self.meta_batch * examples * math.prod(self.input_shape)
         if numbers > LARGEST_META_BATCH:
             raise OptionError(
-                f"--meta-batch {self.meta_batch}: tasks of {ways * (self.shots + self.queries)} "
+                f"--meta-batch {self.meta_batch}: tasks of {examples} "
                 f"examples make {numbers:.1e} numbers a meta-update; expected at most "
                 f"{LARGEST_META_BATCH:.1e}: lower it, --shots or --queries"
             )
@@ -270,6 +276,7 @@ BEFORE = {
     "jit": False,
     "device": "cpu",
     "settings": {},
+    "train_shots": None,
     "task_column": None,
     "target": None,
     "labels": "shared",
@@ -314,6 +321,7 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen)
+    chosen["settings"] = {**defaults.get("settings", {}), **chosen.get("settings", {})}
     return Config(**{**defaults, **chosen, "dataset": dataset})
 
 
@@ -402,6 +410,7 @@ OPTIONAL = {
     "fewest_ways",
     "most_shots",
     "train_ways",
+    "train_shots",
     "meta_clip",
     "iterations",
     "minutes",
@@ -417,6 +426,7 @@ CHECKS: Mapping[str, Check] = {
     "fewest_ways": at_least(2, MOST),
     "most_shots": at_least(1, MOST),
     "shots": at_least(1, MOST),
+    "train_shots": at_least(1, MOST),
     "queries": at_least(1, MOST),
     "meta_optimizer": one_of(*OPTIMIZERS),
     "meta_clip": positive,

@@ -33,6 +33,13 @@ def outputs_at_steps(
         yield learner.query_outputs(params, task.support, task.query[0], step)[0]
 
 
+def steps_told(steps: int) -> list[int]:
+    """The numbers of inner steps to tell scores of: all to 10, then 20, 50, 100, … and the last."""
+    few = range(min(steps, 10) + 1)
+    many = [n * 10**power for power in range(1, len(str(steps))) for n in (1, 2, 5)]
+    return sorted({*few, *(n for n in many if n < steps), steps})
+
+
 def scores_at_steps(
     algorithm: Algorithm,
     learner: Learner,

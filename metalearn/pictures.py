@@ -1,9 +1,8 @@
 """Pictures of runs, as PNG files. No window is opened; nothing of matplotlib's state is used."""
 
 import io
-import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,14 +10,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 import autograd_core as ac
+from metalearn import curves
 from metalearn.checkpoints import write_atomically
 from metalearn.errors import RunError, printable
 from metalearn.evaluation import outputs_at_steps
 from metalearn.inputs import Inputs, inputs_of
-from metalearn.learner import Measure
 from metalearn.problems import Classification
 from metalearn.tasks import NewTask, SinusoidSampler, Task
 from metalearn.trained import Trained
@@ -48,62 +46,6 @@ def png(figure: Figure) -> bytes:
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(data, format="png", dpi=110, bbox_inches="tight")
     return data.getvalue()
-
-
-# Learning curves ------------------------------------------------------------------------------
-
-
-def learning_curves(
-    lines: Sequence[Mapping[str, Any]], measure: Measure, title: str
-) -> Figure | None:
-    """Loss and score over iterations, in training and validation; None before there is a line."""
-    training = [line for line in lines if "loss" in line]
-    if not training:
-        return None
-    # A mean square error is loss and score in one.
-    panels = 2 if measure.higher_is_better else 1
-    figure = Figure(figsize=(5.2 * panels, 3.6), layout="constrained")
-    score, *rest = figure.subplots(1, panels, squeeze=False).flat
-    _curve(score, training, "score", "training tasks, after adaptation")
-    _validations(score, [line for line in lines if "validation" in line])
-    score.set(ylabel=measure.name, yscale="linear" if measure.higher_is_better else "log")
-    if measure.higher_is_better:
-        score.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for loss in rest:
-        _curve(loss, training, "loss", "training loss, on the query sets after adaptation")
-        loss.set(ylabel="cross-entropy", yscale="log")
-    for axes in (score, *rest):
-        axes.set_xlabel("iteration (meta-update)")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    return figure
-
-
-def _curve(axes: Axes, lines: Sequence[Mapping[str, Any]], key: str, label: str) -> None:
-    x = np.array([line["iteration"] for line in lines])
-    y = np.array([_or_nan(line[key]) for line in lines])
-    axes.plot(x, y, color="#8db4e2", linewidth=0.8, alpha=0.7)
-    window = max(1, len(y) // 30)
-    smooth = np.convolve(y, np.ones(window) / window, mode="valid")
-    axes.plot(x[window - 1 :], smooth, color="#0969da", linewidth=1.6, label=label)
-
-
-def _validations(axes: Axes, lines: Sequence[Mapping[str, Any]]) -> None:
-    if not lines:
-        return
-    x = [line["iteration"] for line in lines]
-    mean = [_or_nan(line["validation"]["mean"]) for line in lines]
-    error = [_or_nan(line["validation"]["half_width"]) for line in lines]
-    axes.errorbar(x, mean, error, color="#bc4c00", fmt="o-", markersize=3, label="validation, 95 %")
-    for best in [line for line in lines if line["best"]][-1:]:
-        place = best["iteration"], _or_nan(best["validation"]["mean"])
-        axes.plot(*place, "*", color="#bc4c00", markersize=12, label="best")
-
-
-def _or_nan(value: float | None) -> float:
-    """A number of a record, where null stands for one that is not finite: nothing to draw."""
-    return math.nan if value is None else value
 
 
 # Sinusoids ------------------------------------------------------------------------------------
@@ -284,11 +226,10 @@ def _image(axes: Axes, pixels: np.ndarray, colour: str) -> None:
 def show(trained: Trained, problem: Any, steps: int, seed: int = 0) -> list[Path]:
     """Draw all pictures of a run into its folder, and return their paths. Raises `RunError`."""
     run, config = trained.run, trained.run.config
-    title = f"{config.task_name}, {config.algorithm}, batch norm: {config.batch_norm}"
-    curves = learning_curves(run.metrics.read(), problem.measure, title)
-    if config.is_regression:
-        name, figure = "sinusoids.png", sinusoid_picture(trained, steps, seed)
-    else:
-        name, figure = "episode.png", episode_picture(trained, problem, steps, seed)
-    paths = [] if curves is None else [save_picture(curves, run.pictures / "learning_curves.png")]
-    return [*paths, save_picture(figure, run.pictures / name)]
+    training = curves.figures(run.metrics.read(), problem.measure, config)
+    found = {f"{about}.png": drawn for about, drawn in training.items()}
+    if config.dataset == "sinusoid":
+        found["sinusoids.png"] = sinusoid_picture(trained, steps, seed)
+    elif inputs_of(run).images is not None:  # tasks of other kinds cannot be looked at
+        found["episode.png"] = episode_picture(trained, problem, steps, seed)
+    return [save_picture(drawn, run.pictures / file) for file, drawn in found.items()]

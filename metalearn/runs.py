@@ -6,6 +6,7 @@
     RUN/checkpoints/last.safetensors    everything that training goes on from
     RUN/checkpoints/best.safetensors    the parameters that did best in validation
     RUN/pictures/, RUN/evaluation.json  made by `show` and `evaluate`
+    RUN/tensorboard/               the metrics and pictures again, with --tensorboard
 
 Every file is written as a whole or, metrics, line by line; a process killed at any moment leaves a
 run that can be resumed.
@@ -16,7 +17,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ from metalearn import checkpoints
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import RunError
 from metalearn.normalisation import MODES
-from metalearn.problems import Classification, Problem, read_split, settled
+from metalearn.problems import Problem, read_split, settled
 from metalearn.tasks import Split
 
 FORMAT = 1
@@ -153,8 +154,9 @@ def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
     try:
         (temporary / "checkpoints").mkdir(parents=True)
         write_json(temporary / "config.json", record)
-        if isinstance(problem, Classification):
-            write_json(temporary / "split.json", problem.split.to_dict())
+        split = getattr(problem, "split", None)
+        if split is not None:
+            write_json(temporary / "split.json", split.to_dict())
         os.rename(temporary, path)
     except (OSError, RunError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -283,14 +285,16 @@ class Metrics:
 
     Lines wait in memory until `flush`, which comes before each checkpoint: so a checkpoint's file
     holds all lines up to it, and what lies after is dropped by `truncate` when training resumes.
+    `listeners` are told of lines when they are on the disk.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self._waiting: list[str] = []
+        self.listeners: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
+        self._waiting: list[Mapping[str, Any]] = []
 
     def add(self, line: Mapping[str, Any]) -> None:
-        self._waiting.append(to_json(line) + "\n")
+        self._waiting.append(line)
 
     def flush(self) -> None:
         """Append what waits and let it reach the disk. Raises `RunError`."""
@@ -298,7 +302,7 @@ class Metrics:
             return
         try:
             with self.path.open("a") as file:
-                file.writelines(self._waiting)
+                file.writelines(to_json(line) + "\n" for line in self._waiting)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -306,7 +310,9 @@ class Metrics:
                 f"{self.path}: cannot be written ({error.strerror}); the last checkpoint is "
                 "intact: make room or give access, then continue with --resume"
             ) from error
-        self._waiting.clear()
+        lines, self._waiting = self._waiting, []
+        for listener in self.listeners:
+            listener(lines)
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; a last one cut off by a kill is left out. Raises `RunError`."""

@@ -10,7 +10,7 @@ from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
-from metalearn.evaluation import intervals, scores_at_steps
+from metalearn.evaluation import intervals, scores_at_steps, steps_told
 from metalearn.learner import Learner
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
@@ -97,7 +97,7 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
             "iterations); train further, or use --checkpoint last"
         )
     averages = tree["averages"] if has_averages(mode) else None
-    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.ways)
+    learner = Learner(model_of(config), config.measure, mode, averages, ways=config.output_count)
     return Trained(
         run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
     )
@@ -166,13 +166,6 @@ def evaluate(
             for step, interval in zip(told, intervals(found), strict=True)
         ],
     }
-
-
-def steps_told(steps: int) -> list[int]:
-    """The numbers of inner steps to tell scores of: all to 10, then 20, 50, 100, … and the last."""
-    few = range(min(steps, 10) + 1)
-    many = [n * 10**power for power in range(1, len(str(steps))) for n in (1, 2, 5)]
-    return sorted({*few, *(n for n in many if n < steps), steps})
 
 
 def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any]) -> list[str]:

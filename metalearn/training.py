@@ -8,7 +8,8 @@ threads. (A budget in minutes ends at another iteration each time; give iteratio
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -21,10 +22,11 @@ from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import DeviceFailure, DivergedError
-from metalearn.evaluation import Interval, intervals, scores_at_steps
+from metalearn.evaluation import Interval, intervals, scores_at_steps, steps_told
 from metalearn.learner import Learner
 from metalearn.models import Model, conv4, mlp
 from metalearn.normalisation import has_averages, initial_averages, updated
+from metalearn.probes import Prober, rates_of
 from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks import Task
@@ -35,6 +37,9 @@ SECONDS_BETWEEN_SAVES = 10.0
 SECONDS_BETWEEN_LOOKS = 0.25
 """At what a GPU has computed: to read a number from it is to wait until it is done."""
 LINES_BETWEEN_VALIDATIONS = 25
+ACTIVITIES = ("sampling", "updating", "evaluating")
+"""What time is spent on, as metrics tell it; the rest is compiling, saving and telling. Where a
+thread samples ahead of a GPU, sampling is waiting for it, and updating is waiting for the GPU."""
 
 
 class State(NamedTuple):
@@ -47,12 +52,14 @@ class State(NamedTuple):
 
 
 class Update(NamedTuple):
-    """A meta-update's outcome: the mean query loss and score after adaptation, over tasks, numbers
-    that may still be on their way from a GPU."""
+    """A meta-update's outcome: the mean query loss and score after adaptation, over tasks, and the
+    norm of the meta-gradient before it is clipped, numbers that may still be on their way from a
+    GPU."""
 
     state: State
     loss: Any
     score: Any
+    norm: Any
 
 
 @dataclass(frozen=True)
@@ -112,20 +119,22 @@ def initial_state(config: Config, model: Model) -> State:
     """The state before the first meta-update: a function of the configuration and the seed."""
     meta = algorithm_of(config).init(model, random.key(config.seed))
     averages = initial_averages(config.batch_norm, model, config.inner_steps)
-    return State(meta, meta_optimizer(config, config.meta_lr).init(meta), averages)
+    optimizer = meta_optimizer(config.meta_optimizer, config.meta_clip)(config.meta_lr)
+    return State(meta, optimizer.init(meta), averages)
 
 
-def meta_optimizer(config: Config, rate: Any) -> optim.Optimizer:
-    """The optimiser that a configuration names, at a rate."""
-    optimizers: dict[str, Callable[[Any], optim.Optimizer]] = {
+def meta_optimizer(name: str, clip: float | None) -> Callable[[Any], optim.Optimizer]:
+    """The optimiser of that name, as a function of its rate; `clip` is the largest entry of a
+    gradient that it takes as it is."""
+    optimizers: Mapping[str, Callable[[Any], optim.Optimizer]] = {
         "adam": optim.adam,
         "sgd": optim.sgd,
         "momentum": partial(optim.sgd, momentum=MOMENTUM),
     }
-    optimizer = optimizers[config.meta_optimizer](rate)
-    if config.meta_clip is None:
-        return optimizer
-    return optim.chain(optim.clip_by_value(config.meta_clip), optimizer)
+    make = optimizers[name]
+    if clip is None:
+        return make
+    return lambda rate: optim.chain(optim.clip_by_value(clip), make(rate))
 
 
 # One meta-update ------------------------------------------------------------------------------
@@ -181,25 +190,27 @@ def in_slices(gradient: Gradient, size: int, wrap: Callable[[Any], Any]) -> Grad
     return sliced
 
 
-Step = Callable[[State, Task, float, float], tuple[State, Any, Any]]
+Step = Callable[[State, Task, float, float], tuple[State, Any, Any, Any]]
 
 
 def meta_step(algorithm: Algorithm, learner: Learner, config: Config, device: str = "cpu") -> Step:
     """The function `(state, tasks, rate, progress)` → the state after one step of the optimiser on
-    a meta-batch, and the mean query loss and score; compiled, if the configuration does not say
-    otherwise. `progress` is the share of training that is done.
+    a meta-batch, the mean query loss and score, and the norm of the meta-gradient; compiled, if the
+    configuration does not say otherwise. `progress` is the share of training that is done.
 
     On the CPU a compiled step takes its tasks one by one on each thread, so that slices would
     change nothing, and are left out. On a GPU each slice, the sums and the update are programs.
     """
     gradient = mean_gradient(algorithm, learner)
+    optimizer_of = meta_optimizer(config.meta_optimizer, config.meta_clip)
 
-    def update(state: State, found: Any, rate: float) -> tuple[State, Any, Any]:
+    def update(state: State, found: Any, rate: float) -> tuple[State, Any, Any, Any]:
         loss, score, gradient, seen = found
-        optimizer = meta_optimizer(config, rate)
+        optimizer = optimizer_of(rate)
         updates, memory = optimizer.update(gradient, state.optimizer, state.params)
         averages = updated(state.averages, seen) if has_averages(learner.mode) else ()
-        return State(optim.apply(state.params, updates), memory, averages), loss, score
+        after = State(optim.apply(state.params, updates), memory, averages)
+        return after, loss, score, optim.global_norm(gradient)
 
     def step(state: State, tasks: Task, rate: float, progress: float = 1.0) -> tuple:
         return update(state, gradient(state.params, tasks, progress), rate)
@@ -240,19 +251,22 @@ class Trainer:
             self.model,
             problem.measure,
             config.batch_norm,
-            ways=config.train_ways or config.ways,
+            ways=config.train_ways or config.output_count,
         )
         self.device = chosen_device(config.device)
         self._steps: dict[Algorithm, Step] = {}
         sampler = self.algorithm.training_sampler(problem, config)
         self.sampler = on_device(sampler, self.device, AHEAD)
         self.validation = on_device(validation_sampler(problem, config), self.device)
+        self.prober = Prober(self.learner, on_device(sampler, self.device), config)
         self.state = initial_state(config, self.model)
-        self._unread: list[tuple[Any, Any]] = []  # losses and scores of the last meta-updates
+        self._unread: list[tuple[Any, ...]] = []  # numbers of the last meta-updates
         self._looked = 0.0
         self.iteration, self.validated = 0, 0
         self.best: dict[str, Any] | None = None
-        self.sums = [0.0, 0.0, 0]  # of loss and score, and how many, since the last line
+        # Since the last line of training: sums of loss, score and gradient norm, and how many.
+        self.sums = [0.0, 0.0, 0.0, 0]
+        self.spent = dict.fromkeys(ACTIVITIES, 0.0)  # seconds since the last line of any kind
         self._seconds_before = 0.0
         run.check_whole()
         if run.last.exists():
@@ -264,10 +278,14 @@ class Trainer:
     @property
     def step(self) -> Step:
         """The meta-step of now: of the algorithm as it is at this share of training."""
-        algorithm = self.algorithm.at(min(self.fraction, 1.0))
+        algorithm = self._algorithm_now
         if algorithm not in self._steps:
             self._steps[algorithm] = meta_step(algorithm, self.learner, self.config, self.device)
         return self._steps[algorithm]
+
+    @property
+    def _algorithm_now(self) -> Algorithm:
+        return self.algorithm.at(min(self.fraction, 1.0))
 
     def _placed(self, tree: Any) -> Any:
         return ac.tree_map(lambda x: ac.asarray(x).to_device(self.device), tree)
@@ -277,7 +295,12 @@ class Trainer:
         self.state = State(**tree)
         self.iteration, self.validated = record["iteration"], record["validated"]
         self.best = record["best"]
-        self.sums, self._seconds_before = record["sums"], record["seconds"]
+        self._seconds_before = record["seconds"]
+        *sums, count = record["sums"]
+        # Older versions have not added up norms; what was not finite is null there.
+        loss, score, norm = (math.nan if x is None else x for x in [*sums, None][:3])
+        self.sums = [loss, score, norm, count]
+        self.spent |= record.get("spent", {})
         self.run.metrics.truncate(self.iteration)
 
     def train(self, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -374,19 +397,32 @@ class Trainer:
 
     def _advance(self) -> None:
         config, rate, progress = self.config, self.rate, min(self.fraction, 1.0)
-        tasks = self.sampler.sample(self.iteration, range(config.meta_batch))
-        # What is not finite is noticed below, and told in our words.
-        with np.errstate(all="ignore"):
-            update = meta_update(self.step, self.state, tasks, rate, progress)
-        self._unread.append((update.loss, update.score))
+        with self._spending("sampling"):
+            tasks = self.sampler.sample(self.iteration, range(config.meta_batch))
         line_is_due = (self.iteration + 1) % self._iterations_between_lines == 0
-        if self.device == "cpu" or line_is_due or self._looked_long_ago:
-            self._read(update.state, self.iteration + 1)
+        # What is not finite is noticed below, and told in our words.
+        with self._spending("updating"), np.errstate(all="ignore"):
+            try:
+                update = meta_update(self.step, self.state, tasks, rate, progress)
+            except ac.NanError as error:  # of a root that was not found, operation by operation
+                raise self._diverged(f"iteration {self.iteration + 1}", str(error)) from error
+            self._unread.append((update.loss, update.score, update.norm))
+            if self.device == "cpu" or line_is_due or self._looked_long_ago:
+                self._read(update.state, self.iteration + 1)
         self.state, self.iteration = update.state, self.iteration + 1
         status = self.status
         self.watcher.status(status)
         if line_is_due:
             self._write_line(status, rate)
+
+    @contextmanager
+    def _spending(self, activity: str) -> Iterator[None]:
+        """Count the time that this takes."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[activity] += time.perf_counter() - start
 
     @property
     def _iterations_between_lines(self) -> int:
@@ -397,18 +433,18 @@ class Trainer:
         return time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS
 
     def _read(self, state: State, iteration: int) -> None:
-        """Add up the losses and scores that are not read yet, up to an iteration, after which the
-        state is `state`.
+        """Add up the numbers that are not read yet, up to an iteration, after which the state is
+        `state`.
 
         Raises `DivergedError` for one that is not finite, or such a parameter.
         """
         unread, self._unread = self._unread, []
         first = iteration + 1 - len(unread)
-        fetched = np.asarray(ac.stack([ac.stack(pair) for pair in unread])).tolist()
-        for number, (loss, score) in enumerate(fetched, first):
-            if not math.isfinite(loss):
-                raise self._diverged(f"iteration {number}", f"the loss is {loss}")
-            self.sums = [self.sums[0] + loss, self.sums[1] + score, self.sums[2] + 1]
+        fetched = np.asarray(ac.stack([ac.stack(numbers) for numbers in unread])).tolist()
+        for number, found in enumerate(fetched, first):
+            if not math.isfinite(found[0]):
+                raise self._diverged(f"iteration {number}", f"the loss is {found[0]}")
+            self.sums = [a + b for a, b in zip(self.sums, [*found, 1], strict=True)]
         if not all(np.isfinite(np.asarray(a)).all() for a in ac.tree_leaves(state.params)):
             when = f"iteration{'' if first == iteration else f's {first} to'} {iteration}"
             raise self._diverged(when, "a parameter is not finite")
@@ -430,7 +466,7 @@ class Trainer:
         here, done = time.monotonic() - self._started, self.iteration - self._first
         per_second = done / here if here > 0 else 0.0
         left = seconds * (1 - fraction) / fraction if fraction > 0 else math.inf
-        count = max(self.sums[2], 1)
+        count = max(self.sums[-1], 1)
         return Status(
             iteration=self.iteration,
             seconds=seconds,
@@ -442,16 +478,22 @@ class Trainer:
         )
 
     def _write_line(self, status: Status, rate: float) -> None:
-        self.run.metrics.add(
+        self._add_line(
             {
-                "iteration": status.iteration,
-                "seconds": round(status.seconds, 3),
                 "loss": status.loss,
                 "score": status.score,
+                "gradient_norm": self.sums[2] / max(self.sums[-1], 1),
                 "rate": rate,
             }
         )
-        self.sums = [0.0, 0.0, 0]
+        self.sums = [0.0, 0.0, 0.0, 0]
+
+    def _add_line(self, found: dict[str, Any]) -> None:
+        """Record what was found now, with the time it took since the last line."""
+        spent = {activity: round(seconds, 5) for activity, seconds in self.spent.items()}
+        times = {"seconds": round(self.seconds, 3), "spent": spent}
+        self.run.metrics.add({"iteration": self.iteration, **times, **found})
+        self.spent = dict.fromkeys(ACTIVITIES, 0.0)
 
     def _validate(self, stop: Callable[[], bool]) -> None:
         """Validate, unless that is done for this iteration. Raises `_Stopped` when told to."""
@@ -464,35 +506,43 @@ class Trainer:
             self.watcher.validating(done, total)
 
         status, averages = self.status, self.state.averages
+        steps = steps_told(self.config.eval_steps)
         learner = Learner(
             self.model,
             self.learner.measure,
             self.learner.mode,
             averages if has_averages(self.learner.mode) else None,
-            ways=self.config.ways,
+            ways=self.config.output_count,
         )
-        scores = scores_at_steps(
-            self.algorithm,
-            learner,
-            self.state.params,
-            self.validation,
-            self.config.validation_episodes,
-            [self.config.eval_steps],
-            progress,
-            self.config.jit,
-        )
-        self._record_validation(status, intervals(scores)[0])
+        with self._spending("evaluating"):
+            scores = scores_at_steps(
+                self.algorithm,
+                learner,
+                self.state.params,
+                self.validation,
+                self.config.validation_episodes,
+                steps,
+                progress,
+                self.config.jit,
+            )
+            curves = self._curves()
+        by_step = dict(zip(steps, intervals(scores), strict=True))
+        self._record_validation(status, by_step, curves)
 
-    def _record_validation(self, status: Status, score: Interval) -> None:
+    def _curves(self) -> dict[str, Any]:
+        """What is told of training beside scores; nothing that training depends on."""
+        progress = min(self.fraction, 1.0)
+        probe = self.prober(self._algorithm_now, self.state.params, progress)
+        rates = rates_of(self.algorithm, self.state.params)
+        return {"probe": probe._asdict(), **({"rates": rates} if rates else {})}
+
+    def _record_validation(
+        self, status: Status, by_step: dict[int, Interval], curves: dict[str, Any]
+    ) -> None:
+        score = by_step[self.config.eval_steps]
         best = self.learner.measure.better(score.mean, self.best["score"] if self.best else None)
-        self.run.metrics.add(
-            {
-                "iteration": status.iteration,
-                "seconds": round(status.seconds, 3),
-                "validation": score._asdict(),
-                "best": best,
-            }
-        )
+        scores = [{"steps": step, **each._asdict()} for step, each in by_step.items()]
+        self._add_line({"validation": score._asdict(), "best": best, "scores": scores, **curves})
         if best:
             self.best = {"score": score.mean, "iteration": self.iteration}
             self._save_best(score)
@@ -517,6 +567,7 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "sums": self.sums,
+            "spent": self.spent,
         }
         checkpoints.save(self.run.last, self.state._asdict(), record)
         self._saved = time.monotonic()

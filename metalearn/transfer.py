@@ -106,7 +106,7 @@ def _kind(path: Path) -> str:
 
 def _check_ways(trained: Trained, task: NewTask, support: Path) -> None:
     ways = trained.run.config.output_count
-    if len(task.classes) > ways:
+    if len(task.classes) > ways and not trained.algorithm.makes_heads:
         raise DataError(
             f"{support}: {len(task.classes)} classes; this run was trained {ways}-way: "
             f"expected at most {ways} classes, or train with more --ways"

@@ -14,15 +14,16 @@ import numpy as np
 
 from autograd_core import transforms
 from autograd_core.batching import Batching
-from autograd_core.capture.graph import Graph, Variable, evaluate
-from autograd_core.capture.trace import capture
-from autograd_core.custom import Call, call
+from autograd_core.capture.graph import Graph, Variable, evaluate, is_inexact, varying
+from autograd_core.capture.ruled import ARGUMENT, RULED, filled, has_rules
+from autograd_core.capture.trace import Capture, capture
+from autograd_core.custom import Call, as_recorded, call
 from autograd_core.errors import DtypeError, RuleError, ShapeError
 from autograd_core.ops.arithmetic import where
 from autograd_core.ops.reduce import any as any_
 from autograd_core.ops.structural import broadcast_to, moveaxis, reshape, stack
 from autograd_core.primitive import new_level
-from autograd_core.tensor import INEXACT, Aval, Tensor, asarray, aval_of, box
+from autograd_core.tensor import INEXACT, NUMBER, Aval, Tensor, asarray, aval_of, box
 from autograd_core.tree import tree_flatten, tree_map, tree_paths, tree_unflatten
 from kernels.devices import on_gpu
 
@@ -33,26 +34,42 @@ class Body:
     """A function of leaves as a graph. What it read from outside are its first arguments.
 
     Attributes:
-        graph: whose inputs are values from outside, then the arguments.
+        graph: whose inputs are values from outside, then the arguments. Functions with rules of
+            their own are equations in it.
         outside: those values.
-        calls: see `trace.Captured`.
     """
 
-    def __init__(self, f: Callable[..., Leaves], avals: Sequence[Aval], name: str):
-        found = capture(f, [Variable(aval) for aval in avals], name)
-        graph, variables = found.graph, found.graph.inputs[: len(avals)]
+    def __init__(self, f: Callable[..., Leaves], args: Sequence[Aval | Variable], name: str):
+        variables = [x if isinstance(x, Variable) else Variable(x) for x in args]
+        found = capture(f, variables, name, keep=_keep)
+        graph, variables = found.graph, found.graph.inputs[: len(args)]
         read = {
             **graph.constants,
-            **dict(zip(graph.inputs[len(avals) :], found.extra, strict=True)),
+            **dict(zip(graph.inputs[len(args) :], found.extra, strict=True)),
         }
         self.graph = Graph([*read, *variables], graph.equations, graph.outputs, {}, graph.mapped)
         self.outside: list[Tensor] = list(read.values())
-        self.calls = found.calls
 
     @property
     def avals(self) -> list[Aval]:
         """Of the results."""
         return [y.aval for y in self.graph.outputs]
+
+
+def _keep(trace: Capture, function: Call, args: tuple) -> tuple:
+    """A call with rules of its own as one equation: see `ruled.py`."""
+    own = [x.__class__ is Tensor and (x.trace is not None or x.mark is not NUMBER) for x in args]
+    given = _select(args, own)
+    leaves = tuple(ARGUMENT if flag else x for x, flag in zip(args, own, strict=True))
+    variables = [Variable(aval_of(x), x.trace is not None and x.trace.is_number(x)) for x in given]
+    body = Body(lambda *xs: function.run(*filled(leaves, xs)), variables, trace.name)
+    params = {
+        "function": function,
+        "graph": body.graph,
+        "outside": len(body.outside),
+        "leaves": leaves,
+    }
+    return trace.process(RULED, (*body.outside, *given), params)
 
 
 class Control:
@@ -86,6 +103,10 @@ class Control:
         """The call on tensors, which may be traced."""
         return call(self.make(**params), [asarray(x) for x in args])
 
+    def varying(self, flags: Sequence[bool], params: dict) -> list[bool]:
+        """Which results may have a derivative in the arguments with a flag."""
+        return self.make(**params).varying(flags)
+
 
 class ControlCall(Call):
     """A call that is captured as one equation."""
@@ -100,6 +121,10 @@ class ControlCall(Call):
 
     def compiled(self, args: tuple) -> tuple:
         """As `run`, on plain arrays, with compiled graphs."""
+        raise NotImplementedError
+
+    def varying(self, flags: Sequence[bool]) -> list[bool]:
+        """Which results may have a derivative in the arguments with a flag."""
         raise NotImplementedError
 
     def mapped(self, args: Leaves, batched: Sequence[bool]) -> Sequence:
@@ -123,8 +148,21 @@ def _program(graph: Graph, args: Leaves) -> Callable[[Leaves], list[Tensor]]:
     return graph.programs[device]
 
 
-def _floats(avals: Sequence[Aval]) -> list[bool]:
-    return [aval.dtype.kind in INEXACT for aval in avals]
+def _differentiated(graph: Graph, flags: Sequence[bool]) -> list[bool]:
+    """Of the inputs of a graph those that vary and have derivatives."""
+    return [flag and is_inexact(x.aval) for x, flag in zip(graph.inputs, flags, strict=True)]
+
+
+def _with_carry(graph: Graph, flags: Sequence[bool], first: int, count: int) -> list[bool]:
+    """Which inputs of a step vary where those with a flag do at first: what is carried may come to
+    vary, too."""
+    while True:
+        flags = _differentiated(graph, flags)
+        after = varying(graph, flags)[:count]
+        both = [a or b for a, b in zip(flags[first : first + count], after, strict=True)]
+        if both == flags[first : first + count]:
+            return flags
+        flags = [*flags[:first], *both, *flags[first + count :]]
 
 
 def _select(values: Leaves, flags: Sequence[bool]) -> list:
@@ -141,14 +179,25 @@ def _zeros(x: Any) -> Tensor:
     return transforms.zeros_of(x)
 
 
-def _filled(values: Leaves, ts: Leaves) -> list:
-    """Tangents, with zeros where there are none."""
-    return [_zeros(x) if t is None else t for x, t in zip(values, ts, strict=True)]
+def _moving(values: Leaves, ts: Leaves, flags: Sequence[bool]) -> list:
+    """Tangents where values vary, zeros where they only come to vary later."""
+    return [
+        None if not flag else _zeros(x) if t is None else t
+        for x, t, flag in zip(values, ts, flags, strict=True)
+    ]
 
 
-def _pushed(run: Callable[..., list], values: Leaves, ts: Leaves) -> tuple[list, list]:
-    """The results of a function of leaves, and a tangent for each, pushed from floating-point
-    arguments; that of an integer is zero and an integer.
+def _evaluated(graph: Graph, args: Leaves, flags: Sequence[bool]) -> list:
+    """A graph's results, as a tape has them that records what varies."""
+    if not has_rules(graph):
+        return evaluate(graph, args)
+    return list(as_recorded(lambda *xs: evaluate(graph, xs), args, flags))
+
+
+def _pushed(
+    run: Callable[..., list], values: Leaves, ts: Leaves, moves: Sequence[bool]
+) -> tuple[list, list]:
+    """The results of a function of leaves, and tangents of those with a flag, None for others.
 
     Arguments without a tangent (None) are constants: an exponent has a derivative of its own, which
     is NaN where the base is negative, and 0 times it would be too.
@@ -157,17 +206,9 @@ def _pushed(run: Callable[..., list], values: Leaves, ts: Leaves) -> tuple[list,
     real = [x.dtype.kind in INEXACT and t is not None for x, t in zip(values, ts, strict=True)]
     rest = _select(values, [not flag for flag in real])
     on_floats = lambda *xs: run(*_merge(real, xs, rest))
-    primals, moves = tuple(_select(values, real)), tuple(_select(ts, real))
-    outs, found = transforms.jvp(on_floats, primals, moves)
-    return outs, [
-        t if t is not None and y.dtype.kind in INEXACT else _zeros(y)
-        for y, t in zip(outs, found, strict=True)
-    ]
-
-
-def _tangents(outs: Leaves, ts: Leaves) -> tuple:
-    """Tangents of results, None for integers."""
-    return tuple(t if y.dtype.kind in INEXACT else None for y, t in zip(outs, ts, strict=True))
+    primals, given = tuple(_select(values, real)), tuple(_select(ts, real))
+    outs, found = transforms.jvp(on_floats, primals, given)
+    return outs, [t if moves else None for t, moves in zip(found, moves, strict=True)]
 
 
 # scan -----------------------------------------------------------------------------------------
@@ -309,24 +350,32 @@ class Scan(ControlCall):
 
     # Rules --------------------------------------------------------------------------------------
 
-    def reverse(self, args: tuple) -> tuple[tuple, Any]:
+    def _flags(self, wanted: Sequence[bool]) -> list[bool]:
+        """Which inputs of a step vary."""
+        return _with_carry(self.graph, wanted, self.outside, self.carried)
+
+    def varying(self, flags: Sequence[bool]) -> list[bool]:
+        flags = self._flags(flags)
+        return [*self.parts(flags)[1], *varying(self.graph, flags)[self.carried :]]
+
+    def reverse(self, args: tuple, wanted: Sequence[bool]) -> tuple[tuple, Any]:
         """Beside the results, the carry that each step began with."""
         outside, carry, xs = self.parts(args)
+        flags = self._flags(wanted)
 
         def step(carry: list, x: list) -> tuple[list, tuple]:
-            out = self.apply(*outside, *carry, *x)
+            out = _evaluated(self.graph, [*outside, *carry, *x], flags)
             return out[: self.carried], (out[self.carried :], [asarray(c) * 1 for c in carry])
 
         after, (ys, carries) = scan(step, carry, xs, self.length, self.back)
         return (*after, *ys), carries
 
-    def pull(self, args: tuple, residuals: Any, cts: tuple) -> Sequence:
-        outside, carry, xs = self.parts(args)
-        real = [_floats(list(map(aval_of, part))) for part in (outside, carry, xs)]
-        real_outs = _floats(self.avals)
+    def pull(self, args: tuple, residuals: Any, cts: tuple, wanted: Sequence[bool]) -> Sequence:
+        outside, _, xs = self.parts(args)
+        real = self.parts(self._flags(wanted))  # what has a derivative
+        real_outs = self.varying(wanted)
         ct_carry = _select(cts[: self.carried], real[1])
         ct_ys = _select(cts[self.carried :], real_outs[self.carried :])
-        step_outs = _floats([y.aval for y in self.graph.outputs])
 
         def back(ct: tuple, item: tuple) -> tuple[tuple, list]:
             (ct_carry, total), (begun, x, ct_y) = ct, item
@@ -338,7 +387,7 @@ class Scan(ControlCall):
                     _merge(r, p, _select(v, [not flag for flag in r]))
                     for r, p, v in zip(real, parts, values, strict=True)
                 ]
-                return _select(self.apply(*whole[0], *whole[1], *whole[2]), step_outs)
+                return _select(self.apply(*whole[0], *whole[1], *whole[2]), real_outs)
 
             _, pulled = transforms.vjp(step, *floats)
             g_outside, g_carry, g_x = pulled([*ct_carry, *ct_y])
@@ -356,20 +405,21 @@ class Scan(ControlCall):
 
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         outside, carry, xs = self.parts(args)
-        t_outside, *rest = self.parts(tangents)
-        t_carry, t_xs = map(_filled, (carry, xs), rest)
+        wanted = [t is not None for t in tangents]
+        _, flags, _ = self.parts(self._flags(wanted))
+        t_outside, t_carry, t_xs = self.parts(tangents)
+        n, moves = self.carried, self.varying(wanted)
 
         def step(both: tuple, item: tuple) -> tuple[tuple, tuple]:
             (carry, t_carry), (x, t_x) = both, item
-            values, moves = (*outside, *carry, *x), (*t_outside, *t_carry, *t_x)
-            outs, pushed = _pushed(self.apply, values, moves)
-            n = self.carried
+            outs, pushed = _pushed(
+                self.apply, (*outside, *carry, *x), (*t_outside, *t_carry, *t_x), moves
+            )
             return (outs[:n], pushed[:n]), (outs[n:], pushed[n:])
 
-        (after, t_after), (ys, t_ys) = scan(
-            step, (carry, t_carry), (xs, t_xs), self.length, self.back
-        )
-        return (*after, *ys), _tangents((*after, *ys), (*t_after, *t_ys))
+        begun = carry, _moving(carry, t_carry, flags)
+        (after, t_after), (ys, t_ys) = scan(step, begun, (xs, t_xs), self.length, self.back)
+        return (*after, *ys), (*t_after, *t_ys)
 
     def for_all(self, args: Leaves, batched: Sequence[bool], size: int) -> Sequence:
         """All carries get the mapped axis, at axis 0, and what is sliced has it at axis 1."""
@@ -506,13 +556,25 @@ class Cond(ControlCall):
             lambda *values, k=k: evaluate(self.graphs[k], self.branches(values)[k]) for k in (0, 1)
         ]
 
-    def reverse(self, args: tuple) -> tuple[tuple, None]:
-        return call(self, args), None
+    def varying(self, flags: Sequence[bool]) -> list[bool]:
+        both = map(varying, self.graphs, self.branches(flags[1:]))
+        return [a or b for a, b in zip(*both, strict=True)]
 
-    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+    def reverse(self, args: tuple, wanted: Sequence[bool]) -> tuple[tuple, None]:
+        if not any(map(has_rules, self.graphs)):
+            return call(self, args), None
         pred, *values = args
-        real = _floats(list(map(aval_of, values)))
-        real_outs = _floats(self.avals)
+        flags = self.branches(wanted[1:])
+
+        def recorded(k: int) -> Callable[..., Leaves]:
+            return lambda *xs: _evaluated(self.graphs[k], self.branches(xs)[k], flags[k])
+
+        return tuple(cond(pred, recorded(0), recorded(1), *values)), None
+
+    def pull(self, args: tuple, residuals: None, cts: tuple, wanted: Sequence[bool]) -> Sequence:
+        pred, *values = args
+        real = [flag and is_inexact(aval_of(x)) for x, flag in zip(values, wanted[1:], strict=True)]
+        real_outs = self.varying(wanted)
         rest = _select(values, [not r for r in real])
 
         def pulled(branch: Callable) -> Callable:
@@ -529,16 +591,17 @@ class Cond(ControlCall):
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         pred, *values = args
         ts = list(tangents[1:])
+        moves = self.varying([t is not None for t in tangents])
 
         def pushed(branch: Callable) -> Callable:
             def run(values: list, ts: list) -> tuple[list, list]:
-                return _pushed(branch, values, ts)
+                return _pushed(branch, values, ts, moves)
 
             return run
 
         true, false = map(pushed, self.functions())
         outs, moved = cond(pred, true, false, values, ts)
-        return tuple(outs), _tangents(outs, moved)
+        return tuple(outs), tuple(moved)
 
     def for_all(self, args: Leaves, batched: Sequence[bool], size: int) -> Sequence:
         """Both branches where the predicate is mapped, else a branch of mapped operations."""
@@ -634,10 +697,24 @@ class While(ControlCall):
             carry = step([*for_step, *carry])
         return tuple(carry)
 
-    def reverse(self, args: tuple) -> tuple[tuple, None]:
-        return call(self, args), None
+    def _flags(self, wanted: Sequence[bool]) -> list[bool]:
+        """Which inputs of a step vary."""
+        _, step, carry = self.parts(wanted)
+        return _with_carry(self.step, [*step, *carry], len(step), len(carry))
 
-    def pull(self, args: tuple, residuals: None, cts: tuple) -> Sequence:
+    def varying(self, flags: Sequence[bool]) -> list[bool]:
+        return self._flags(flags)[self.counts[1] :]
+
+    def reverse(self, args: tuple, wanted: Sequence[bool]) -> tuple[tuple, None]:
+        if not has_rules(self.step):
+            return call(self, args), None
+        for_test, for_step, carry = self.parts(args)
+        flags = self._flags(wanted)
+        test = lambda carry: evaluate(self.test, [*for_test, *carry])[0]
+        step = lambda carry: _evaluated(self.step, [*for_step, *carry], flags)
+        return tuple(while_loop(test, step, carry)), None
+
+    def pull(self, args: tuple, residuals: None, cts: tuple, wanted: Sequence[bool]) -> Sequence:
         raise RuleError(
             "while_loop has no derivative in reverse mode, since the number of its steps is not "
             "known; use scan, or forward mode (jvp)"
@@ -646,16 +723,16 @@ class While(ControlCall):
     def forward(self, args: tuple, tangents: tuple) -> tuple[tuple, tuple]:
         for_test, for_step, carry = self.parts(args)
         _, t_step, t_carry = self.parts(tangents)
-        t_carry = _filled(carry, t_carry)
+        moves = self.varying([t is not None for t in tangents])
 
         def step(both: tuple) -> tuple[list, list]:
             carry, t_carry = both
             run = lambda *xs: evaluate(self.step, xs)
-            return _pushed(run, (*for_step, *carry), (*t_step, *t_carry))
+            return _pushed(run, (*for_step, *carry), (*t_step, *t_carry), moves)
 
         test = lambda both: evaluate(self.test, [*for_test, *both[0]])[0]
-        after, moved = while_loop(test, step, (carry, t_carry))
-        return tuple(after), _tangents(after, moved)
+        after, moved = while_loop(test, step, (carry, _moving(carry, t_carry, moves)))
+        return tuple(after), tuple(moved)
 
     def for_all(self, args: Leaves, batched: Sequence[bool], size: int) -> Sequence:
         """As long as it holds for any element; those for which it does not stay as they are."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from autograd_core.declare import Elementwise
 from autograd_core.errors import AutogradError
 from autograd_core.primitive import Primitive, bind
-from autograd_core.tensor import Aval, Tensor, aval_of
+from autograd_core.tensor import INEXACT, Aval, Tensor, aval_of
 
 
 class Variable:
@@ -147,18 +147,45 @@ def evaluate(graph: Graph, args: Sequence[Any]) -> list[Any]:
         graph.equations, last_uses(graph), strict=True
     ):
         given = [values[x] if x.__class__ is Variable else x for x in inputs]
-        replay = getattr(primitive, "replay", None)  # of control flow
-        if replay is not None:
-            found = replay(given, params)
-        elif primitive.__class__ is Elementwise and not params:
-            found = primitive.apply(*given)  # which knows what a number is beside a tensor
-        else:
-            found = bind(primitive, given, params)
-        values.update(zip(outputs, found if primitive.multiple else (found,), strict=True))
+        values.update(zip(outputs, apply(primitive, given, params), strict=True))
         for x in last:
             if x not in kept:
                 del values[x]
     return [values[y] for y in graph.outputs]
+
+
+def apply(primitive: Any, args: Sequence[Any], params: dict) -> tuple:
+    """What the outputs of an equation are for some arguments."""
+    replay = getattr(primitive, "replay", None)  # of control flow
+    if replay is not None:
+        found = replay(args, params)
+    elif primitive.__class__ is Elementwise and not params:
+        found = primitive.apply(*args)  # which knows what a number is beside a tensor
+    else:
+        found = bind(primitive, args, params)
+    return found if primitive.multiple else (found,)
+
+
+def varying(graph: Graph, flags: Sequence[bool]) -> list[bool]:
+    """Which outputs may have a derivative in the inputs with a flag."""
+    varies = {x for x, flag in zip(graph.inputs, flags, strict=True) if flag and is_inexact(x.aval)}
+    for primitive, inputs, params, outputs in graph.equations:
+        given = [x.__class__ is Variable and x in varies for x in inputs]
+        if not any(given):
+            continue
+        inner = getattr(primitive, "varying", None)  # of control flow
+        if inner is not None:
+            found = inner(given, params)
+        else:
+            found = [getattr(primitive, "differentiable", True)] * len(outputs)
+        real = [flag and is_inexact(y.aval) for y, flag in zip(outputs, found, strict=True)]
+        varies.update(y for y, flag in zip(outputs, real, strict=True) if flag)
+    return [y in varies for y in graph.outputs]
+
+
+def is_inexact(aval: Aval) -> bool:
+    """Whether there are derivatives in a value."""
+    return aval.dtype.kind in INEXACT
 
 
 def last_uses(graph: Graph) -> list[list[Variable]]:

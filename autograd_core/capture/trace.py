@@ -9,12 +9,21 @@ from autograd_core.capture.graph import Equation, Graph, Variable, check, output
 from autograd_core.capture.numbers import makes_number, without_numbers
 from autograd_core.capture.outside import without_repeats
 from autograd_core.capture.ownership import held_elsewhere
+from autograd_core.capture.unrecorded import unrecorded
 from autograd_core.errors import ConcreteValueError
 from autograd_core.ops.reduce import max as amax
 from autograd_core.ops.reduce import min as amin
-from autograd_core.primitive import Interpreter, Primitive, explain, new_level
+from autograd_core.primitive import (
+    Interpreter,
+    Primitive,
+    explain,
+    live_interpreters,
+    new_level,
+)
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import NUMBER, Tensor, alias, asarray, aval_of, box
+
+Keep = Callable[[Any, Any, tuple], tuple]
 
 
 class Captured(NamedTuple):
@@ -27,8 +36,9 @@ class Captured(NamedTuple):
             transform outside.
         bounds: what must hold of results behind the function's own, which are the least and the
             greatest entry of some integers: their bounds, and what the error says.
-        calls: whether the function did what a graph does not know of: called functions with rules
-            of their own (`checkpoint`, `custom_vjp`), or entered `no_grad`.
+        calls: whether the function did what a graph does not know of, or keeps in parts only:
+            called functions with rules of their own (`checkpoint`, `custom_vjp`), or entered
+            `no_grad`.
     """
 
     graph: Graph
@@ -39,15 +49,23 @@ class Captured(NamedTuple):
 
 
 class Capture(Interpreter):
-    """Notes every application of a primitive; the mark of a tensor traced here is its variable."""
+    """Notes every application of a primitive; the mark of a tensor traced here is its variable.
+
+    Args:
+        name: of the transform, for errors.
+        keep: see `capture`.
+    """
 
     __slots__ = (
-        *("_before", "_variables", "bounds", "calls", "constants", "equations", "inputs"),
-        *("mapped", "name"),
+        *("_before", "_paused", "_variables", "bounds", "calls", "constants", "equations"),
+        *("inputs", "keep", "mapped", "name", "unrecorded"),
     )
 
-    def __init__(self, level: int, name: str):
+    def __init__(self, level: int, name: str, keep: Keep | None = None):
         super().__init__(level)
+        self.keep = keep
+        self.unrecorded: set[Variable] = set()  # what is made in `no_grad`
+        self._paused = 0
         self.bounds: dict[tuple, tuple[Tensor, Tensor]] = {}
         self.name = name
         self.inputs: list[Variable] = []
@@ -75,18 +93,22 @@ class Capture(Interpreter):
             raise explain(primitive, args, params, error) from error
         number = makes_number(primitive, inputs)
         outputs = tuple(Variable(aval, number) for aval in avals)
+        if self._paused:
+            self.unrecorded.update(outputs)
         self.equations.append(Equation(primitive, inputs, params, outputs))
         tensors = tuple(map(self.tensor, outputs))
         return tensors if primitive.multiple else tensors[0]
 
     def process_call(self, function: Any, args: tuple) -> tuple:
-        """Control flow is an equation; other functions are captured as what is inside of them."""
+        """Control flow is an equation, and so are functions with rules of their own where they are
+        kept; else they are captured as what is inside of them."""
         primitive = getattr(function, "primitive", None)
         if primitive is not None:
             return self.process(primitive, args, function.params)
         self.check_live()
-        self.calls = True
-        return function.run(*args)
+        for trace in live_interpreters():
+            trace.note_rules()
+        return function.run(*args) if self.keep is None else self.keep(self, function, args)
 
     def atom(self, x: Any) -> Any:
         """What an equation says of an argument: its variable, or the Python number that it is."""
@@ -104,6 +126,9 @@ class Capture(Interpreter):
         key = _identity(tensor)
         known = self._variables.get(key)
         if known is None:
+            trace = tensor.trace
+            if trace is not None and not getattr(trace, "paused", False):
+                trace.check_live()  # now, where what reads it can be told
             number = tensor.trace.__class__ is Capture and tensor.mark.number
             known = self._variables[key] = Variable(aval_of(tensor), number)
             self.constants[known] = tensor
@@ -130,9 +155,13 @@ class Capture(Interpreter):
     def is_number(self, tensor: Tensor) -> bool:
         return tensor.mark.number
 
-    def note_no_grad(self) -> None:
-        """A graph does not know of it, but the Python function does."""
+    def note_rules(self) -> None:
+        """A graph does not know all of them, but the Python function does."""
         self.calls = True
+
+    def note_no_grad(self, begins: bool) -> None:
+        self.calls = True
+        self._paused += 1 if begins else -1
 
     def check_concrete(self, tensor: Tensor, wanted: str) -> None:
         raise ConcreteValueError(
@@ -157,6 +186,7 @@ def capture(
     inputs: Sequence[Variable],
     name: str = "jit",
     bounded: bool = False,
+    keep: Keep | None = None,
 ) -> Captured:
     """The graph of a function of tensors that returns a sequence of tensors.
 
@@ -165,8 +195,10 @@ def capture(
         inputs: fresh variables.
         name: of the transform, for errors.
         bounded: whether the caller looks at bounds.
+        keep: where the graph may be differentiated or mapped: `keep(trace, function, args)` adds a
+            call with rules of its own as one equation.
     """
-    with new_level(lambda level: Capture(level, name)) as trace:
+    with new_level(lambda level: Capture(level, name, keep)) as trace:
         outs = [asarray(y) for y in f(*map(trace.input, inputs))]
         outputs = [trace.atom(y) if y.mark is not NUMBER else trace.constant(y) for y in outs]
     outputs += [y.mark for pair in trace.bounds.values() for y in pair] if bounded else []
@@ -184,4 +216,9 @@ def capture(
     graph = Graph(trace.inputs, [*views, *trace.equations], outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
     closed = all(x.trace is None for x in (*constants.values(), *extra))
-    return Captured(check(without_numbers(graph)), extra, closed, trace.calls, bounds)
+    graph = without_numbers(graph)
+    if keep is not None:
+        graph.equations = [
+            e if trace.unrecorded.isdisjoint(e.outputs) else unrecorded(e) for e in graph.equations
+        ]
+    return Captured(check(graph), extra, closed, trace.calls, bounds)

@@ -31,7 +31,10 @@ PLAIN = frozenset({int, bool, str, bytes})
 """What is the same if it is equal."""
 MOST = 20_000
 """Names that are watched, at most."""
-UNWATCHED = (type, types.ModuleType, types.BuiltinFunctionType, property, classmethod, staticmethod)
+UNWATCHED = (
+    *(type, types.ModuleType, property, classmethod, staticmethod),
+    *(types.BuiltinFunctionType, types.MethodWrapperType),  # the latter is another at each look
+)
 NO_READERS = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__setattr__"}
 """Special methods that only make or show objects; the others may be called without being named."""
 MISSING = object()
@@ -166,6 +169,7 @@ class Watch:
 
     def __init__(self, functions: Iterable[Any], written: Written = frozenset()):
         self._seen: dict[Key, Seen] = {}
+        self._noted: set[Key] = set()  # once each: what is made anew at each look would never end
         self._written: dict[Key, set[int | None]] = {}
         for key, place in written:
             self._written.setdefault(key, set()).add(place)
@@ -180,7 +184,8 @@ class Watch:
         while size < (size := len(self._names) + len(self._known)):
             for x in list(self._objects):  # whose attributes lead to more of both
                 self._attributes(x)
-        self._known, self._objects = {}, []  # nothing is kept alive for being watched
+        # Nothing is kept alive for being watched.
+        self._known, self._objects, self._noted = {}, [], set()
 
     @property
     def full(self) -> bool:
@@ -227,14 +232,15 @@ class Watch:
 
     def _note(self, owner: Any, find: Callable[[str], Any], name: str) -> None:
         key = id(owner), name
-        if key in self._seen or self.full:
+        if key in self._noted or self.full:
             return
+        self._noted.add(key)
+        self._known.setdefault(id(owner), owner)
         meant = find(name)
         if isinstance(meant, UNWATCHED):
             return
         written = self._written.get(key, set())
         if None not in written:
-            self._known.setdefault(id(owner), owner)
             self._seen[key] = Seen(key, find, meant, inside(meant), frozenset(written))
         self._value(meant)
 

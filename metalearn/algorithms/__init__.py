@@ -12,11 +12,13 @@ from metalearn.algorithms.base import REMAT, Algorithm
 from metalearn.algorithms.boil import Boil
 from metalearn.algorithms.cavia import Cavia
 from metalearn.algorithms.finetuning import FromScratch, Pretrained
+from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
 from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
 from metalearn.algorithms.meta_curvature import MetaCurvature
 from metalearn.algorithms.meta_sgd import MetaSgd
 from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
+from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
 from metalearn.own import is_own, own_class
 
@@ -32,6 +34,8 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "meta-sgd": MetaSgd,
     "meta-curvature": MetaCurvature,
     "cavia": Cavia,
+    "imaml": Imaml,
+    "reptile": Reptile,
     "protonet": ProtoNet,
     "protomaml": ProtoMaml,
     "foprotomaml": functools.partial(ProtoMaml, order=1),
@@ -126,8 +130,10 @@ __all__ = [
     "ALGORITHMS",
     "REMAT",
     "Algorithm",
+    "Imaml",
     "Maml",
     "MamlPlusPlus",
+    "Reptile",
     "class_of",
     "find_algorithm",
     "make_algorithm",

@@ -59,14 +59,15 @@ class Algorithm:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
     kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """More of them by the kind of the dataset, one of `catalogue.KINDS`."""
+    """More of them by the kind of the dataset, one of `catalogue.KINDS`; "settings" may
+    be among them."""
     without: ClassVar[tuple[str, ...]] = ()
     """Options of `metalearn train`, and settings above, that have no effect on this algorithm."""
     classifies: ClassVar[bool] = False
     """Whether it is for tasks with classes only."""
     makes_heads: ClassVar[bool] = False
-    """Whether each task gets a head of its own, of `Learner.ways` outputs, so that training tasks
-    may have more classes than others."""
+    """Whether each task gets a head of its own, of `Learner.ways` outputs, so that tasks in
+    training and those adapted to later may have any number of classes."""
     unadapted: ClassVar[str] = "before adaptation"
     """What its parameters are after 0 inner steps, for people."""
 
@@ -93,7 +94,8 @@ class Algorithm:
         if config.train_ways is not None:
             # Problems with classes are dataclasses that say of how many their tasks are.
             problem = replace(cast(Any, problem), ways=config.train_ways)
-        return problem.sampler("train", config.shots, config.queries, config.seed)
+        shots = config.train_shots or config.shots
+        return problem.sampler("train", shots, config.queries, config.seed)
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """Options that follow from the data, where they were not given: a run records them."""
@@ -128,6 +130,12 @@ class Algorithm:
     def with_ways(self, meta: Any, ways: int) -> Any:
         """`meta` for tasks of fewer classes than the model has outputs."""
         return with_outputs(meta, ways)
+
+    def learned(self, meta: Any) -> Any:
+        """Inner rates that are learned, for people to see: a tree such as that of the parameters,
+        of arrays (steps, …), or (1, …) where all inner steps have the same. Empty without any."""
+        del meta
+        return {}
 
     def describe(self) -> str:
         """The settings, for people."""

@@ -195,8 +195,9 @@ class Pretrained(FineTuning):
         "meta_lr": 1e-3,
         "meta_batch": 4,
     }
-    without: ClassVar[tuple[str, ...]] = (*FineTuning.without, "classes")
+    without: ClassVar[tuple[str, ...]] = (*FineTuning.without, "classes", "train_ways")
     classifies: ClassVar[bool] = True
+    makes_heads: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,13 +217,13 @@ class Pretrained(FineTuning):
         return {"settings": {**config.settings, "classes": classes}}
 
     def training_sampler(self, problem: "Problem", config: "Config") -> ClassBatchSampler:
-        """Mini-batches over all training classes. Raises `OptionError` where tasks do not share
-        any, and `DataError`."""
+        """Mini-batches over all training classes. Raises `OptionError` where there are none such,
+        and `DataError`."""
         batches = getattr(problem, "batches", None)
         if batches is None:
             raise OptionError(
-                f"--algorithm {config.algorithm}: learns all training classes at once, and the "
-                f"tasks of {config.dataset} have none in common"
+                f"--algorithm {config.algorithm}: trains on mini-batches over all classes of one "
+                f"dataset, which {config.task_name} does not give; use another"
             )
         return batches("train", self.batch, config.seed)
 
@@ -274,8 +275,8 @@ class Pretrained(FineTuning):
     def describe(self) -> str:
         """The settings, for people."""
         return (
-            f"{self.classifier} classifier of {self.classes} classes; then a new one for each "
-            f"task, {super().describe()}"
+            f"{self.classifier} classifier of {self.classes} classes in mini-batches of "
+            f"{self.batch}; then a new one for each task, {super().describe()}"
         )
 
     def _head(self, key: Any, shape: tuple[int, int], dtype: Any) -> dict[str, Any]:

@@ -164,6 +164,10 @@ class MamlPlusPlus(Algorithm):
     def with_ways(self, meta: Meta, ways: int) -> Meta:
         return meta._replace(params=with_outputs(meta.params, ways))
 
+    def learned(self, meta: Meta) -> Any:
+        """αᵢ, if they are learned."""
+        return meta.rates
+
     def describe(self) -> str:
         parts = {
             "learned rates": self.learned_rates,

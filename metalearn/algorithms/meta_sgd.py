@@ -70,6 +70,10 @@ class MetaSgd(Algorithm):
     def with_ways(self, meta: Any, ways: int) -> Any:
         return {name: with_outputs(tree, ways) for name, tree in meta.items()}
 
+    def learned(self, meta: Any) -> Any:
+        """α, for all inner steps."""
+        return ac.tree_map(lambda a: ac.expand_dims(a, 0), meta["rates"])
+
     def describe(self) -> str:
         start = f"{self.rate:g}" if self.initial == "rate" else f"{LOW} to {HIGH}"
         order, plural = {1: "first", 2: "second"}[self.order], "s" * (self.steps != 1)

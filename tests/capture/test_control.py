@@ -5,6 +5,7 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import jit
+from autograd_core.capture import control
 from kernels.cpu.lazy import numba_loads
 
 RNG = np.random.default_rng(0)
@@ -80,21 +81,90 @@ def test_scan_under_transforms(transform):
     close(transform(jit(total(recurrence)))(W, X0, XS), expected)
 
 
-@pytest.mark.parametrize(
-    "loop",
-    [
-        lambda f, x: ac.scan(lambda c, _: (f(c), None), x, length=2)[0],
-        lambda f, x: ac.cond(True, f, f, ac.cond(True, f, f, x)),
-    ],
-)
-def test_constants_have_no_derivative(loop):
+def step(c, exponent):
+    return 0.5 * c**exponent - 1.0
+
+
+TWO_STEPS = {
+    "number": lambda x, _: ac.scan(lambda c, _: (step(c, 3), None), x, length=2)[0],
+    "outside": lambda x, n: ac.scan(lambda c, _: (step(c, n), None), x, length=2)[0],
+    "carry": lambda x, n: ac.scan(lambda c, _: ((step(*c), c[1]), None), (x, n), length=2)[0][0],
+    "slices": lambda x, n: ac.scan(lambda c, n: (step(c, n), None), x, ac.stack([n, n]))[0],
+    "inner scan": lambda x, n: ac.scan(
+        lambda c, _: (ac.scan(lambda c, _: ((step(*c), c[1]), None), c, length=2)[0], None),
+        *((x, n), None, 1),
+    )[0][0],
+    "inner cond": lambda x, n: ac.scan(
+        lambda c, _: (ac.cond(True, lambda c: (step(*c), c[1]), lambda c: c, c), None),
+        *((x, n), None, 2),
+    )[0][0],
+    "cond": lambda x, n: ac.cond(True, step, lambda x, _: x, ac.cond(True, step, step, x, n), n),
+    "outside of cond": lambda x, n: ac.cond(
+        True, lambda x: step(step(x, n), n), lambda x: step(x, n), x
+    ),
+    "checkpoint": lambda x, n: ac.checkpoint(lambda x, n: step(step(x, n), n))(x, n),
+    "checkpointed steps": lambda x, n: ac.scan(
+        lambda c, _: (ac.checkpoint(step)(c, n), None), x, length=2
+    )[0],
+}
+MAPPED = lambda f: ac.vmap(ac.grad(ac.grad(f)))
+PUSHED = lambda f: lambda x: ac.jvp(f, (x,), (x,))[1]
+
+
+@pytest.mark.parametrize("way", TWO_STEPS)
+def test_constants_have_no_derivative(way):
     """An exponent among them: of a negative base its derivative is NaN."""
-    f = lambda x: loop(lambda c: 0.5 * c**3 - 1.0, x)
-    by_hand = lambda x: 0.5 * (0.5 * x**3 - 1.0) ** 3 - 1.0
+    f = lambda x: TWO_STEPS[way](x, ac.asarray(3.0) * 1.0)
+    by_hand = lambda x: step(step(x, 3), 3)
     with np.errstate(all="raise"):
-        for transform in (ac.hessian, lambda f: lambda x: ac.jvp(f, (x,), (x,))[1]):
-            close(transform(f)(-2.0), transform(by_hand)(-2.0))
-            close(jit(transform(f))(-2.0), transform(by_hand)(-2.0))
+        for transform in (
+            *(ac.grad, ac.hessian, PUSHED),
+            *(lambda f: ac.grad(ac.grad(f)), lambda f: PUSHED(PUSHED(f))),
+            MAPPED,
+        ):
+            x = ac.asarray([-2.0]) if transform is MAPPED else ac.asarray(-2.0)
+            close(transform(f)(x), transform(by_hand)(x))
+            close(jit(transform(f))(x), transform(by_hand)(x))
+
+
+def test_constants_of_while_loops_have_no_derivative():
+    def f(x):
+        n = ac.asarray(3.0) * 1.0
+        body = lambda c: (step(c[0], c[1]), c[1], c[2] + 1)
+        return ac.while_loop(lambda c: c[2] < 2, body, (x, n, 0))[0]
+
+    with np.errstate(all="raise"):
+        for transform in (PUSHED, lambda f: PUSHED(PUSHED(f))):
+            close(transform(f)(-2.0), transform(lambda x: step(step(x, 3), 3))(-2.0))
+
+
+def test_what_comes_to_vary_is_differentiated():
+    """A carry that begins as a constant, through one that passes it on."""
+
+    def f(x):
+        step = lambda c, _: ((x, c[0] * c[2], c[1]), c[2])
+        (_, _, last), seen = ac.scan(step, (1.0, 1.0, 3.0), length=4)
+        return last + ac.sum(seen)
+
+    # 3 x + 3 + 1 + 3 + x
+    for g in (f, jit(f)):
+        close(ac.grad(g)(2.0), 4.0)
+        close(PUSHED(g)(2.0), 8.0)
+        close(ac.vmap(ac.grad(g))(np.ones(2)), np.full(2, 4.0))
+
+
+def test_a_derivative_in_everything_is_noticed(monkeypatch):
+    everything = lambda graph, *_: [True] * len(graph.inputs)
+    monkeypatch.setattr(control, "_with_carry", everything)
+    with pytest.raises((AssertionError, FloatingPointError)):
+        test_constants_have_no_derivative("carry")
+
+
+def test_a_carry_that_is_forgotten_is_noticed(monkeypatch):
+    once = lambda graph, flags, *_: control._differentiated(graph, flags)
+    monkeypatch.setattr(control, "_with_carry", once)
+    with pytest.raises((AssertionError, ac.AutogradError, ValueError)):
+        test_what_comes_to_vary_is_differentiated()
 
 
 def test_scan_backwards_with_integers_and_without_xs():

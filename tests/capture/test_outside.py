@@ -14,6 +14,7 @@ import pytest
 import autograd_core as ac
 from autograd_core import jit
 from autograd_core.capture.contents import COMPARED_WHOLE
+from autograd_core.capture.watch import Watch
 
 X = np.arange(1.0, 4.0)
 
@@ -565,6 +566,28 @@ def test_no_warning_without_reason():
 
 
 @dataclasses.dataclass(frozen=True)
+class Frozen:
+    rate: float = 2.0
+
+    def __call__(self, x):
+        return x * self.rate
+
+
+Named = dict[str, float]
+
+
+def test_what_is_made_anew_at_each_look_is_looked_at_once():
+    """`__delattr__`, which frozen data classes read, of a type with parameters: it never ended."""
+    scale = Frozen()
+
+    def f(x):
+        names = Named(attribute="rate")
+        return scale(x) * getattr(scale, names["attribute"])
+
+    close(jit(f)(X), 4 * X)
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     factor: float
     kind: object = dict[str, int]
@@ -576,3 +599,28 @@ class Settings:
 def test_watching_ends_where_attributes_are_made_when_they_are_read():
     """Those of dict[str, int], which are others each time."""
     close(jit(Settings(2.0).scaled)(X), X * 4)
+
+
+# What is another object at each look ----------------------------------------------------------
+
+
+class Unchanging:
+    """As a frozen dataclass, whose special methods name that of the base class."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+
+
+def test_methods_of_builtin_classes_do_not_change():
+    """`layer.__delattr__` is another object whenever it is read: that is no change, and to follow
+    it would not end."""
+    frozen = Unchanging(Layer())
+
+    def f(x):
+        return frozen.layer(x) * len(vars(frozen))
+
+    assert Watch([f]).changed() is None
+    close(jit(f)(X), 2 * X)

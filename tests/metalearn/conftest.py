@@ -7,10 +7,16 @@ from metalearn import catalogue, commands
 from .helpers import small_config, train
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory):
+    """What is compiled is compiled once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
+def cache(shared_cache, monkeypatch):
     """Keep the user's cache and environment out of the tests."""
-    monkeypatch.setenv("METAGRAD_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("METAGRAD_CACHE", str(shared_cache))
     monkeypatch.delenv("METALEARN_TRACEBACK", raising=False)
 
 

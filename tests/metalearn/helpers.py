@@ -106,6 +106,12 @@ def train(path: Path, config: Config) -> Run:
     return run
 
 
+def untimed(run: Run) -> list[dict[str, Any]]:
+    """A run's metrics without their times."""
+    times = ("seconds", "spent")
+    return [{k: v for k, v in x.items() if k not in times} for x in run.metrics.read()]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, to see that none has changed."""
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

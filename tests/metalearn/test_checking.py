@@ -10,7 +10,7 @@ from metalearn import checking
 from metalearn.algorithms import Maml
 from metalearn.learner import ACCURACY, MSE, Learner
 from metalearn.models import conv4
-from metalearn.problems import Sinusoids
+from metalearn.problems import Functions
 from metalearn.tasks import Task
 
 from .algorithms.common import sine_task, smooth_mlp
@@ -97,9 +97,9 @@ class Sampler:
         return Task((x, y), (xq, yq))
 
 
-class Faulty(Sinusoids):
+class Faulty(Functions):
     def __init__(self, fault):
-        super().__init__()
+        super().__init__("sinusoid")
         object.__setattr__(self, "fault", fault)
 
     def sampler(self, part, shots, queries, seed):

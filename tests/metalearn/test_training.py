@@ -14,14 +14,14 @@ from metalearn.normalisation import MODES
 from metalearn.problems import open_problem
 from metalearn.training import Trainer
 
-from .helpers import contents, new_run, small_config, train
+from .helpers import contents, new_run, small_config, train, untimed
 
 
 def finals(run):
     """Final arrays by name, and the metrics without their times."""
     arrays, _ = checkpoints.read(run.last)
-    lines = [{k: v for k, v in x.items() if k != "seconds"} for x in run.metrics.read()]
-    return {name: a.tobytes() for name, a in arrays.items()}, lines, run.best.read_bytes()
+    arrays = {name: a.tobytes() for name, a in arrays.items()}
+    return arrays, untimed(run), run.best.read_bytes()
 
 
 class StopAt:

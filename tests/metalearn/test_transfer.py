@@ -313,6 +313,13 @@ def test_tables_of_numbers(capsys, tmp_path):
     np.testing.assert_allclose(estimator.predict(task.query), expected, rtol=1e-5)
 
 
+def test_runs_without_pictures_of_tasks_are_shown(capsys, tmp_path):
+    data = write_csv(tmp_path / "data.csv", table_rows("regression"))
+    run = untrained(tmp_path / "run", data, target="y", hidden=(6,), shots=2, queries=2)
+    result = command(capsys, "show", run.path, "--checkpoint", "last")
+    assert (result.code, result.out) == (0, ""), result.err  # there are no curves yet
+
+
 def test_functions_pixels_and_arrays(tmp_path):
     """What else a run can be on: inputs are those of its network, and images are read as such."""
     small = {"shots": 2, "queries": 2}

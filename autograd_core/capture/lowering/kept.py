@@ -18,6 +18,7 @@ import numpy as np
 import kernels
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.plan import Plan, from_data, to_data
+from autograd_core.capture.passes.inline import inline
 from kernels.cpu.threads import thread_count
 from kernels.loops import exactly
 from kernels.native import cache
@@ -31,7 +32,7 @@ MOST_BYTES = 2**20
 
 def name_of(graph: Graph) -> str | None:
     """Names the plan of a graph before any pass; None where none is kept."""
-    if len(graph.equations) < MANY:
+    if len(inline(graph).equations) < MANY:
         return None
     sources, described = _sources(), describe(graph)
     if sources is None or described is None:
@@ -73,7 +74,8 @@ def describe(graph: Graph) -> list[str] | None:
     if sum(x.value.nbytes for x in constants) > MOST_BYTES:
         return None
     try:
-        return list(_lines(graph))
+        # Constants that only the passes make are no part of the graph that a plan is run for.
+        return [str(len(constants)), *_lines(inline(graph))]
     except TypeError:
         return None
 

@@ -13,12 +13,14 @@ from autograd_core.capture.passes.constants import fold_constants
 from autograd_core.capture.passes.dead import drop_dead
 from autograd_core.capture.passes.duplicates import merge_duplicates
 from autograd_core.capture.passes.expand import expand
+from autograd_core.capture.passes.inline import inline
 from autograd_core.capture.passes.pooling import expand_pooling
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
     drop_dead,
+    inline,
     expand,
     expand_pooling,
     drop_dead,

@@ -9,17 +9,13 @@ from autograd_core.primitive import REGISTRY
 
 
 def expand(graph: Graph) -> Graph:
-    """The graph with softmaxes as exponentials and sums, and solutions of equations as numbers."""
+    """The graph with softmaxes as exponentials and sums."""
     rewriter = Rewriter(graph)
     for old in graph.equations:
         equation = rewriter.updated(old)
         name = equation.primitive.name
         if name in ("softmax", "log_softmax") and equation.output.aval.size:
             rewriter.become(equation.output, _softmax(rewriter, equation))
-        elif name == "implicit":  # see autograd_core/implicit.py
-            solution = equation.inputs[-equation.params["count"] :]
-            for y, x in zip(equation.outputs, solution, strict=True):
-                rewriter.become(y, x)
         else:
             rewriter.keep(equation)
     return rewriter.graph()
