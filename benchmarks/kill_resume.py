@@ -106,7 +106,8 @@ def difference(reference: Path, run: Path) -> str | None:
 
 def lines_of(run: Path) -> list[dict]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+    times = ("seconds", "spent")
+    return [{k: v for k, v in line.items() if k not in times} for line in lines]
 
 
 def kill_once(arguments: Sequence[object], reference: Path, run: Path, after: float) -> Outcome:

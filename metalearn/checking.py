@@ -130,8 +130,8 @@ def _with_gradient(algorithm: Algorithm, gradient: Callable) -> Algorithm:
     """The algorithm with other inner gradients."""
     cls = type(algorithm)
     other = type(cls.__name__, (cls,), {"gradient": staticmethod(gradient)})
-    fields = {f.name: getattr(algorithm, f.name) for f in dataclasses.fields(algorithm)}
-    return other(**fields)
+    fields = [f.name for f in dataclasses.fields(algorithm) if f.init]
+    return other(**{name: getattr(algorithm, name) for name in fields})
 
 
 def _writing(algorithm: Algorithm, written: list[Any]) -> Callable:

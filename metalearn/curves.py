@@ -455,7 +455,8 @@ def _plain_numbers(axes: Axes) -> None:
     low, high = axes.get_ylim()
     decades = math.log10(high / low)
     if decades < 4:
-        subs = range(1, 10) if decades < 0.6 else (1, 2, 5)
+        some = (1, 2, 3, 5) if decades < 1.5 else (1, 2, 5)
+        subs = range(1, 10) if decades < 0.6 else some
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_locator(NullLocator())

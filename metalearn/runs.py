@@ -2,7 +2,8 @@
 
     RUN/config.json                the options, and what they met: data, split, versions
     RUN/split.json                 the classes of each part (not for sinusoids)
-    RUN/metrics.jsonl              a line for every few meta-updates and for each validation
+    RUN/metrics.jsonl              a line for every few meta-updates and for each validation: see
+                                   `training`, and `curves` for pictures of them
     RUN/checkpoints/last.safetensors    everything that training goes on from
     RUN/checkpoints/best.safetensors    the parameters that did best in validation
     RUN/pictures/, RUN/evaluation.json  made by `show` and `evaluate`

@@ -4,6 +4,24 @@ Nothing is random but the initial parameters and the tasks, and both are functio
 tasks of iteration i are the same whatever came before. So a run that goes on from a checkpoint
 computes what it would have computed, to the last bit, on the same machine with the same number of
 threads. (A budget in minutes ends at another iteration each time; give iterations to compare.)
+
+Lines of metrics have the `iteration`, the `seconds` of training up to it, and those `spent` on each
+of `ACTIVITIES` since the line before. Every few meta-updates, and for these, one says
+
+    loss, score      means over tasks, on query sets after adaptation
+    gradient_norm    mean Euclidean norm of the meta-gradient, before it is clipped
+    rate             the optimiser's
+
+and each validation
+
+    validation       the mean score after the last inner step, and half its 95 % interval's width
+    best             whether it is the best so far
+    scores           the same for 0, 1, … inner steps
+    probe            see `probes`
+    rates            learned inner rates by layer, where there are such: `probes.rates_of`
+
+and a number that is not finite is null. What is measured at validations changes nothing of
+training.
 """
 
 import math

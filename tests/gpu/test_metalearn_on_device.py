@@ -220,8 +220,8 @@ def test_divergence_names_the_iteration(cuda, tmp_path, monkeypatch):
 
     def poisoned(state, tasks, *rate_and_progress):
         taken.append(1)
-        state, loss, score = step(state, tasks, *rate_and_progress)
-        return state, loss * (np.nan if len(taken) == 3 else 1), score
+        state, loss, *rest = step(state, tasks, *rate_and_progress)
+        return state, loss * (np.nan if len(taken) == 3 else 1), *rest
 
     trainer._steps[trainer.algorithm] = poisoned
     with pytest.raises(DivergedError, match="iteration 3: the loss is nan"):

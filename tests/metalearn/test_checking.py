@@ -7,7 +7,7 @@ import pytest
 
 import autograd_core as ac
 from metalearn import checking
-from metalearn.algorithms import Maml
+from metalearn.algorithms import Maml, make_algorithm
 from metalearn.learner import ACCURACY, MSE, Learner
 from metalearn.models import conv4
 from metalearn.problems import Functions
@@ -53,6 +53,13 @@ class OwnGradient(Maml):
 @dataclasses.dataclass(frozen=True)
 class Elsewhere(Maml):
     exact = False
+
+
+@pytest.mark.parametrize("name", ["anil", "boil", "cavia"])
+def test_algorithms_that_fix_a_setting(name):
+    """What ANIL and CAVIA hold constant in the first order is told in their own tests."""
+    first = True if name == "boil" else None
+    assert verdicts(make_algorithm(name, steps=2, rate=0.05)) == [True, first]
 
 
 def test_algorithms_that_are_right_and_wrong():

@@ -207,8 +207,7 @@ def test_show_draws_pictures(capsys, tmp_path, request, name):
     result = command(capsys, "show", run)
     assert result.code == 0, result.err
     paths = result.out.split()
-    assert paths[0].endswith("learning_curves.png")
-    assert paths[-1].endswith("sinusoids.png" if name == "waves_run" else "episode.png")
+    assert len(paths) == 5  # four of training, and one of tasks
     for path in paths:
         with open(path, "rb") as file:
             assert file.read(8) == b"\x89PNG\r\n\x1a\n"

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 import autograd_core as ac
+from autograd_core import random
 from metalearn import checkpoints, cli, curves, probes, tensorboard, training
-from metalearn.algorithms import Maml
+from metalearn.algorithms import Maml, make_algorithm
 from metalearn.evaluation import steps_told
 from metalearn.learner import MSE, Learner
+from metalearn.models import mlp
 from metalearn.pictures import png
-from metalearn.probes import Prober, mean_cosine
+from metalearn.probes import Prober, mean_cosine, rates_of
 from metalearn.problems import open_problem
 from metalearn.runs import open_run
 from metalearn.training import Trainer
@@ -212,6 +214,14 @@ def test_learned_rates_by_layer(tmp_path, rates_file, each):
         else:
             assert set(told) == {"mean"}
     assert "learned_rates" in curves.figures(run.metrics.read(), MSE, config)
+
+
+@pytest.mark.parametrize(("name", "told"), [("meta-sgd", 1), ("maml++", 2)])
+def test_algorithms_with_learned_rates_tell_of_them(name, told):
+    algorithm = make_algorithm(name, steps=2, rate=0.25)
+    found = rates_of(algorithm, algorithm.init(mlp(1, 1, (8, 8)), random.key(0)))
+    assert set(found) == {f"{layer}.{kind}" for layer in range(3) for kind in ("weight", "bias")}
+    assert all(rates["mean"] == [0.25] * told for rates in found.values())
 
 
 def test_algorithms_without_learned_rates_tell_of_none(waves_run):
