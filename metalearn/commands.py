@@ -402,7 +402,8 @@ def _save_adapted(
     """Save the results in a folder that appears as a whole, and return it."""
     from metalearn import pictures
 
-    picture = pictures.adapted_picture(trained, task, predictions, steps)
+    figure = pictures.adapted_picture(trained, task, predictions, steps)
+    picture = None if figure is None else pictures.png(figure)
     names = [str(label) for label in task.classes]
     table = predictions_csv(predictions, names).encode(errors="backslashreplace")
     parent = trained.run.path / "adapted" if out is None else out.absolute().parent
@@ -412,7 +413,7 @@ def _save_adapted(
         temporary.mkdir(parents=True)
         checkpoints.write_atomically(temporary / "predictions.csv", table)
         if picture is not None:
-            checkpoints.write_atomically(temporary / "predictions.png", pictures.png(picture))
+            checkpoints.write_atomically(temporary / "predictions.png", picture)
         write_json(temporary / "predictions.json", record)
     except (OSError, RunError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -227,9 +227,9 @@ def show(trained: Trained, problem: Any, steps: int, seed: int = 0) -> list[Path
     """Draw all pictures of a run into its folder, and return their paths. Raises `RunError`."""
     run, config = trained.run, trained.run.config
     training = curves.figures(run.metrics.read(), problem.measure, config)
-    if config.is_regression:
-        name, figure = "sinusoids.png", sinusoid_picture(trained, steps, seed)
-    else:
-        name, figure = "episode.png", episode_picture(trained, problem, steps, seed)
-    found = {f"{about}.png": drawn for about, drawn in training.items()} | {name: figure}
+    found = {f"{about}.png": drawn for about, drawn in training.items()}
+    if config.dataset == "sinusoid":
+        found["sinusoids.png"] = sinusoid_picture(trained, steps, seed)
+    elif inputs_of(run).images is not None:  # tasks of other kinds cannot be looked at
+        found["episode.png"] = episode_picture(trained, problem, steps, seed)
     return [save_picture(drawn, run.pictures / file) for file, drawn in found.items()]

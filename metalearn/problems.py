@@ -160,6 +160,11 @@ class Tabular:
     ways: int | None = None
 
     @property
+    def split(self) -> Split:
+        """Which tasks are in which part."""
+        return self.dataset.split
+
+    @property
     def measure(self) -> Measure:
         return MSE if self.dataset.preprocess.kind == "regression" else ACCURACY
 

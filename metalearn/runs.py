@@ -33,7 +33,7 @@ from metalearn import checkpoints
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import RunError
 from metalearn.normalisation import MODES
-from metalearn.problems import Classification, Problem, read_split, settled
+from metalearn.problems import Problem, read_split, settled
 from metalearn.tasks import Split
 
 FORMAT = 1
@@ -155,8 +155,9 @@ def create_run(path: Path, config: Config, problem: Problem, order: int) -> Run:
     try:
         (temporary / "checkpoints").mkdir(parents=True)
         write_json(temporary / "config.json", record)
-        if isinstance(problem, Classification):
-            write_json(temporary / "split.json", problem.split.to_dict())
+        split = getattr(problem, "split", None)
+        if split is not None:
+            write_json(temporary / "split.json", split.to_dict())
         os.rename(temporary, path)
     except (OSError, RunError) as error:
         shutil.rmtree(temporary, ignore_errors=True)

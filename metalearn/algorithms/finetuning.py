@@ -34,7 +34,7 @@ from metalearn.algorithms.base import Algorithm
 from metalearn.algorithms.prototypes import ways_of
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
-from metalearn.models import Model, affine, cosine, with_cosine_head
+from metalearn.models import Model, affine, cosine, with_cosine_head, with_linear_head
 from metalearn.normalisation import collected, has_averages
 from metalearn.parts import head_of, partition, with_head
 from metalearn.tasks import ClassBatchSampler, Task
@@ -249,7 +249,9 @@ class Pretrained(FineTuning):
 
     def network(self, model: Model) -> Model:
         """The network with the classifier for its last layer."""
-        return model if self.classifier == "linear" else with_cosine_head(model, self.scale)
+        if self.classifier == "linear":
+            return model._replace(apply=with_linear_head(model.features))
+        return with_cosine_head(model, self.scale)
 
     def outputs(self, head: Any, features: Any) -> Any:
         """What the head makes of features (n, d)."""

@@ -128,3 +128,14 @@ def draw_folder(folder: Path, classes: int, images: int, seed: int = 0) -> Path:
             pixels = np.kron(~flipped, np.ones((5, 5), bool))
             Image.fromarray(pixels).save(folder / f"class{c}" / f"{i}.png")
     return folder
+
+
+SIDE = 16  # of the images that `GLYPHS` asks for
+
+
+def drawings(classes: int, each: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, SIDE, SIDE) bool that look alike within a class, and the number of each class."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.random((classes, SIDE, SIDE)) < 0.3
+    y = np.repeat(np.arange(classes), each)
+    return patterns[y] ^ (rng.random((len(y), SIDE, SIDE)) < 0.03), y

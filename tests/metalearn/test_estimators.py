@@ -22,17 +22,7 @@ from metalearn.runs import open_run
 from metalearn.trained import load_trained
 from metalearn.training import model_of
 
-from .helpers import ROOT, small_config, train
-
-SIDE = 16
-
-
-def drawings(classes, each, seed=0):
-    """Images (n, SIDE, SIDE) bool that look alike within a class, and the number of each class."""
-    rng = np.random.default_rng(seed)
-    patterns = rng.random((classes, SIDE, SIDE)) < 0.3
-    y = np.repeat(np.arange(classes), each)
-    return patterns[y] ^ (rng.random((len(y), SIDE, SIDE)) < 0.03), y
+from .helpers import ROOT, SIDE, drawings, small_config, train
 
 
 @pytest.fixture
@@ -350,6 +340,7 @@ class AnyWidth:
         config = replace(
             found.run.config,
             model="mlp",
+            hidden=(40, 40),
             batch_norm="none",
             inputs=(getattr(self, "_width", 1),),
             outputs=outputs,
@@ -411,14 +402,12 @@ def scikit_learns_checks():
     """A parametrisation by its checks; where it is missing, one that is skipped."""
     if sklearn_missing:
         return pytest.mark.skip("scikit-learn is not installed (pip install scikit-learn)")
-    mark = parametrize_with_checks(
-        [
-            AnyClassifier(AtFixture("classifier"), steps=30, compiled=False),
-            AnyRegressor(AtFixture("regressor"), steps=100, compiled=False),
-        ],
-        expected_failed_checks=lambda _: ROUNDING,
-    ).mark
+    estimators = [
+        AnyClassifier(AtFixture("classifier"), steps=30, compiled=False),
+        AnyRegressor(AtFixture("regressor"), steps=100, compiled=False),
+    ]
     with warnings.catch_warnings(action="ignore"):  # of estimators without its base class
+        mark = parametrize_with_checks(estimators, expected_failed_checks=lambda _: ROUNDING).mark
         checks = list(mark.args[1])
     return pytest.mark.parametrize(mark.args[0], checks, **mark.kwargs)
 

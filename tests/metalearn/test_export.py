@@ -22,8 +22,7 @@ from metalearn.saved import load_adapted, save_adapted
 from metalearn.tasks import Preprocess
 from metalearn.tasks.table_features import Number, TablePreprocess
 
-from .helpers import command, contents, draw_folder, fails
-from .test_estimators import SIDE, drawings
+from .helpers import SIDE, command, contents, draw_folder, drawings, fails
 
 IMAGES = Preprocess(SIDE, 1, "auto")
 NETWORKS = {

@@ -20,8 +20,7 @@ from metalearn.training import Trainer
 from metalearn.transfer import read_task
 from tests.tasks.helpers import table_rows, write_csv
 
-from .helpers import GLYPHS, command, draw_folder, fails
-from .test_estimators import drawings
+from .helpers import GLYPHS, command, draw_folder, drawings, fails
 
 
 def adapted(capsys, run, out, *arguments):
@@ -136,7 +135,7 @@ def bad_arrays(folder):
         ("no y.npz", "fine.npz", "no array 'y'"),
         ("no x.npz", "fine.npz", "no array 'x'"),
         ("short.npz", "fine.npz", "a label for each of 6"),
-        ("float y.npz", "fine.npz", "integers or strings"),
+        ("float y.npz", "fine.npz", "one label of a class"),
         ("one class.npz", "fine.npz", "one class"),
         ("six classes.npz", "fine.npz", "5-way"),
         ("objects.npz", "fine.npz", "objects"),
@@ -314,6 +313,13 @@ def test_tables_of_numbers(capsys, tmp_path):
     np.testing.assert_allclose(estimator.predict(task.query), expected, rtol=1e-5)
 
 
+def test_runs_without_pictures_of_tasks_are_shown(capsys, tmp_path):
+    data = write_csv(tmp_path / "data.csv", table_rows("regression"))
+    run = untrained(tmp_path / "run", data, target="y", hidden=(6,), shots=2, queries=2)
+    result = command(capsys, "show", run.path, "--checkpoint", "last")
+    assert (result.code, result.out) == (0, ""), result.err  # there are no curves yet
+
+
 def test_functions_pixels_and_arrays(tmp_path):
     """What else a run can be on: inputs are those of its network, and images are read as such."""
     small = {"shots": 2, "queries": 2}
@@ -339,8 +345,10 @@ def test_functions_pixels_and_arrays(tmp_path):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_adapts_and_is_saved(tmp_path, name):
     unused = class_of(find_algorithm(name)).without
-    options = {name: value for name, value in GLYPHS.items() if name not in unused}
+    options = {n: value for n, value in GLYPHS.items() if n not in unused}
     options = {**options, "algorithm": name, "ways": 3}
+    if "iterations" in unused:
+        options["iterations"] = None
     run = untrained(tmp_path / "run", "glyphs", **options)
     x, y = drawings(classes=3, each=4)
     support = x[::2], np.array(["wolf", "ant", "bee"])[y[::2]]
