@@ -16,6 +16,7 @@ import numpy as np
 import kernels
 from autograd_core.declare import linear, nondifferentiable
 from autograd_core.errors import DtypeError, ShapeError
+from autograd_core.fetching import fetched
 from autograd_core.ops import arithmetic
 from autograd_core.ops.arithmetic import equal, greater_equal, less, where
 from autograd_core.ops.creation import ones
@@ -417,7 +418,7 @@ def _plain_item(item: Any) -> Any:
     if isinstance(item, bool | np.bool_):
         return np.asarray(item)
     if item.__class__ is Tensor and item.dtype == np.bool_:
-        return item.data
+        return fetched(item.data)  # how many hold decides the shape of the result
     return int(item) if item.__class__ is Tensor and item.ndim == 0 and item.trace is None else item
 
 

@@ -9,7 +9,6 @@ from autograd_core import nn, optim, random
 from tests.gpu.harness import needs_host_compiler
 from tests.oracles.rows import identify
 from tests.oracles.tables import JAX_TABLE, TABLE
-from tests.oracles.test_vmap import SETS
 
 pytestmark = needs_host_compiler
 RNG = np.random.default_rng(0)
@@ -75,8 +74,6 @@ def test_operations(row, cuda):
         pytest.skip("it moves what is here, as test_devices has it")
     if row.name in ("iscomplexobj", "isrealobj"):
         pytest.skip("it gives a truth of Python's, which lies nowhere")
-    if row.name in SETS:
-        pytest.skip("how many there are is not known under jit")
     same(row.function, row.arguments(), cuda)
 
 
