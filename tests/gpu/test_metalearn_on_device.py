@@ -5,12 +5,14 @@ import pytest
 
 import autograd_core as ac
 from metalearn import checkpoints, cli, training
+from metalearn.adapted import adapt_to
 from metalearn.errors import DeviceFailure, DivergedError
 from metalearn.problems import open_problem
 from metalearn.tasks import NewTask
 from metalearn.tasks.placing import OnDevice
-from metalearn.trained import adapt, evaluate, load_trained
+from metalearn.trained import evaluate, load_trained
 from metalearn.training import Trainer
+from metalearn.transfer import labels_of, predicted
 from tests.gpu.harness import needs_host_compiler
 from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, RawKernel, ndarray
 from tests.metalearn.helpers import new_run, small_config
@@ -154,7 +156,10 @@ def test_adapting_to_images_of_ones_own(cuda, tmp_path):
     support = rng.random((4, 1, 10, 10), np.float32), np.array([0, 0, 1, 1])
     query = rng.random((3, 1, 10, 10), np.float32)
     task = NewTask(("a", "b"), support, query, None, tuple("stuv"), tuple("xyz"))
-    here, there = adapt(learned, task, 2), adapt(learned.on(cuda), task, 2)
+    here, there = (
+        predicted(adapt_to(where, task.support, labels_of(task), 2, compiled=False), task)
+        for where in (learned, learned.on(cuda))
+    )
     for one, other in zip(here, there, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
 
