@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, adapt, export, show, check.
+"""The command line: train, evaluate, adapt, export, show, check, experiment.
 
 Exit codes: 0 done; 1 an error; 2 options that make no sense; 130 stopped by Ctrl-C. An error is
 one line on standard error; METALEARN_TRACEBACK=1 or --debug shows where it came from.
@@ -23,6 +23,7 @@ from metalearn.algorithms import ALGORITHMS
 from metalearn.catalogue import FUNCTIONS, IMAGES
 from metalearn.config import OPTIMIZERS
 from metalearn.errors import MetalearnError, OptionError, printable
+from metalearn.experiments import EXPERIMENTS
 from metalearn.normalisation import MODES
 from metalearn.runs import to_json
 from metalearn.tasks import DataError
@@ -598,6 +599,45 @@ def check(
     given["settings"] = _settings(settings)
     given["hidden"] = None if hidden is None else _widths(hidden)
     return commands.check(dataset, given, episodes)
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="; ".join(f"{name}: {found.about}" for name, found in EXPERIMENTS.items()),
+            show_default=False,
+        ),
+    ],
+    quick: Annotated[
+        bool, option("The same question in minutes, with smaller settings.", flag="--quick")
+    ] = False,
+    seeds: Annotated[int | None, option("How many to compute [3].")] = None,
+    data: Annotated[
+        str | None,
+        option(
+            "Where datasets lie: omniglot=PATH,fashion-mnist=PATH. Others are found or downloaded.",
+            FILES,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Where runs and cells are kept.", rich_help_panel=FILES)
+    ] = Path("runs/experiments"),
+    results: Annotated[
+        Path, typer.Option(help="Where its table and pictures go.", rich_help_panel=FILES)
+    ] = Path("benchmarks/results"),
+    device: Device = None,
+    debug: Debug = False,
+) -> int:
+    """Compare algorithms as the papers do: train, test, and write a table and pictures.
+
+    What is interrupted goes on where it stood when the same command is given again.
+    """
+    del debug
+    from metalearn.experiments.running import experiment
+
+    return experiment(name, quick, seeds, data, out, results, device or "auto")
 
 
 # Running, and telling what went wrong ---------------------------------------------------------

@@ -1,0 +1,144 @@
+"""An experiment from its name to its tables: `metalearn experiment`."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import autograd_core as ac
+from metalearn.checkpoints import write_atomically
+from metalearn.console import duration, open_display
+from metalearn.errors import Interrupted, OptionError, RunError
+from metalearn.experiments import EXPERIMENTS
+from metalearn.experiments.base import Cell, Experiment, Record
+from metalearn.experiments.report import Report
+from metalearn.experiments.workspace import Workspace, places_of
+from metalearn.interrupts import Interrupts
+from metalearn.learner import ACCURACY
+from metalearn.pictures import save_picture
+from metalearn.runs import write_json
+
+MOST_SEEDS = 1000
+
+
+def find(name: str, quick: bool, seeds: int | None = None) -> Experiment:
+    """The experiment of that name. Raises `OptionError`."""
+    if name not in EXPERIMENTS:
+        raise OptionError(f"experiment {name!r}: expected one of {', '.join(EXPERIMENTS)}")
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise OptionError(f"--seeds {seeds}: expected a whole number, 1 to {MOST_SEEDS:,}")
+    made = EXPERIMENTS[name].quick() if quick else EXPERIMENTS[name]()
+    return made if seeds is None else type(made)(**{**vars(made), "seeds": seeds})
+
+
+def experiment(
+    name: str,
+    quick: bool,
+    seeds: int | None,
+    data: str | None,
+    out: Path,
+    results: Path,
+    device: str,
+) -> int:
+    """Compute what is missing of an experiment, and write its report."""
+    found, places = find(name, quick, seeds), places_of(data)
+    label = f"{name}-quick" if quick else name
+    again = f"metalearn experiment {name}{' --quick' * quick}"
+    with open_display(ACCURACY) as display, Interrupts() as interrupts:
+        workspace = Workspace(out / label, display, interrupts.requested, places, device)
+        try:
+            records = _computed(found, workspace)
+        except Interrupted as error:
+            raise Interrupted(
+                f"{error}; the same command goes on there: {again}", interrupts.exit_code
+            ) from None
+        for path in write_report(found, records, results, label):
+            display.line(f"written: {path}")
+        display.line("")
+        display.line(markdown(found, found.report(records), records))
+    return 0
+
+
+def _computed(found: Experiment, workspace: Workspace) -> dict[Cell, Record]:
+    workspace.begin({"experiment": found.name, "settings": found.settings})
+    cells, records = found.cells(), {}
+    for number, cell in enumerate(cells, 1):
+        workspace.check()
+        workspace.display.line(f"cell {number} of {len(cells)}: {cell.arm}, seed {cell.seed}")
+        records[cell] = workspace.cell(cell.name, lambda cell=cell: _timed(found, cell, workspace))
+    return records
+
+
+def _timed(found: Experiment, cell: Cell, workspace: Workspace) -> dict[str, Any]:
+    start = time.monotonic()
+    record = found.compute(cell, workspace)
+    seconds = time.monotonic() - start
+    workspace.display.line(f"  done in {duration(seconds)}")
+    return {**record, "seconds": round(seconds, 1)}
+
+
+# The report -----------------------------------------------------------------------------------
+
+
+def write_report(
+    found: Experiment, records: Mapping[Cell, Record], folder: Path, label: str
+) -> list[Path]:
+    """Write LABEL.md, LABEL.json with all that was measured, and LABEL-PICTURE.png; their paths.
+
+    Raises `RunError`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made ({error.strerror}); say --results") from error
+    made = found.report(records)
+    pictures = [
+        save_picture(figure, folder / f"{label}-{name}.png")
+        for name, figure in made.figures.items()
+    ]
+    text, whole = folder / f"{label}.md", folder / f"{label}.json"
+    shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures)
+    write_atomically(text, (markdown(found, made, records) + "\n" + shown).encode())
+    cells = [{"arm": cell.arm, "seed": cell.seed, **record} for cell, record in records.items()]
+    write_json(whole, {**about(found, records), "cells": cells})
+    return [text, whole, *pictures]
+
+
+def about(found: Experiment, records: Mapping[Cell, Record]) -> dict[str, Any]:
+    """Where a report comes from, as JSON."""
+    return {
+        "experiment": found.name,
+        "settings": found.settings,
+        "seeds": found.seeds,
+        "seconds": sum(record["seconds"] for record in records.values()),
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "version": ac.__version__,
+    }
+
+
+def markdown(found: Experiment, made: Report, records: Mapping[Cell, Record]) -> str:
+    """The report's text."""
+    said = about(found, records)
+    parts = [f"# {found.about}", *(table.markdown() for table in made.tables)]
+    if made.findings:
+        parts.append("\n".join(f"- {finding}" for finding in made.findings))
+    settings = json.dumps(said["settings"])
+    parts.append(
+        f"{found.seeds} seeds; ± is half of a 95 % interval over them (Student's t). "
+        f"Computed in {duration(said['seconds'])} on {said['machine']}, "
+        f"metagrad {said['version']}. Settings: `{settings}`"
+    )
+    return "\n\n".join(parts)
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
