@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _computed(found: Experiment, workspace: Workspace) -> dict[Cell, Record]:
     for number, cell in enumerate(cells, 1):
         workspace.check()
         workspace.display.line(f"cell {number} of {len(cells)}: {cell.arm}, seed {cell.seed}")
-        records[cell] = workspace.cell(cell.name, lambda cell=cell: _timed(found, cell, workspace))
+        records[cell] = workspace.cell(cell.name, partial(_timed, found, cell, workspace))
     return records
 
 
