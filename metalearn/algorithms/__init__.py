@@ -11,7 +11,7 @@ from metalearn.algorithms.anil import Anil
 from metalearn.algorithms.base import REMAT, Algorithm
 from metalearn.algorithms.boil import Boil
 from metalearn.algorithms.cavia import Cavia
-from metalearn.algorithms.finetuning import FromScratch, Pretrained
+from metalearn.algorithms.finetuning import FineTuning, FromScratch, Joint, Pretrained
 from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
 from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
@@ -40,6 +40,7 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "protomaml": ProtoMaml,
     "foprotomaml": functools.partial(ProtoMaml, order=1),
     "pretrained": Pretrained,
+    "joint": Joint,
     "scratch": FromScratch,
 }
 
@@ -130,9 +131,11 @@ __all__ = [
     "ALGORITHMS",
     "REMAT",
     "Algorithm",
+    "FineTuning",
     "Imaml",
     "Maml",
     "MamlPlusPlus",
+    "Pretrained",
     "Reptile",
     "class_of",
     "find_algorithm",

@@ -4,5 +4,15 @@
 from collections.abc import Mapping
 
 from metalearn.experiments.base import Experiment
+from metalearn.experiments.cross_domain import CrossDomainExperiment
+from metalearn.experiments.omniglot import OmniglotExperiment
+from metalearn.experiments.scarce_data import ScarceDataExperiment
 
-EXPERIMENTS: Mapping[str, type[Experiment]] = {}
+EXPERIMENTS: Mapping[str, type[Experiment]] = {
+    made.name: made
+    for made in (
+        CrossDomainExperiment,
+        ScarceDataExperiment,
+        OmniglotExperiment,
+    )
+}
