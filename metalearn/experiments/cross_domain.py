@@ -64,9 +64,10 @@ class CrossDomainExperiment(Experiment):
     def quick(cls) -> Self:
         return cls(
             seeds=3,
-            episodes=150,
-            iterations={"maml": 800, "protonet": 800, "pretrained": 1500},
-            scratch_steps=50,
+            episodes=120,
+            filters=32,
+            iterations={"maml": 1200, "protonet": 3000, "pretrained": 2000},
+            scratch_steps=20,
         )
 
     @property

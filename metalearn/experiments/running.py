@@ -122,6 +122,13 @@ def write_report(
     return [text, whole, *pictures]
 
 
+def read_report(path: Path) -> tuple[Experiment, dict[Cell, Record]]:
+    """The experiment and the cells of a LABEL.json that `write_report` wrote."""
+    whole = json.loads(path.read_text())
+    made = EXPERIMENTS[whole["experiment"]](**whole["settings"], seeds=whole["seeds"])
+    return made, {Cell(each["arm"], each["seed"]): each for each in whole["cells"]}
+
+
 def about(found: Experiment, records: Mapping[Cell, Record]) -> dict[str, Any]:
     """Where a report comes from, as JSON."""
     return {
