@@ -2,8 +2,8 @@
 
     python -m benchmarks.summary [--write]
 
-`python -m benchmarks --save`, `python -m benchmarks.accuracy --save` and `metalearn experiment NAME`
-measure them again.
+`python -m benchmarks --save`, `benchmarks.accuracy --save` and `metalearn experiment` measure
+them again.
 """
 
 from __future__ import annotations
