@@ -287,6 +287,14 @@ def test_the_report_of_cross_domain():
     assert any("on digits it is" in finding for finding in report.findings)
 
 
+def test_fine_tuning_is_ahead_or_not():
+    far, near = Interval(0.5, 0.01), Interval(0.52, 0.02)
+    assert cross_domain._compared(Interval(0.6, 0.01), far) == "it is so here"
+    assert cross_domain._compared(near, far) == "it is so here, by less than the intervals"
+    assert cross_domain._compared(far, near) == "it is not so here, by less than the intervals"
+    assert cross_domain._compared(far, Interval(0.6, 0.01)) == "it is not so here"
+
+
 # Scarce data ----------------------------------------------------------------------------------
 
 
