@@ -5,6 +5,8 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -72,6 +74,55 @@ def pages(size: int) -> np.ndarray:
     if sys.platform == "linux":
         threading.Thread(target=_have_made, args=(memory,), daemon=True).start()
     return memory
+
+
+class Pool:
+    """Large blocks of bytes, each lent to one call at a time, and kept for the next one.
+
+    A program needs its memory during a call only. So what all programs of a process hold is what
+    those need that run at the same time, and not what all of them need together.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: list[np.ndarray] = []
+
+    @contextmanager
+    def lent(self, sizes: Sequence[int]) -> Iterator[list[np.ndarray]]:
+        """Blocks of at least these sizes, with anything in them, for as long as this is entered."""
+        with self._lock:
+            blocks = [self._taken(size) for size in sizes]
+        try:
+            yield blocks
+        finally:
+            with self._lock:
+                self._free += blocks
+
+    def _taken(self, size: int) -> np.ndarray:
+        """The smallest free block that is large enough; or a new one, in the place of the largest
+        of those that are not."""
+        enough = [block for block in self._free if block.nbytes >= size]
+        block = min(enough, key=_size) if enough else max(self._free, key=_size, default=None)
+        if block is not None:
+            self._free = [other for other in self._free if other is not block]
+        if enough:
+            assert block is not None
+            return block
+        del block  # its pages are free before new ones are asked for
+        return pages(size)
+
+    @property
+    def bytes(self) -> int:
+        """Of the blocks that are not lent."""
+        return sum(map(_size, self._free))
+
+
+def _size(block: np.ndarray) -> int:
+    return block.nbytes
+
+
+POOL = Pool()
+"""Of all programs."""
 
 
 def _have_made(memory: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import autograd_core as ac
 from autograd_core import nn
 from autograd_core.capture.lowering import fusion, points
+from autograd_core.capture.lowering import program as program_module
 from autograd_core.capture.lowering.lower import NativeStep
 from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, reshaped
@@ -19,6 +21,7 @@ from autograd_core.testing.case import LawViolation
 from autograd_core.testing.check import draw_cases
 from autograd_core.testing.laws.capture import captured
 from kernels.cpu.lazy import numba_loads
+from kernels.memory import Pool
 
 pytestmark = pytest.mark.skipif(not numba_loads(), reason="METAGRAD_NUMBA=0: no programs")
 RNG = np.random.default_rng(0)
@@ -466,3 +469,35 @@ def test_a_view_to_store_is_not_read_while_it_is_computed():
     np.testing.assert_allclose(ac.jit(outer)(0.7), outer(0.7), rtol=1e-14)
     # inner(x) = (12.5 x²)² x, and outer is the derivative of inner'(x) + inner'(−x/2).
     np.testing.assert_allclose(outer(0.7), 20 * 12.5**2 * 0.7**3 * (1 + 1 / 16), rtol=1e-13)
+
+
+def test_programs_share_their_memory(monkeypatch):
+    """What many programs hold is what one needs, and results do not depend on whose it was."""
+    pool = Pool()
+    monkeypatch.setattr(program_module, "POOL", pool)
+    x = np.random.default_rng(0).normal(size=(1500, 1500))
+    f = lambda x: ac.sum(ac.sin(x @ x) @ ac.cos(x @ x), axis=0)
+    programs = [ac.jit(lambda x, k=k: f(x) * k) for k in range(1, 5)]
+    expected = np.asarray(f(ac.asarray(x)))
+    needs = []
+    for _ in range(2):
+        for k, program in enumerate(programs, 1):
+            np.testing.assert_allclose(program(x), k * expected, rtol=1e-8, atol=1e-8)
+            needs.append(program.explain(x).memory)
+    assert min(needs) > program_module.LARGE
+    assert pool.bytes <= 1.1 * max(needs)
+
+
+def test_programs_at_once_have_memory_of_their_own(monkeypatch):
+    monkeypatch.setattr(program_module, "POOL", Pool())
+    x = np.random.default_rng(0).normal(size=(700, 700))
+    f = lambda x: ac.sum(ac.sin(x @ x) @ ac.cos(x @ x), axis=0)
+    programs = [ac.jit(lambda x, k=k: f(x) * k) for k in range(1, 4)]
+    expected = [np.asarray(program(x)) for program in programs]
+
+    def check(k):
+        for _ in range(5):
+            np.testing.assert_array_equal(programs[k](x), expected[k])
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(check, range(3)))

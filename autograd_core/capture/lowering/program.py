@@ -31,14 +31,18 @@ from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import improve
 from autograd_core.tensor import Tensor, box
 from kernels.cpu.threads import share
-from kernels.memory import address, pages
+from kernels.memory import POOL, address, pages
 from kernels.native.machine import llvm_loads
 from kernels.native.program import Native, Routine, Run
 from kernels.native.text import BYTES
 
 LARGE = 2**22
-"""Bytes of memory that are worth asking the system for by themselves, and sums of so many that all
-threads are worth adding them up."""
+"""Bytes of memory that are worth sharing between programs, and sums of so many that all threads are
+worth adding them up."""
+
+
+NOTHING = np.empty(0)
+"""Stands for memory that each call brings along."""
 
 
 def can_compile(graph: Graph) -> bool:
@@ -50,8 +54,6 @@ def can_compile(graph: Graph) -> bool:
 
 def aligned(size: int) -> Array:
     """Bytes that begin where a cache line does."""
-    if size >= LARGE:
-        return pages(size)
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size]
@@ -73,8 +75,14 @@ class Program:
         self._outputs = [(y.aval.shape, y.aval.dtype) for y in graph.outputs]
         self._dtypes = [x.aval.dtype for x in graph.inputs]
         threads = range(plan.threads)
+        self._lent = self._places_lent()
         # First of all, since the system has the pages made while the code is loaded.
-        self._arenas = [aligned(self._turn_bytes) for _ in threads[1:]]  # of all but the first
+        with POOL.lent(list(self._lent.values())):
+            pass
+        # Of all threads but the first.
+        self._arenas = (
+            [] if self._turns_are_lent else [aligned(self._turn_bytes) for _ in threads[1:]]
+        )
         self._sums = [np.empty((len(threads), size), dtype) for dtype, size in plan.sums]
         constants = list(graph.constants.values())
         self._own: list[Array] = []
@@ -147,11 +155,41 @@ class Program:
             case Fresh(shape, dtype):
                 return np.empty(shape, dtype)
             case Arena(size):
-                return aligned(size)
+                return NOTHING if size >= LARGE else aligned(size)
             case Summed(sums, start, size):
                 return self._sums[sums][0, start : start + size]
             case Slice(slot):  # an empty stand-in where each call brings its own
-                return self._own[slot - self._given] if slot >= self._given else np.empty(0)
+                return self._own[slot - self._given] if slot >= self._given else NOTHING
+
+    @property
+    def _turns_are_lent(self) -> bool:
+        return self._turn_bytes >= LARGE
+
+    def _places_lent(self) -> dict[tuple[int, int], int]:
+        """Which arenas each call borrows, by thread and slot: their sizes."""
+        found = {
+            (0, slot): own.bytes
+            for slot, own in enumerate(self.plan.own, self._given)
+            if isinstance(own, Arena) and own.bytes >= LARGE
+        }
+        if self._turns_are_lent:
+            assert self.plan.arena is not None
+            more = range(1, self.plan.threads)
+            found |= {(thread, self.plan.arena): self._turn_bytes for thread in more}
+        return found
+
+    def _borrow(self, blocks: Sequence[Array]) -> None:
+        """Have the arenas that are lent lie in these blocks."""
+        for (thread, slot), block in zip(self._lent, blocks, strict=True):
+            self._tables[thread, slot] = address(block)
+            if thread == 0:
+                self._own[slot - self._given] = block
+
+    def _give_back(self) -> None:
+        """Keep no block that may be lent to others, or be gone."""
+        for thread, slot in self._lent:
+            if thread == 0:
+                self._own[slot - self._given] = NOTHING
 
     def _make_tables(self) -> None:
         """The pointers for each thread."""
@@ -183,7 +221,8 @@ class Program:
             for own, x in zip(self.plan.own, self._own, strict=True)
             if not isinstance(own, Summed | Slice)
         ]
-        return sum(x.nbytes for x in (*mine, *self._arenas, *self._sums))
+        kept = sum(x.nbytes for x in (*mine, *self._arenas, *self._sums))
+        return kept + sum(self._lent.values())
 
     # Running ----------------------------------------------------------------------------------
 
@@ -191,8 +230,19 @@ class Program:
         arrays = list(map(_plain, args, self._dtypes))
         results = [self._empty(shape, dtype) for shape, dtype in self._outputs]
         with self._lock:
-            self._run([*arrays, *results])
+            self._run_in_memory([*arrays, *results])
         return list(map(box, results))
+
+    def _run_in_memory(self, given: list[Array]) -> None:
+        if not self._lent:
+            self._run(given)
+            return
+        with POOL.lent(list(self._lent.values())) as blocks:
+            self._borrow(blocks)
+            try:
+                self._run(given)
+            finally:
+                self._give_back()
 
     def _run(self, given: list[Array]) -> None:
         pointers = list(map(address, given))
@@ -249,7 +299,11 @@ class Program:
         """The steps as functions of their own, on these arguments, to be called in this order."""
         arrays = list(map(_plain, args, self._dtypes))
         results = [np.empty(shape, dtype) for shape, dtype in self._outputs]
-        table = self._tables[0].copy()
+        table, own = self._tables[0].copy(), list(self._own)
+        for (thread, slot), size in self._lent.items():
+            if thread == 0:  # the functions are called when the pool may have lent it to others
+                own[slot - self._given] = pages(size)
+                table[slot] = address(own[slot - self._given])
         given = [*arrays, *results]
         table[: len(given)] = [x.ctypes.data for x in given]
         table[self._slices] = table[self._sliced]
@@ -261,7 +315,7 @@ class Program:
         ]
         native, _ = Native.of([item for _, item, _ in alone if isinstance(item, Routine)])
         runs = iter(native.run)
-        everything = [*given, *self._own]
+        everything = [*given, *own]
 
         def function(part: Part, item: Any, turns: int) -> Callable[[], None]:
             if not isinstance(item, Routine):
