@@ -41,6 +41,10 @@ class TrajectorySampler:
         stream: str = "train",
         rotations: Sequence[int] | None = None,
     ):
+        numbers = {"tasks": tasks, "examples": examples, "queries": queries, "remember": remember}
+        for name, value in numbers.items():
+            if value < 1:
+                raise DataError(f"{name}={value}; expected at least 1")
         self._random = ClassBatchSampler(dataset, classes, remember, seed, stream, rotations)
         self.dataset, self.seed, self.stream = dataset, seed, stream
         self.classes, self.rotations = self._random.classes, self._random.rotations
@@ -52,11 +56,6 @@ class TrajectorySampler:
         self._check()
 
     def _check(self) -> None:
-        if min(self.tasks, self.examples, self.queries) < 1:
-            raise DataError(
-                f"tasks={self.tasks}, examples={self.examples}, queries={self.queries}; expected "
-                "each to be at least 1"
-            )
         if self.tasks > self.outputs:
             raise DataError(
                 f"tasks={self.tasks}; expected at most the {self.outputs} {self.stream} classes of "
