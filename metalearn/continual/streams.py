@@ -43,20 +43,20 @@ def make_stream(
     Args:
         task_of: the name of a class's task, such as its alphabet.
         most: how many classes there are at most, in all.
-        a_task: how many classes of a task there are at most.
+        a_task: how many classes of each task there are; a task of fewer is left out.
         train, test: examples of each class to learn from, and others to be judged by.
 
-    Raises `DataError` when a class has too few examples, or there are no classes.
+    Raises `DataError` when a class has too few examples, or no task enough classes.
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(set(classes)):
         groups.setdefault(task_of(name), []).append(name)
     key = stream_key(seed, "stream")
-    tasks = _shuffled(key, 0, sorted(groups))
+    tasks = _shuffled(key, 0, sorted(t for t, group in groups.items() if len(group) >= a_task))
     order = [_shuffled(key, 1 + i, groups[task])[:a_task] for i, task in enumerate(tasks)]
     names = [name for group in order for name in group][:most]
     if not names:
-        raise DataError(f"dataset {dataset.name!r}: no classes for a stream; expected at least one")
+        raise DataError(f"dataset {dataset.name!r}: no task has a_task={a_task} classes; lower it")
     values = [_shuffled(stream_key(seed, name), 0, dataset.of_class(name)) for name in names]
     fewest = int(np.argmin([len(x) for x in values]))
     if len(values[fewest]) < train + test:

@@ -4,5 +4,6 @@
 from collections.abc import Mapping
 
 from metalearn.experiments.base import Experiment
+from metalearn.experiments.continual import Continual
 
-EXPERIMENTS: Mapping[str, type[Experiment]] = {}
+EXPERIMENTS: Mapping[str, type[Experiment]] = {"continual": Continual}

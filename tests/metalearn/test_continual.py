@@ -1,5 +1,7 @@
 """Streams, learners against plain loops, measures in closed form, and the experiment end to end."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,13 @@ from metalearn.continual import (
 )
 from metalearn.continual.learners import Rated, loss_of
 from metalearn.errors import OptionError
+from metalearn.experiments import continual as experiment
+from metalearn.experiments.continual import ARMS, Continual
 from metalearn.models import mlp
 from metalearn.tasks import ArrayDataset, DataError
 
 from .algorithms.common import EPS, assert_close, central_differences, doubles, flat, unflat
+from .helpers import command
 
 TRAIN, TEST, FEATURES = 4, 2, 8
 
@@ -73,10 +78,10 @@ def test_the_seed_decides_a_stream(dataset):
 
 
 def test_streams_that_cannot_be(dataset):
-    with pytest.raises(DataError, match="no classes"):
-        make_stream(dataset, [], str, 0, 9, 3)
+    with pytest.raises(DataError, match="no task has a_task=4 classes"):
+        stream_of(dataset, a_task=4)
     with pytest.raises(DataError, match=r"has 7 examples; expected at least train=15 \+ test=5"):
-        make_stream(dataset, dataset.classes, str, 0, 9, 3)
+        make_stream(dataset, dataset.classes, str, 0, 9, 1)
 
 
 def test_a_reservoir_holds_what_came_before():
@@ -271,3 +276,64 @@ def test_transfer_needs_two_tasks():
             measure(np.ones((1, 1)))
     with pytest.raises(ValueError, match="T ≥ 2"):
         forward_transfer([1.0], [1.0])
+
+
+# The experiment -------------------------------------------------------------------------------
+
+TINY = Continual(
+    seeds=1,
+    dataset="glyphs",
+    classes=4,
+    a_task=2,
+    examples=5,
+    held_out=2,
+    tuning=4,
+    memory=10,
+    draws=2,
+    filters=4,
+    pretraining=2,
+    meta_training=2,
+    ways=2,
+    trajectory=(2, 2),
+)
+
+
+def test_the_experiment_end_to_end(tmp_path, monkeypatch, capsys):
+    """Every arm; what it writes; and that it goes on where it stood."""
+    arms = {name: arm._replace(rates=(0.1,)) for name, arm in ARMS.items()}
+    monkeypatch.setattr(experiment, "ARMS", arms)
+    monkeypatch.setattr(Continual, "quick", lambda: TINY)
+    arguments = ["experiment", "continual", "--quick"]
+    places = ["--out", tmp_path / "work", "--results", tmp_path / "results"]
+    result = command(capsys, *arguments, *places)
+    assert result.code == 0, result.err
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {
+        *("continual-quick.md", "continual-quick.json"),
+        *("continual-quick-curve.png", "continual-quick-matrix.png"),
+    }
+    whole = json.loads((tmp_path / "results" / "continual-quick.json").read_text())
+    assert [cell["arm"] for cell in whole["cells"]] == [*ARMS]
+    for cell in whole["cells"]:
+        assert cell["classes"] == [2, 4] and np.shape(cell["matrix"]) == (2, 2)
+        assert cell["rate"] == 0.1
+    again = command(capsys, *arguments, *places)
+    assert "done in" not in again.out and again.code == 0
+
+
+def test_findings_follow_the_numbers():
+    def arms(**accuracies):
+        record = lambda accuracy: {
+            "classes": [2, 4],
+            "seen": [1.0, accuracy],
+            "trained": 1.0,
+            "matrix": [[1.0, 0.0], [accuracy, accuracy]],
+            "in_stream": [1.0, 1.0],
+            "alone": [1.0, 1.0],
+        }
+        return {arm: [record(a + d) for d in (0, 0.01)] for arm, a in accuracies.items()}
+
+    better = experiment.findings(arms(sgd=0.1, oml=0.6))
+    assert "`oml` knows 60.5 % and `sgd` 10.5 %" in better[0] and ": as in Javed" in better[0]
+    worse = experiment.findings(arms(sgd=0.6, oml=0.1))
+    assert ": not as in Javed" in worse[0]
+    assert len(better) == 2 and "`oml` forgets least, 39.5 points" in better[1]

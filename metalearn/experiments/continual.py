@@ -1,0 +1,311 @@
+"""Classes of unseen alphabets arrive one after another, each drawing once: who still knows them?
+
+The setting is that of Javed & White 2019, "Meta-learning representations for continual learning",
+section 4.2: networks are trained on Omniglot's background alphabets; then drawings of characters of
+the evaluation alphabets come in a single pass, 15 of each, and the 5 others are to be told. In the
+arms `pretrained` and `oml` the representation stays as it is and a linear head of 0 learns online;
+in `sgd`, `replay` and `la-maml` the whole network learns, from scratch.
+
+An alphabet is a task, of its first `a_task` characters in a random order. Each arm's rate is chosen
+once, on a stream of the validation alphabets.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import autograd_core as ac
+from metalearn.continual import (
+    LaMaml,
+    Learner,
+    Outcome,
+    Sgd,
+    Stream,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    linear,
+    make_stream,
+    passed,
+)
+from metalearn.experiments.base import Cell, Experiment, Record, by_arm
+from metalearn.experiments.report import Report, Table, over_seeds, percent
+from metalearn.experiments.workspace import Workspace
+from metalearn.models import Model, conv4
+from metalearn.problems import Problem, open_problem
+from metalearn.trained import Trained
+
+
+class Arm(NamedTuple):
+    """A way to learn from a stream: on a representation that was trained before, or from scratch;
+    with replay, or without."""
+
+    representation: str | None
+    replay: bool
+    rates: tuple[float, ...]  # to choose from
+    make: Callable[..., Any] = Sgd
+
+
+HEADS = (0.01, 0.03, 0.1, 0.3)
+NETWORKS = (0.01, 0.03, 0.1)
+ARMS: Mapping[str, Arm] = {
+    "sgd": Arm(None, False, NETWORKS),
+    "replay": Arm(None, True, NETWORKS),
+    "la-maml": Arm(None, True, NETWORKS, LaMaml),
+    "pretrained": Arm("pretrained", False, HEADS),
+    "pretrained-replay": Arm("pretrained", True, HEADS),
+    "oml": Arm("oml", False, HEADS),
+}
+
+
+@dataclass(frozen=True)
+class Continual(Experiment):
+    """Streams of up to `classes` classes, and what each arm is told before and beside them."""
+
+    seeds: int = 5
+    dataset: str = "omniglot"
+    classes: int = 200
+    a_task: int = 10  # classes
+    examples: int = 15  # of a class, to learn from
+    held_out: int = 5  # of a class, to be judged by
+    tuning: int = 50  # classes of the validation stream
+    memory: int = 500  # examples that are kept for replay
+    draws: int = 5  # of them, beside each example
+    filters: int = 64
+    pretraining: int = 10_000  # iterations
+    meta_training: int = 10_000  # iterations of OML
+    ways: int = 20  # of validation episodes
+    trajectory: tuple[int, int] = (5, 5)  # classes, and examples of each
+
+    name = "continual"
+    about = "Continual learning: classes of unseen alphabets, one after another, each drawing once"
+
+    @classmethod
+    def quick(cls) -> Self:
+        return cls(seeds=3, classes=100, memory=250, pretraining=2000, meta_training=1500)
+
+    @property
+    def arms(self) -> Sequence[str]:
+        return tuple(ARMS)
+
+    # Cells ------------------------------------------------------------------------------------
+
+    def compute(self, cell: Cell, workspace: Workspace) -> Record:
+        """An arm's way through the test stream of a seed."""
+        rate = self._rate(cell.arm, workspace)
+        outcome = self._outcome(cell, rate, "test", workspace)
+        found = {name: np.asarray(x).tolist() for name, x in outcome._asdict().items()}
+        return {"rate": rate, **found}
+
+    def _rate(self, arm: str, workspace: Workspace) -> float:
+        """The rate that leaves most known of the validation stream, by the first seed."""
+
+        def score(rate: float) -> float:
+            workspace.check()
+            return float(self._outcome(Cell(arm, 0), rate, "validation", workspace).seen[-1])
+
+        def choose() -> Record:
+            scores = {rate: score(rate) for rate in ARMS[arm].rates}
+            return {"rate": max(scores, key=scores.__getitem__), "scores": [*scores.items()]}
+
+        return float(workspace.cell(f"rate-of-{arm}", choose)["rate"])
+
+    def _outcome(self, cell: Cell, rate: float, part: str, workspace: Workspace) -> Outcome:
+        arm = ARMS[cell.arm]
+        if arm.representation is None:
+            config = workspace.config(self.dataset, **self._options("pretrained", cell.seed))
+            problem = open_problem(config, workspace.display.working)
+            stream = self._stream(problem, part, cell.seed)
+            model = self._network(stream)
+        else:
+            trained, problem = self._trained(arm.representation, cell.seed, workspace)
+            stream = self._stream(problem, part, cell.seed).seen_as(representation(trained))
+            model = linear(stream.x.shape[-1], len(stream.classes))
+        draws = self.draws if arm.replay else 0
+        learner: Learner = arm.make(model, rate, draws=draws)
+        return passed(learner, stream, self.memory, cell.seed)
+
+    def _network(self, stream: Stream) -> Model:
+        """One that learns from scratch, with an output for each class of the stream."""
+        channels, size, _ = stream.x.shape[2:]
+        return conv4(channels, size, len(stream.classes), self.filters, normalise=False)
+
+    def _stream(self, problem: Any, part: str, seed: int) -> Stream:
+        return make_stream(
+            problem.dataset,
+            getattr(problem.split, part),
+            alphabet,
+            seed,
+            most=self.classes if part == "test" else self.tuning,
+            a_task=self.a_task,
+            train=self.examples,
+            test=self.held_out,
+        )
+
+    def _trained(self, algorithm: str, seed: int, workspace: Workspace) -> tuple[Trained, Problem]:
+        name = f"{algorithm}-{seed}"
+        return workspace.trained(name, self.dataset, **self._options(algorithm, seed))
+
+    def _options(self, algorithm: str, seed: int) -> dict[str, Any]:
+        """Those of `metalearn train`. Both representations are the same network, and see about as
+        many examples in an iteration."""
+        iterations = {"pretrained": self.pretraining, "oml": self.meta_training}[algorithm]
+        tasks, examples = self.trajectory
+        settings = {
+            "pretrained": {"batch": "128"},
+            "oml": {"tasks": f"{tasks}", "examples": f"{examples}", "remember": "64"},
+        }
+        return {
+            "algorithm": algorithm,
+            "settings": settings[algorithm],
+            "seed": seed,
+            "iterations": iterations,
+            "split": "alphabets" if self.dataset == "omniglot" else "random",
+            "ways": self.ways,
+            "shots": 5,
+            "meta_batch": 1,
+            "filters": self.filters,
+            "batch_norm": "none",
+            "validate_every": max(1, iterations // 5),
+            "validation_episodes": 20,
+        }
+
+    # The report -------------------------------------------------------------------------------
+
+    def report(self, records: Mapping[Cell, Record]) -> Report:
+        """A row an arm; how accuracy falls with classes; what is left of each task."""
+        arms = by_arm(records)
+        figures = {"curve": curve(arms), "matrix": matrices(arms)}
+        return Report([table(arms)], findings(arms), figures)
+
+
+def alphabet(name: str) -> str:
+    """The alphabet of a character of Omniglot; of other datasets, ten numbered classes together."""
+    folder, slash, _ = name.rpartition("/")
+    return folder if slash else name[:-1]
+
+
+def representation(trained: Trained) -> Callable[[np.ndarray], Any]:
+    """What the head sees of examples (n, …), compiled."""
+    learner, params = trained.learner, trained.params
+
+    def features(x: np.ndarray) -> Any:
+        return learner.support_features(params, (x, None), 0)[0]
+
+    return ac.jit(features, quiet=True)
+
+
+# Tables and pictures --------------------------------------------------------------------------
+
+MEASURES: Mapping[str, Callable[[Record], float]] = {
+    "accuracy": lambda record: record["seen"][-1],
+    "on learned drawings": lambda record: record["trained"],
+    "just after each task": lambda record: float(np.diag(record["matrix"]).mean()),
+    "backward transfer": lambda record: backward_transfer(np.array(record["matrix"])),
+    "forgetting": lambda record: forgetting(np.array(record["matrix"])),
+    "forward transfer": lambda record: forward_transfer(record["in_stream"], record["alone"]),
+}
+"""By the name of their column, of a cell."""
+
+
+def table(arms: Mapping[str, Sequence[Record]]) -> Table:
+    """Per cent."""
+    rows = [
+        [arm, *(percent(over_seeds([f(r) for r in found])) for f in MEASURES.values())]
+        for arm, found in arms.items()
+    ]
+    for row, found in zip(rows, arms.values(), strict=True):
+        row.append(f"{found[0]['rate']:g}")
+    classes, tasks = _size(arms)
+    return Table(
+        f"After {classes} classes of {tasks} alphabets",
+        ["arm", *MEASURES, "rate"],
+        rows,
+        "Per cent. Accuracy is on held-out drawings of all classes seen, among which an answer is "
+        "chosen; losses are among all classes of the stream. Transfer and forgetting as in "
+        "`metalearn/continual/measures.py`: forward transfer is the accuracy on a task just after "
+        "it, among its own classes, less that of the same learner taught this task alone.",
+    )
+
+
+def _size(arms: Mapping[str, Sequence[Record]]) -> tuple[int, int]:
+    classes = next(iter(arms.values()))[0]["classes"]
+    return classes[-1], len(classes)
+
+
+def curve(arms: Mapping[str, Sequence[Record]]) -> Figure:
+    """Accuracy on all classes seen so far, with a band from the lowest to the highest seed."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for arm, found in arms.items():
+        values = 100 * np.array([record["seen"] for record in found])
+        classes = found[0]["classes"]
+        (line,) = axes.plot(classes, values.mean(axis=0), ".-", label=arm)
+        axes.fill_between(
+            classes, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2
+        )
+    axes.set(
+        xlabel="classes seen, each drawing once", ylabel="accuracy on all of them, %", ylim=(0, 100)
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def matrices(arms: Mapping[str, Sequence[Record]]) -> Figure:
+    """Accuracy on each task (column) after each task (row), the mean over seeds."""
+    columns = 3
+    rows = -(-len(arms) // columns)
+    figure = Figure(figsize=(3 * columns, 2.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, (arm, found) in zip(grid.flat, arms.items(), strict=False):
+        axes.axis("on")
+        mean = 100 * np.mean([record["matrix"] for record in found], axis=0)
+        hidden = np.ma.masked_array(mean, np.triu(np.ones_like(mean), 1) > 0)
+        image = axes.imshow(hidden, vmin=0, vmax=100, cmap="viridis", interpolation="nearest")
+        axes.set_title(arm, fontsize=9)
+        axes.set(xlabel="task", ylabel="after task")
+    figure.colorbar(image, ax=grid, label="accuracy, %")
+    return figure
+
+
+# Findings -------------------------------------------------------------------------------------
+
+
+def findings(arms: Mapping[str, Sequence[Record]]) -> list[str]:
+    """What the numbers say, beside what the papers do."""
+    classes, _ = _size(arms)
+    mean = lambda arm, name: float(np.mean([MEASURES[name](record) for record in arms[arm]]))
+    best = lambda names: max(names, key=lambda arm: mean(arm, "accuracy"))
+    said = []
+
+    def compared(one: str, other: str, claim: str) -> None:
+        if not {one, other} <= arms.keys():
+            return
+        a, b = mean(one, "accuracy"), mean(other, "accuracy")
+        pairs = zip(arms[one], arms[other], strict=True)
+        gains = over_seeds([first["seen"][-1] - second["seen"][-1] for first, second in pairs])
+        clear = abs(gains.mean) > gains.half_width
+        verdict = ("as" if gains.mean > 0 else "not as") if clear else "not clearly as"
+        said.append(
+            f"After {classes} classes `{one}` knows {100 * a:.1f} % and `{other}` {100 * b:.1f} %, "
+            f"a difference of {percent(gains)} points seed by seed: {verdict} {claim}."
+        )
+
+    oml = "in Javed & White 2019 (figure 3), where OML stays far above"
+    compared("oml", "sgd", f"{oml} learning from scratch")
+    compared("oml", "pretrained", f"{oml} pretraining")
+    compared("oml", "pretrained-replay", "Javed & White find OML alone is competitive with replay")
+    compared("la-maml", "replay", "in Gupta et al. 2020 (table 1), where La-MAML is above replay")
+    compared("replay", "sgd", "in both papers, where replay is above plain descent")
+    least = min(arms, key=lambda arm: mean(arm, "forgetting"))
+    said.append(
+        f"`{least}` forgets least, {100 * mean(least, 'forgetting'):.1f} points; "
+        f"`{best(arms)}` knows most at the end."
+    )
+    return said
