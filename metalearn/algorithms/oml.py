@@ -5,7 +5,7 @@ Javed & White 2019, "Meta-learning representations for continual learning",
 https://arxiv.org/abs/1905.12588. In its notation, with θ the representation (the network below the
 head), W the head, α the inner rate, β the outer one, and ℓ the loss:
 
-    W₀ = W, with 0 for the classes that are to come            `begun`
+    W₀ = W, with 0 for the classes that are to come            `reset`
     Wⱼ = Wⱼ₋₁ − α ∇_W ℓ(Wⱼ₋₁; φ_θ(Xⱼ), Yⱼ),  j = 1 … k         algorithm 2, the inner loop: `online`
     θ, W ← θ, W − β ∇ ℓ(W_k; φ_θ(S_test))                      the gradient of `meta_loss`
 
@@ -16,7 +16,8 @@ those of the trajectory are learned within it from 0, the others are as meta-tra
 A task adapted to later gets a new head of 0, and an inner step is a pass over its support set, in
 order.
 
-θ does not change within a trajectory, so what the head sees is computed once, in a batch.
+θ does not change within a trajectory: what the head sees of it and of S_test is computed once, in
+one batch, of whose statistics batch norm keeps averages in mode `running`.
 
 Unlike in the paper the head is a single linear layer, and a class is reset within its trajectory
 alone: when it comes back among the random ones, it has what meta-training has taught of it. In the
@@ -123,19 +124,12 @@ class Oml(Algorithm):
 
     def meta_loss(self, learner: Learner, meta: Any, task: Task) -> tuple[Any, tuple[Any, Any]]:
         """The loss of S_test after the trajectory, among all training classes."""
-        state, used = self.begun(learner, meta, head_of(meta), task.support)
-        head = self.online(learner, state, task.support[1])
-        features, seen = learner.support_features(meta, task.query, 0)
-        loss, (score, _) = learner.judged(affine(head, features), task.query[1], seen)
-        return loss, (score, collected(learner.mode, [used, seen]))
-
-    def begun(self, learner: Learner, meta: Any, head: Any, support: Any) -> tuple[Online, Any]:
-        """W₀, 0 for the classes that are to come, and the statistics used."""
-        features, used = learner.support_features(meta, support, 0)
-        columns = np.arange(head["bias"].shape[-1])
-        comes = ac.any(ac.equal(ac.expand_dims(ac.asarray(support[1]), -1), columns), axis=0)
-        reset = lambda x: ac.where(comes, ac.zeros_like(x), x)
-        return Online(ac.tree_map(reset, head), features), used
+        (x, y), (query, targets) = task.support, task.query
+        both, used = learner.support_features(meta, (ac.concatenate([x, query]), None), 0)
+        length = y.shape[0]
+        head = self.online(learner, Online(reset(head_of(meta), y), both[:length]), y)
+        loss, (score, seen) = learner.judged(affine(head, both[length:]), targets, used)
+        return loss, (score, collected(learner.mode, [seen]))
 
     # Online -----------------------------------------------------------------------------------
 
@@ -186,3 +180,10 @@ class Oml(Algorithm):
             f"{self.classes} classes, {self.remember} to remember; a head that learns online at "
             f"{self.rate:g} per unit of mean loss"
         )
+
+
+def reset(head: Any, labels: Any) -> Any:
+    """A head with 0 for the classes of some labels (n,)."""
+    columns = np.arange(head["bias"].shape[-1])
+    named = ac.any(ac.equal(ac.expand_dims(ac.asarray(labels), -1), columns), axis=0)
+    return ac.tree_map(lambda x: ac.where(named, ac.zeros_like(x), x), head)

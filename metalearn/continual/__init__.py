@@ -6,7 +6,7 @@
 - `measures`: average accuracy, forgetting, backward and forward transfer of these
 """
 
-from metalearn.continual.learners import LaMaml, Learner, Sgd, linear
+from metalearn.continual.learners import LaMaml, OnlineLearner, Sgd, linear
 from metalearn.continual.measures import (
     average_accuracy,
     backward_transfer,
@@ -18,7 +18,7 @@ from metalearn.continual.streams import Stream, make_stream, reservoir
 
 __all__ = [
     "LaMaml",
-    "Learner",
+    "OnlineLearner",
     "Outcome",
     "Sgd",
     "Stream",

@@ -35,7 +35,7 @@ Examples = tuple[Any, Any]
 """Inputs (n, …) and labels (n,)."""
 
 
-class Learner(Protocol):
+class OnlineLearner(Protocol):
     """What learns online: pure functions of a state. `draws` is how many examples it wants
     replayed beside each one that comes."""
 

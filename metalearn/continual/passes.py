@@ -7,7 +7,7 @@ import numpy as np
 
 import autograd_core as ac
 from autograd_core import random
-from metalearn.continual.learners import Learner
+from metalearn.continual.learners import OnlineLearner
 from metalearn.continual.streams import Stream, reservoir
 
 
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
     trained: float  # at the end, on all examples that were learned from
 
 
-def passed(learner: Learner, stream: Stream, memory: int, seed: int) -> Outcome:
+def passed(learner: OnlineLearner, stream: Stream, memory: int, seed: int) -> Outcome:
     """A learner's way through a stream, with a reservoir of `memory` examples.
 
     The seed decides its initialisation and what is replayed. Examples are learned a class at a
@@ -35,7 +35,7 @@ def passed(learner: Learner, stream: Stream, memory: int, seed: int) -> Outcome:
 
 
 class _Pass:
-    def __init__(self, learner: Learner, stream: Stream, memory: int, seed: int):
+    def __init__(self, learner: OnlineLearner, stream: Stream, memory: int, seed: int):
         self.learner, self.stream, self.memory, self.seed = learner, stream, memory, seed
         self.update = ac.jit(learner.update, quiet=True)
         self.outputs = ac.jit(learner.outputs, quiet=True)

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import autograd_core as ac
 from metalearn.continual import (
     LaMaml,
-    Learner,
+    OnlineLearner,
     Outcome,
     Sgd,
     Stream,
@@ -125,7 +125,7 @@ class Continual(Experiment):
             stream = self._stream(problem, part, cell.seed).seen_as(representation(trained))
             model = linear(stream.x.shape[-1], len(stream.classes))
         draws = self.draws if arm.replay else 0
-        learner: Learner = arm.make(model, rate, draws=draws)
+        learner: OnlineLearner = arm.make(model, rate, draws=draws)
         return passed(learner, stream, self.memory, cell.seed)
 
     def _network(self, stream: Stream) -> Model:
