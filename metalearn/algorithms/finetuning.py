@@ -22,7 +22,7 @@ pretraining are normalised by themselves.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -179,13 +179,14 @@ class Pretrained(FineTuning):
 
     `classes` is how many there are, each rotation being another; a run fills it in from its data.
     `batch` is the examples in a mini-batch, of which a meta-update takes `--meta-batch`.
-    `scale` is the s of the cosine classifier.
+    `scale` is the s of the cosine classifier. `upright` leaves the rotations out.
     """
 
     adapts: str = "head"
     classifier: str = "linear"
     scale: float = 10.0
     batch: int = 16
+    upright: bool = False
     classes: int = 0
 
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -219,12 +220,12 @@ class Pretrained(FineTuning):
     def training_sampler(self, problem: "Problem", config: "Config") -> ClassBatchSampler:
         """Mini-batches over all training classes. Raises `OptionError` where there are none such,
         and `DataError`."""
-        batches = getattr(problem, "batches", None)
-        if batches is None:
+        if not hasattr(problem, "batches"):
             raise OptionError(
                 f"--algorithm {config.algorithm}: trains on mini-batches over all classes of one "
                 f"dataset, which {config.task_name} does not give; use another"
             )
+        batches = upright_if(self.upright, problem).batches
         return batches("train", self.batch, config.seed)
 
     def init(self, model: Model, key: Any) -> Any:
@@ -278,6 +279,11 @@ class Pretrained(FineTuning):
         """A random head with a weight of that shape, (inputs, outputs)."""
         head = linear_head(key, shape, dtype)
         return {"weight": head["weight"]} if self.classifier == "cosine" else head
+
+
+def upright_if(upright: bool, problem: Any) -> Any:
+    """The problem, without the rotations of its classes if that is wanted."""
+    return replace(problem, upright=True) if upright else problem
 
 
 # Heads ----------------------------------------------------------------------------------------

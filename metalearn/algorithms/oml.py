@@ -34,7 +34,7 @@ import numpy as np
 
 import autograd_core as ac
 from metalearn.algorithms.base import Algorithm
-from metalearn.algorithms.finetuning import empty_head, over_all_classes
+from metalearn.algorithms.finetuning import empty_head, over_all_classes, upright_if
 from metalearn.algorithms.prototypes import ways_of
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
@@ -63,7 +63,8 @@ class Oml(Algorithm):
     """A representation for a linear head that takes one step at `rate` for each example.
 
     `tasks` is the classes in a trajectory, `examples` those of each, `remember` the random ones in
-    the meta-loss; `classes` is how many there are to train on, which a run fills in from its data.
+    the meta-loss. `upright` leaves the rotations out. `classes` is how many there are to train on,
+    which a run fills in from its data.
     """
 
     steps: int = 0
@@ -72,6 +73,7 @@ class Oml(Algorithm):
     tasks: int = 5
     examples: int = 5
     remember: int = 64
+    upright: bool = False
     classes: int = 0
 
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -108,13 +110,12 @@ class Oml(Algorithm):
     def training_sampler(self, problem: "Problem", config: "Config") -> TrajectorySampler:
         """Trajectories through the training classes. Raises `OptionError` where there are none
         such, and `DataError`."""
-        trajectories = getattr(problem, "trajectories", None)
-        if trajectories is None:
+        if not hasattr(problem, "trajectories"):
             raise OptionError(
                 f"--algorithm {config.algorithm}: trains on trajectories through the classes of "
                 f"one dataset, which {config.task_name} does not give; use another"
             )
-        return trajectories(
+        return upright_if(self.upright, problem).trajectories(
             "train", self.tasks, self.examples, config.queries, self.remember, config.seed
         )
 

@@ -49,8 +49,8 @@ class Arm(NamedTuple):
     make: Callable[..., Any] = Sgd
 
 
-HEADS = (0.01, 0.03, 0.1, 0.3)
-NETWORKS = (0.01, 0.03, 0.1)
+HEADS = (1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
+NETWORKS = (1e-3, 3e-3, 0.01, 0.03, 0.1)
 ARMS: Mapping[str, Arm] = {
     "sgd": Arm(None, False, NETWORKS),
     "replay": Arm(None, True, NETWORKS),

@@ -1,6 +1,7 @@
 """OML's trajectories; its inner loop against a plain one; its meta-gradient against differences."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from metalearn.errors import OptionError
 from metalearn.learner import ACCURACY, Learner
 from metalearn.models import mlp
 from metalearn.parts import head_of, with_head
+from metalearn.problems import open_problem, settled
 from metalearn.runs import open_run
 from metalearn.tasks import DataError, Task, TrajectorySampler, load_glyphs
 
@@ -236,6 +238,14 @@ def test_classes_come_from_the_data_and_are_recorded(tmp_path):
     algorithm = make_algorithm("oml", **run.config.settings)
     task = algorithm.training_sampler(problem, config).sample(0, [0])
     assert task.support[1].shape == (1, 6) and task.query[1].shape == (1, 2 * 2 + 4)
+
+
+@pytest.mark.parametrize("name", ["oml", "pretrained"])
+def test_upright_classes_are_as_many_as_there_are(name):
+    config = make_config("glyphs", {**GLYPHS, "algorithm": name, "settings": {"upright": "true"}})
+    problem = open_problem(config)
+    found = settled(config, replace(problem, dataset=replace(problem.dataset, rotations=(0, 90))))
+    assert found.settings == {"upright": True, "classes": len(problem.split.train)}
 
 
 def test_it_learns_to_learn_online(capsys, tmp_path):
