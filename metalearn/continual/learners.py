@@ -111,21 +111,23 @@ class Rated(NamedTuple):
 class LaMaml:
     """La-MAML on batches of `batch` examples; rates start at `rate`, and learn at `rates_rate`.
 
-    `update` is of a multiple of `batch`. Raises `OptionError` for settings that make no sense.
+    A batch is looked at `glances` times, a meta-update each, before the next one comes. `update` is
+    of a multiple of `batch`. Raises `OptionError` for settings that make no sense.
     """
 
     model: Model
     rate: float
     rates_rate: float = 0.1
     draws: int = 5
-    batch: int = 5
+    batch: int = 3
+    glances: int = 3
     order: int = 1
     clip: float = 2.0
 
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
             raise OptionError(f"order={self.order!r}; expected 1 or 2")
-        for name in ("draws", "batch"):
+        for name in ("draws", "batch", "glances"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name}={getattr(self, name)}; expected at least 1")
 
@@ -142,7 +144,10 @@ class LaMaml:
 
         def step(state: Rated, slices: tuple[Examples, Examples]) -> tuple[Rated, None]:
             came, beside = slices
-            return self.moved(state, came, joined(came, ac.tree_map(flat, beside))), None
+            both = joined(came, ac.tree_map(flat, beside))
+            for _ in range(self.glances):
+                state = self.moved(state, came, both)
+            return state, None
 
         return ac.scan(step, state, ac.tree_map(batches, (examples, replayed)))[0]
 
