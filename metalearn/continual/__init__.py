@@ -13,7 +13,7 @@ from metalearn.continual.measures import (
     forgetting,
     forward_transfer,
 )
-from metalearn.continual.passes import Outcome, passed
+from metalearn.continual.passes import Outcome, known_after, passed
 from metalearn.continual.streams import Stream, make_stream, reservoir
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "backward_transfer",
     "forgetting",
     "forward_transfer",
+    "known_after",
     "linear",
     "make_stream",
     "passed",

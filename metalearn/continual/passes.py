@@ -34,6 +34,11 @@ def passed(learner: OnlineLearner, stream: Stream, memory: int, seed: int) -> Ou
     return _Pass(learner, stream, memory, seed).outcome()
 
 
+def known_after(learner: OnlineLearner, stream: Stream, memory: int, seed: int) -> float:
+    """The accuracy on all classes after the same way, which is all that a rate is chosen by."""
+    return _Pass(learner, stream, memory, seed).known()
+
+
 class _Pass:
     def __init__(self, learner: OnlineLearner, stream: Stream, memory: int, seed: int):
         self.learner, self.stream, self.memory, self.seed = learner, stream, memory, seed
@@ -59,6 +64,12 @@ class _Pass:
             alone=np.array([self._alone(task) for task in range(count)]),
             trained=float(np.average(learned, weights=sizes)),
         )
+
+    def known(self) -> float:
+        *_, last = self._taught(range(len(self.tasks)))
+        answers = np.arange(len(self.stream.classes))
+        found = [self._accuracy(last, task, answers) for task in range(len(self.tasks))]
+        return float(np.average(found, weights=[len(classes) for classes in self.tasks]))
 
     def _alone(self, task: int) -> float:
         (state,) = self._taught([task])

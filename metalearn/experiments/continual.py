@@ -22,12 +22,12 @@ import autograd_core as ac
 from metalearn.continual import (
     LaMaml,
     OnlineLearner,
-    Outcome,
     Sgd,
     Stream,
     backward_transfer,
     forgetting,
     forward_transfer,
+    known_after,
     linear,
     make_stream,
     passed,
@@ -58,11 +58,12 @@ class Arm(NamedTuple):
 
 HEADS = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
 NETWORKS = (0.01, 0.03, 0.1, 0.3)
+AHEAD = (0.01, 0.03, 0.1)
 ARMS: Mapping[str, Arm] = {
     "sgd": Arm(None, False, NETWORKS),
     "replay": Arm(None, True, NETWORKS),
-    "la-maml": Arm(None, True, NETWORKS, LaMaml),
-    "la-maml-2": Arm(None, True, NETWORKS, partial(LaMaml, order=2)),
+    "la-maml": Arm(None, True, AHEAD, LaMaml),
+    "la-maml-2": Arm(None, True, AHEAD, partial(LaMaml, order=2)),
     "pretrained": Arm(Representation("pretrained"), False, HEADS),
     "pretrained-norm": Arm(Representation("pretrained", "running"), False, HEADS),
     "pretrained-replay": Arm(Representation("pretrained"), True, HEADS),
@@ -94,7 +95,7 @@ class Continual(Experiment):
 
     @classmethod
     def quick(cls) -> Self:
-        return cls(seeds=3, classes=100, memory=250, iterations=1500)
+        return cls(seeds=3, classes=100, memory=250, iterations=1200)
 
     @property
     def arms(self) -> Sequence[str]:
@@ -105,39 +106,43 @@ class Continual(Experiment):
     def compute(self, cell: Cell, workspace: Workspace) -> Record:
         """An arm's way through the test stream of a seed."""
         rate = self._rate(cell.arm, workspace)
-        outcome = self._outcome(cell, rate, "test", workspace)
+        model, stream = self._prepared(cell, "test", workspace)
+        outcome = passed(self._learner(cell.arm, model, rate), stream, self.memory, cell.seed)
         found = {name: np.asarray(x).tolist() for name, x in outcome._asdict().items()}
         return {"rate": rate, **found}
 
     def _rate(self, arm: str, workspace: Workspace) -> float:
         """The rate that leaves most known of the validation stream, by the first seed."""
 
-        def score(rate: float) -> float:
-            workspace.check()
-            return float(self._outcome(Cell(arm, 0), rate, "validation", workspace).seen[-1])
-
         def choose() -> Record:
+            model, stream = self._prepared(Cell(arm, 0), "validation", workspace)
+
+            def score(rate: float) -> float:
+                workspace.check()
+                return known_after(self._learner(arm, model, rate), stream, self.memory, 0)
+
             scores = {rate: score(rate) for rate in ARMS[arm].rates}
             return {"rate": max(scores, key=scores.__getitem__), "scores": [*scores.items()]}
 
         return float(workspace.cell(f"rate-of-{arm}", choose)["rate"])
 
-    def _outcome(self, cell: Cell, rate: float, part: str, workspace: Workspace) -> Outcome:
-        arm = ARMS[cell.arm]
-        if arm.representation is None:
+    def _learner(self, arm: str, model: Model, rate: float) -> OnlineLearner:
+        draws = self.draws if ARMS[arm].replay else 0
+        found: OnlineLearner = ARMS[arm].make(model, rate, draws=draws)
+        return found
+
+    def _prepared(self, cell: Cell, part: str, workspace: Workspace) -> tuple[Model, Stream]:
+        """What an arm learns with before it has learned, and what it learns from."""
+        chosen = ARMS[cell.arm].representation
+        if chosen is None:
             options = self._options(Representation("pretrained"), cell.seed)
-            problem = open_problem(
-                workspace.config(self.dataset, **options), workspace.display.working
-            )
+            config = workspace.config(self.dataset, **options)
+            problem = open_problem(config, workspace.display.working)
             stream = self._stream(problem, part, cell.seed)
-            model = self._network(stream)
-        else:
-            trained, problem = self._trained(arm.representation, cell.seed, workspace)
-            stream = self._stream(problem, part, cell.seed).seen_as(representation(trained))
-            model = linear(stream.x.shape[-1], len(stream.classes))
-        draws = self.draws if arm.replay else 0
-        learner: OnlineLearner = arm.make(model, rate, draws=draws)
-        return passed(learner, stream, self.memory, cell.seed)
+            return self._network(stream), stream
+        trained, problem = self._trained(chosen, cell.seed, workspace)
+        stream = self._stream(problem, part, cell.seed).seen_as(representation(trained))
+        return linear(stream.x.shape[-1], len(stream.classes)), stream
 
     def _network(self, stream: Stream) -> Model:
         """One that learns from scratch, with an output for each class of the stream."""

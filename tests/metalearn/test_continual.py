@@ -14,6 +14,7 @@ from metalearn.continual import (
     backward_transfer,
     forgetting,
     forward_transfer,
+    known_after,
     linear,
     make_stream,
     passed,
@@ -223,6 +224,7 @@ def test_plain_descent_forgets_and_replay_does_less(dataset):
     assert (np.triu(plain.matrix, 1) == 0).all()
     np.testing.assert_allclose(plain.seen[-1], plain.matrix[-1].mean())
     assert replay.seen[-1] > plain.seen[-1]
+    assert known_after(Sgd(model, 1.0, draws=4), stream, memory=18, seed=0) == replay.seen[-1]
     assert forgetting(replay.matrix) < forgetting(plain.matrix)
     # The first task has none before it, so that its learner is the same.
     assert plain.in_stream[0] == plain.alone[0] == plain.matrix[0, 0]
