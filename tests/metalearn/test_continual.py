@@ -304,7 +304,7 @@ TINY = Continual(
 
 def test_the_experiment_end_to_end(tmp_path, monkeypatch, capsys):
     """An arm of each kind; what it writes; and that it goes on where it stood."""
-    some = ("sgd", "la-maml", "pretrained-replay", "oml")
+    some = ("la-maml", "oml")
     arms = {name: ARMS[name]._replace(rates=(0.1,)) for name in some}
     monkeypatch.setattr(experiment, "ARMS", arms)
     monkeypatch.setattr(Continual, "quick", lambda: TINY)
@@ -328,6 +328,7 @@ def test_the_experiment_end_to_end(tmp_path, monkeypatch, capsys):
 def test_findings_follow_the_numbers():
     def arms(**accuracies):
         record = lambda accuracy: {
+            "rate": 0.1,
             "classes": [2, 4],
             "seen": [1.0, accuracy],
             "trained": 1.0,
@@ -342,3 +343,5 @@ def test_findings_follow_the_numbers():
     worse = experiment.findings(arms(sgd=0.6, oml=0.1))
     assert "is against Javed" in worse[0]
     assert len(better) == 2 and "`oml` forgets least, 39.5 points" in better[1]
+    both = experiment.findings(arms(replay=0.6, **{"la-maml": 0.1}))
+    assert "is against Gupta" in both[0] and "Just after a task `la-maml` knows 55" in both[1]
