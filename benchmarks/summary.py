@@ -2,7 +2,8 @@
 
     python -m benchmarks.summary [--write]
 
-`python -m benchmarks --save` and `python -m benchmarks.accuracy --save` measure them again.
+`python -m benchmarks --save`, `benchmarks.accuracy --save` and `metalearn experiment` measure
+them again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from benchmarks import accuracy, compiled
 from benchmarks.common import RESULTS, ROOT, Table, milliseconds
 from benchmarks.eager import MODES
 from benchmarks.workloads import WORKLOADS
+from metalearn.experiments import EXPERIMENTS
+from metalearn.experiments.running import read_report
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results: python -m benchmarks.summary --write -->", "<!-- end of results -->"
@@ -104,14 +107,29 @@ def _times(value: float) -> str:
 
 
 def summary(folder: Path = RESULTS) -> str:
-    """Markdown of every machine's saved results."""
+    """Markdown of every machine's saved results, and of the experiments."""
     machines: dict[str, list[str]] = {}
     for name, table in TABLES.items():
         for path in sorted(folder.glob(f"{name}-*.json")):
             results = json.loads(path.read_text())
             machine = f"{results['machine']['cpu']}, {results['machine']['cores']} cores"
             machines.setdefault(machine, []).append(_block(table(results)))
-    return "\n\n".join(f"On {machine}:\n\n" + "\n\n".join(t) for machine, t in machines.items())
+    parts = [f"On {machine}:\n\n" + "\n\n".join(t) for machine, t in machines.items()]
+    return "\n\n".join([*parts, *experiment_tables(folder)])
+
+
+def experiment_tables(folder: Path) -> list[str]:
+    """The first table of each experiment, in full where there is one, else in its quick form."""
+    found = []
+    for name in EXPERIMENTS:
+        paths = [folder / f"{name}{form}.json" for form in ("", "-quick")]
+        path = next((path for path in paths if path.exists()), None)
+        if path is not None:
+            made, records = read_report(path)
+            command = f"metalearn experiment {name}{' --quick' * path.stem.endswith('-quick')}"
+            found.append(f"`{command}`, {made.seeds} seeds:")
+            found.append(made.report(records).tables[0].markdown())
+    return found
 
 
 def _block(table: Table) -> str:

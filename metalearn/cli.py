@@ -408,7 +408,14 @@ def evaluate(
     queries: Annotated[
         int | None, option("Examples of each class to be judged by [15; regression: 100].")
     ] = None,
+    shots: Annotated[
+        int | None, option("Examples of each class to learn from, if not as many as in training.")
+    ] = None,
     part: Annotated[str, typer.Option(help="Classes of test, validation or train.")] = "test",
+    on: Annotated[
+        str | None,
+        option("Another dataset of images, as of `train`: all its classes, none seen before."),
+    ] = None,
     upright: Annotated[
         bool,
         option(
@@ -426,7 +433,8 @@ def evaluate(
 ) -> int:
     """Score a run on tasks of classes it has never seen, before adaptation and after each step.
 
-    Prints the mean over episodes with its 95 % interval, and saves it as RUN/evaluation.json.
+    Prints the mean over episodes with its 95 % interval, and saves it as RUN/evaluation.json. On
+    another dataset, `--data` is where that lies.
     """
     del debug
     trained, problem, result = commands.evaluate(
@@ -435,7 +443,9 @@ def evaluate(
             "episodes": episodes,
             "steps": steps,
             "queries": queries,
+            "shots": shots,
             "part": part,
+            "on": on,
             "upright": upright,
             "checkpoint": checkpoint,
             "batch_norm": batch_norm,
@@ -613,7 +623,11 @@ def experiment(
     quick: Annotated[
         bool, option("The same question in minutes, with smaller settings.", flag="--quick")
     ] = False,
-    seeds: Annotated[int | None, option("How many to compute [3].")] = None,
+    seeds: Annotated[int | None, option("How many to compute, if not its own number.")] = None,
+    only: Annotated[
+        list[str] | None,
+        option("An arm to compute, and leave the others; can be given several times."),
+    ] = None,
     data: Annotated[
         str | None,
         option(
@@ -637,7 +651,7 @@ def experiment(
     del debug
     from metalearn.experiments.running import experiment
 
-    return experiment(name, quick, seeds, data, out, results, device or "auto")
+    return experiment(name, quick, seeds, only or [], data, out, results, device or "auto")
 
 
 # Running, and telling what went wrong ---------------------------------------------------------

@@ -20,7 +20,14 @@ from metalearn.estimators import SUFFIXES, mode_alone, save_model
 from metalearn.interrupts import Interrupts
 from metalearn.learner import Learner
 from metalearn.own import short_name
-from metalearn.problems import PARTS, Classification, Problem, open_problem, settled
+from metalearn.problems import (
+    PARTS,
+    Classification,
+    Problem,
+    open_problem,
+    other_domain,
+    settled,
+)
 from metalearn.runs import (
     Run,
     check_free,
@@ -66,7 +73,7 @@ def train(
 ) -> int:
     """Make a run and train it."""
     config = make_config(dataset, given)
-    _device(config.device)
+    checked_device(config.device)
     if tensorboard:
         check_installed()
     if out is not None:
@@ -84,7 +91,7 @@ def train(
     return 0
 
 
-def _device(option: str) -> str:
+def checked_device(option: str) -> str:
     """The device of an option. Raises `OptionError` where there is none such."""
     problem = CHECKS["device"](option)
     if problem:
@@ -148,7 +155,7 @@ def resume(
     run = open_run(path)
     run.check_whole()
     config = _resumed_config(run.config, changes)
-    _device(config.device)
+    checked_device(config.device)
     _check_budget(run, config)
     with open_display(config.measure) as display:
         problem = _reopen(run, config, display)
@@ -184,14 +191,12 @@ def _check_budget(run: Run, config: Config) -> None:
         )
 
 
-def _reopen(run: Run, config: Config, display: PlainDisplay, upright: bool = False) -> Problem:
+def _reopen(run: Run, config: Config, display: PlainDisplay) -> Problem:
     """A run's data, checked to be the same as in training."""
     if config.data is not None and not Path(config.data).exists():
         raise RunError(f"{config.data}: the data are no longer there; say where with --data")
     problem = open_problem(config, display.working, run.split())
     run.check_data(problem)
-    if upright and isinstance(problem, Classification):
-        problem = replace(problem, upright=True)
     return problem
 
 
@@ -241,7 +246,7 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
         problem,
         episodes=FINAL_EPISODES,
         steps=run.config.eval_steps,
-        queries=_evaluation_queries(run.config, problem),
+        queries=_evaluation_queries(problem, run.config.shots),
         progress=lambda done, total: display.working("evaluating", done, total),
     )
     write_json(run.path / "evaluation.json", result)
@@ -258,10 +263,10 @@ def _typed(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def _evaluation_queries(config: Config, problem: Problem) -> int:
+def _evaluation_queries(problem: Problem, shots: int) -> int:
     """Queries a class: 15 as in the papers, or as many as the smallest test class has left."""
-    left = problem.queries_left("test", config.shots)
-    return WAVE_QUERIES if left is None else min(QUERIES, left)
+    left = problem.queries_left("test", shots)
+    return WAVE_QUERIES if left is None else max(1, min(QUERIES, left))
 
 
 # evaluate -------------------------------------------------------------------------------------
@@ -271,23 +276,33 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
     """Evaluate a run, save the result beside it, and return it."""
     _check_evaluation(options)
     run = open_run(path)
-    config = _moved(run.config, options["data"])
-    device = _device(options["device"] or "auto")
+    elsewhere = options["on"] is not None
+    config = run.config if elsewhere else _moved(run.config, options["data"])
+    _check_asked(config, options)
+    device = checked_device(options["device"] or "auto")
     trained = load_trained(run, options["checkpoint"], options["batch_norm"])
     with open_display(config.measure, to_stderr=True) as display:
-        problem = _reopen(run, config, display, options["upright"])
-        if options["upright"] and config.dataset != "omniglot":
-            raise OptionError(f"--upright: {config.dataset} has no rotated classes; leave it out")
+        if elsewhere:
+            data = None if options["data"] is None else str(options["data"])
+            problem: Problem = other_domain(config, options["on"], data, display.working)
+        else:
+            problem = _reopen(run, config, display)
+        if options["upright"]:
+            problem = _upright(problem, options["on"] or config.dataset)
+        shots = options["shots"] or config.shots
         result = evaluate_on(
             trained.on(device),
             problem,
             episodes=options["episodes"],
             steps=_steps(config, options["steps"]),
-            queries=options["queries"] or _evaluation_queries(config, problem),
+            queries=options["queries"] or _evaluation_queries(problem, shots),
             part=options["part"],
             seed=options["seed"],
             progress=lambda done, total: display.working("evaluating", done, total),
+            shots=shots,
         )
+        if elsewhere:
+            result["on"] = problem.record
         result["upright"] = options["upright"]
         try:
             write_json(run.path / "evaluation.json", result)
@@ -296,8 +311,26 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
     return trained, problem, result
 
 
+def _upright(problem: Problem, dataset: str) -> Classification:
+    """The same without rotated classes. Raises `OptionError` where there are none."""
+    if not isinstance(problem, Classification) or len(problem.dataset.rotations) == 1:
+        raise OptionError(f"--upright: {dataset} has no rotated classes; leave it out")
+    return replace(problem, upright=True)
+
+
+def _check_asked(config: Config, options: Mapping[str, Any]) -> None:
+    """Raise `OptionError` for what this run's data have no use for."""
+    if options["shots"] is not None and config.varies:
+        raise OptionError(
+            f"--shots {options['shots']}: this run's vary from class to class; leave it out"
+        )
+    if options["on"] is not None and options["part"] != "test":
+        raise OptionError(f"--part {options['part']}: --on is all classes of it; leave --part out")
+
+
 def _check_evaluation(options: Mapping[str, Any]) -> None:
-    for name, least in (("episodes", 2), ("steps", 1), ("queries", 1), ("seed", 0)):
+    numbers = (("episodes", 2), ("steps", 1), ("queries", 1), ("shots", 1), ("seed", 0))
+    for name, least in numbers:
         value = options[name]
         if value is not None and not least <= value <= MOST:
             raise OptionError(f"--{name} {value}: expected a whole number, {least} to {MOST:,}")
@@ -345,7 +378,11 @@ def adapt(
     if not len(task.query):
         raise DataError(f"{support}: no row whose target is empty; expected rows to predict")
     adapted = adapt_to(
-        trained.on(_device(device or "auto")), task.support, labels_of(task), steps, compiled=False
+        trained.on(checked_device(device or "auto")),
+        task.support,
+        labels_of(task),
+        steps,
+        compiled=False,
     )
     predictions = predicted(adapted, task)
     record = _adapted_record(trained, task, predictions, support, query or support, steps)
@@ -497,7 +534,7 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
     mode = options["batch_norm"] or mode_alone(run.config)
     trained = load_trained(run, options["checkpoint"], mode)
     task = read_task(trained, support, None, options["target"])
-    placed = trained.on(_device(options["device"] or "auto"))
+    placed = trained.on(checked_device(options["device"] or "auto"))
     adapted = adapt_to(placed, task.support, labels_of(task), steps, compiled=False)
     save_model(out, adapted)
     classes = ", ".join(printable(str(label)) for label in task.classes)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from metalearn.catalogue import kind_of, read_arrays, read_images
+from metalearn.catalogue import IMAGES, found, kind_of, read_arrays, read_images
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
@@ -19,6 +19,7 @@ from metalearn.tasks import (
     DataError,
     Dataset,
     Domain,
+    DomainBatches,
     DomainSplit,
     EpisodeSampler,
     FamilySampler,
@@ -372,6 +373,12 @@ class CrossDomain:
         turns = (0,) if self.upright else None
         return self.domains.sampler(part, self.ways, shots, queries, seed, rotations=turns)
 
+    def batches(self, part: str, batch: int, seed: int) -> DomainBatches:
+        """Ordinary mini-batches over all classes of a part, each of one domain. Raises
+        `DataError`."""
+        turns = (0,) if self.upright else None
+        return DomainBatches(self.domains.domains(part), batch, seed, part, turns)
+
     def queries_left(self, part: str, shots: int) -> int:
         used = self.domains.domains(part).values()
         return min(_fewest(d.dataset, getattr(d.split, part)) for d in used) - shots
@@ -409,6 +416,27 @@ def open_problem(
     return Classification(domain.dataset, domain.split, config.ways)
 
 
+def other_domain(
+    config: Config, dataset: str, data: str | None = None, progress: Progress | None = None
+) -> Classification:
+    """All classes of another dataset of images as test classes, read as those of a configuration;
+    arguments as of `metalearn train`. Raises `DataError` and `OptionError`."""
+    name, place = found(dataset, data)
+    if kind_of(name) != "images" or kind_of(config.dataset) != "images" or "+" in name:
+        raise OptionError(
+            f"--on {dataset}: expected one dataset of images, for a run that learned from images"
+        )
+    source = IMAGES[name]
+    if not source.ink and source.channels != config.channels:
+        raise OptionError(
+            f"--on {dataset}: its images have {source.channels} channels, those of the run "
+            f"{config.channels}; expected the same"
+        )
+    read = read_images(name, place, _preprocess(config), progress)[name]
+    whole = Domain.whole(read.dataset if isinstance(read, SplitDataset) else read)
+    return Classification(whole.dataset, whole.split, config.ways, measure=config.measure)
+
+
 def settled(config: Config, problem: Problem) -> Config:
     """The configuration with what its algorithm takes from the data, such as how many classes there
     are to train on, and the shapes that only the data say; the same again when it has all of
@@ -426,12 +454,15 @@ def settled(config: Config, problem: Problem) -> Config:
 def _domains(config: Config, progress: Progress | None, split: Split | None) -> dict[str, Domain]:
     """The datasets that a configuration names, each with its split."""
     if config.dataset == "arrays":
-        found: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
+        read: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
     else:
-        ink = config.ink or ("auto" if config.channels == 1 else "keep")
-        preprocess = Preprocess(config.image_size, config.channels, ink)
-        found = read_images(config.dataset, config.data, preprocess, progress)
-    return {name: _domain(config, name, each, split) for name, each in found.items()}
+        read = read_images(config.dataset, config.data, _preprocess(config), progress)
+    return {name: _domain(config, name, each, split) for name, each in read.items()}
+
+
+def _preprocess(config: Config) -> Preprocess:
+    ink = config.ink or ("auto" if config.channels == 1 else "keep")
+    return Preprocess(config.image_size, config.channels, ink)
 
 
 def _domain(
@@ -457,10 +488,11 @@ def _table(config: Config, split: Split | None) -> TabularDataset:
 
 def _split(config: Config, name: str, dataset: Dataset) -> Split:
     if config.split == "alphabets":
-        if name != "omniglot":
+        if "omniglot" not in config.dataset.split("+"):
             raise OptionError("--split alphabets: only Omniglot has alphabets; use random")
-        return omniglot_alphabet_split(dataset.classes)
-    if config.split != "random":
+        if name == "omniglot":
+            return omniglot_alphabet_split(dataset.classes)
+    elif config.split != "random":
         return _split_file(config)
     if name == "omniglot":
         return omniglot_split(dataset.classes)

@@ -132,15 +132,17 @@ def evaluate(
     part: str = "test",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    shots: int | None = None,
 ) -> dict[str, Any]:
     """Scores on episodes of a part of the split, before adaptation and after the inner steps that
-    `steps_told` names.
+    `steps_told` names; of `shots`, by default those of training.
 
     Returns a record for JSON; `scores` holds, for each number of steps, the mean over episodes and
     half the width of its 95 % interval. Raises `DataError` when the part cannot give such episodes.
     """
     config, measure, told = trained.run.config, problem.measure, steps_told(steps)
-    sampler = on_device(problem.sampler(part, config.shots, queries, seed), trained.device)
+    shots = config.shots if shots is None else shots
+    sampler = on_device(problem.sampler(part, shots, queries, seed), trained.device)
     found = scores_at_steps(
         trained.algorithm,
         trained.learner,
@@ -153,11 +155,11 @@ def evaluate(
     )
     return {
         **trained.about(),
-        "task": config.task_name,
+        "task": replace(config, shots=shots).task_name,
         "part": part,
         "episodes": episodes,
         "ways": None if config.is_regression else config.ways,
-        "shots": config.shots,
+        "shots": shots,
         "queries": queries,
         "seed": seed,
         "measure": measure.name,
@@ -176,7 +178,7 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         f"{result['task']}: {result['episodes']} episodes of {problem.describe(result['part'])}, "
         f"{result['queries']} queries{per_class}",
         *trained.describe(),
-        *_rotations(trained, problem),
+        *_rotations(problem),
         f"{problem.measure.name}, mean ± 95 % interval:",
     ]
     for row in result["scores"]:
@@ -186,9 +188,9 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
     return lines
 
 
-def _rotations(trained: Trained, problem: Problem) -> list[str]:
+def _rotations(problem: Problem) -> list[str]:
     """Which classes count: that of Omniglot's rotated characters changes what a score means."""
-    if trained.run.config.dataset != "omniglot":
+    if len(getattr(getattr(problem, "dataset", None), "rotations", ())) < 2:
         return []
     upright = getattr(problem, "upright", False)
-    return [f"characters {'upright' if upright else 'in four rotations, each a class of its own'}"]
+    return [f"classes {'upright' if upright else 'in four rotations, each a class of its own'}"]

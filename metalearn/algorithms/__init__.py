@@ -11,7 +11,7 @@ from metalearn.algorithms.anil import Anil
 from metalearn.algorithms.base import REMAT, Algorithm
 from metalearn.algorithms.boil import Boil
 from metalearn.algorithms.cavia import Cavia
-from metalearn.algorithms.finetuning import FromScratch, Pretrained
+from metalearn.algorithms.finetuning import FineTuning, FromScratch, Joint, Pretrained
 from metalearn.algorithms.imaml import Imaml
 from metalearn.algorithms.maml import Maml
 from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
@@ -42,6 +42,7 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "foprotomaml": functools.partial(ProtoMaml, order=1),
     "pretrained": Pretrained,
     "oml": Oml,
+    "joint": Joint,
     "scratch": FromScratch,
 }
 
@@ -132,9 +133,11 @@ __all__ = [
     "ALGORITHMS",
     "REMAT",
     "Algorithm",
+    "FineTuning",
     "Imaml",
     "Maml",
     "MamlPlusPlus",
+    "Pretrained",
     "Reptile",
     "class_of",
     "find_algorithm",

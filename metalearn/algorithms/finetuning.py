@@ -14,6 +14,11 @@ dampening 0.9 and weight decay 0.001, has s = 2 for up to 200 classes and s = 10
 learns a norm for each wⱼ. Here are `--eval-steps` steps on the whole support set, one s, no decay,
 and no such norm, as in the paper. With `adapts="all"` the network is adapted as well.
 
+**Joint.** Finn et al. 2017, "Model-agnostic meta-learning for fast adaptation of deep networks",
+https://arxiv.org/abs/1703.03400, section 5.1, "pretraining on all of the tasks": one network is
+trained on the examples of all tasks together, whose outputs mean the same in each, as in
+regression; then it is fine-tuned.
+
 **From scratch.** The network as it was initialised, adapted by many steps: what tasks teach without
 any others.
 
@@ -37,7 +42,7 @@ from metalearn.learner import Learner
 from metalearn.models import Model, affine, cosine, with_cosine_head, with_linear_head
 from metalearn.normalisation import collected, has_averages
 from metalearn.parts import head_of, partition, with_head
-from metalearn.tasks import ClassBatchSampler, Task
+from metalearn.tasks import ClassBatchSampler, DomainBatches, Task
 
 if TYPE_CHECKING:
     from metalearn.config import Config
@@ -136,6 +141,22 @@ class FineTuning(Algorithm):
 
 
 @dataclass(frozen=True)
+class Joint(FineTuning):
+    """Supervised training on the queries of all tasks by one network, then steps on each."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "inner_steps": 0,
+        "inner_lr": 0.01,
+        "eval_steps": 100,
+        "meta_lr": 1e-3,
+    }
+
+    def describe(self) -> str:
+        """The settings, for people."""
+        return f"one network for all tasks; then, on each, {super().describe()}"
+
+
+@dataclass(frozen=True)
 class FromScratch(FineTuning):
     """The initialisation, which meta-training leaves as it is."""
 
@@ -217,13 +238,15 @@ class Pretrained(FineTuning):
         classes = self.training_sampler(problem, config).outputs
         return {"settings": {**config.settings, "classes": classes}}
 
-    def training_sampler(self, problem: "Problem", config: "Config") -> ClassBatchSampler:
+    def training_sampler(
+        self, problem: "Problem", config: "Config"
+    ) -> ClassBatchSampler | DomainBatches:
         """Mini-batches over all training classes. Raises `OptionError` where there are none such,
         and `DataError`."""
         if not hasattr(problem, "batches"):
             raise OptionError(
-                f"--algorithm {config.algorithm}: trains on mini-batches over all classes of one "
-                f"dataset, which {config.task_name} does not give; use another"
+                f"--algorithm {config.algorithm}: trains on mini-batches over all classes of its "
+                f"data, which {config.task_name} does not give; use another"
             )
         batches = upright_if(self.upright, problem).batches
         return batches("train", self.batch, config.seed)

@@ -18,10 +18,9 @@ of one layer that learns by plain descent, not Adam, and a short training.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import autograd_core as ac
 from metalearn.continual import (
@@ -43,6 +42,9 @@ from metalearn.experiments.workspace import Workspace
 from metalearn.models import Model, conv4
 from metalearn.problems import Problem, open_problem
 from metalearn.trained import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Representation(NamedTuple):
@@ -79,7 +81,7 @@ SMALL = 1e-4  # a rate at which heads may be sums
 
 
 @dataclass(frozen=True)
-class Continual(Experiment):
+class ContinualExperiment(Experiment):
     """Streams of up to `classes` classes, and what each arm is told before and beside them."""
 
     seeds: int = 5
@@ -96,8 +98,8 @@ class Continual(Experiment):
     ways: int = 20  # of validation episodes
     trajectory: tuple[int, int, int] = (20, 3, 2)  # classes, examples of each, and others of each
 
-    name = "continual"
-    about = "Continual learning: classes of unseen alphabets, one after another, each drawing once"
+    name: ClassVar[str] = "continual"
+    about: ClassVar[str] = "classes of unseen alphabets, one after another: what is still known at the end"
 
     @classmethod
     def quick(cls) -> Self:
@@ -263,8 +265,10 @@ def _size(arms: Mapping[str, Sequence[Record]]) -> tuple[int, int]:
     return classes[-1], len(classes)
 
 
-def curve(arms: Mapping[str, Sequence[Record]]) -> Figure:
+def curve(arms: Mapping[str, Sequence[Record]]) -> "Figure":
     """Accuracy on all classes seen so far, with a band from the lowest to the highest seed."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     for arm, found in arms.items():
@@ -282,8 +286,10 @@ def curve(arms: Mapping[str, Sequence[Record]]) -> Figure:
     return figure
 
 
-def matrices(arms: Mapping[str, Sequence[Record]]) -> Figure:
+def matrices(arms: Mapping[str, Sequence[Record]]) -> "Figure":
     """Accuracy on each task (column) after each task (row), the mean over seeds."""
+    from matplotlib.figure import Figure
+
     columns = 4
     rows = -(-len(arms) // columns)
     figure = Figure(figsize=(3 * columns, 2.8 * rows), layout="constrained")
@@ -315,7 +321,7 @@ def findings(arms: Mapping[str, Sequence[Record]]) -> list[str]:
         if not {one, other} <= arms.keys():
             return
         a, b = mean(one, "accuracy"), mean(other, "accuracy")
-        pairs = zip(arms[one], arms[other], strict=True)
+        pairs = zip(arms[one], arms[other], strict=False)  # one may have more, as yet
         gains = over_seeds([first["seen"][-1] - second["seen"][-1] for first, second in pairs])
         verdict = "does not settle"
         if abs(gains.mean) > gains.half_width:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from metalearn.evaluation import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 T_QUANTILES = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -36,7 +38,7 @@ class Report(NamedTuple):
 
     tables: Sequence[Table]
     findings: Sequence[str]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, "Figure"]
 
 
 def over_seeds(values: Sequence[float]) -> Interval:

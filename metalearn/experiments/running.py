@@ -4,13 +4,14 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import autograd_core as ac
 from metalearn.checkpoints import write_atomically
+from metalearn.commands import checked_device
 from metalearn.console import duration, open_display
 from metalearn.errors import Interrupted, OptionError, RunError
 from metalearn.experiments import EXPERIMENTS
@@ -39,6 +40,7 @@ def experiment(
     name: str,
     quick: bool,
     seeds: int | None,
+    only: Sequence[str],
     data: str | None,
     out: Path,
     results: Path,
@@ -46,12 +48,14 @@ def experiment(
 ) -> int:
     """Compute what is missing of an experiment, and write its report."""
     found, places = find(name, quick, seeds), places_of(data)
+    _check_arms(found, only)
+    checked_device(device)
     label = f"{name}-quick" if quick else name
     again = f"metalearn experiment {name}{' --quick' * quick}"
     with open_display(ACCURACY) as display, Interrupts() as interrupts:
         workspace = Workspace(out / label, display, interrupts.requested, places, device)
         try:
-            records = _computed(found, workspace)
+            records = computed(found, workspace, only)
         except Interrupted as error:
             raise Interrupted(
                 f"{error}; the same command goes on there: {again}", interrupts.exit_code
@@ -63,14 +67,24 @@ def experiment(
     return 0
 
 
-def _computed(found: Experiment, workspace: Workspace) -> dict[Cell, Record]:
+def _check_arms(found: Experiment, only: Sequence[str]) -> None:
+    for arm in only:
+        if arm not in found.arms:
+            raise OptionError(f"--only {arm}: expected of {', '.join(found.arms)}")
+
+
+def computed(
+    found: Experiment, workspace: Workspace, only: Sequence[str] = ()
+) -> dict[Cell, Record]:
+    """The records of all cells, or, with `only`, of these arms and of what was computed before."""
     workspace.begin({"experiment": found.name, "settings": found.settings})
-    cells, records = found.cells(), {}
-    for number, cell in enumerate(cells, 1):
+    wanted = [cell for cell in found.cells() if not only or cell.arm in only]
+    for number, cell in enumerate(wanted, 1):
         workspace.check()
-        workspace.display.line(f"cell {number} of {len(cells)}: {cell.arm}, seed {cell.seed}")
-        records[cell] = workspace.cell(cell.name, partial(_timed, found, cell, workspace))
-    return records
+        workspace.display.line(f"cell {number} of {len(wanted)}: {cell.arm}, seed {cell.seed}")
+        workspace.cell(cell.name, partial(_timed, found, cell, workspace))
+    known = {cell: workspace.known(cell.name) for cell in found.cells()}
+    return {cell: record for cell, record in known.items() if record is not None}
 
 
 def _timed(found: Experiment, cell: Cell, workspace: Workspace) -> dict[str, Any]:
@@ -108,6 +122,13 @@ def write_report(
     return [text, whole, *pictures]
 
 
+def read_report(path: Path) -> tuple[Experiment, dict[Cell, Record]]:
+    """The experiment and the cells of a LABEL.json that `write_report` wrote."""
+    whole = json.loads(path.read_text())
+    made = EXPERIMENTS[whole["experiment"]](**whole["settings"], seeds=whole["seeds"])
+    return made, {Cell(each["arm"], each["seed"]): each for each in whole["cells"]}
+
+
 def about(found: Experiment, records: Mapping[Cell, Record]) -> dict[str, Any]:
     """Where a report comes from, as JSON."""
     return {
@@ -123,7 +144,7 @@ def about(found: Experiment, records: Mapping[Cell, Record]) -> dict[str, Any]:
 def markdown(found: Experiment, made: Report, records: Mapping[Cell, Record]) -> str:
     """The report's text."""
     said = about(found, records)
-    parts = [f"# {found.about}", *(table.markdown() for table in made.tables)]
+    parts = [f"# {found.name}: {found.about}", *(table.markdown() for table in made.tables)]
     if made.findings:
         parts.append("\n".join(f"- {finding}" for finding in made.findings))
     settings = json.dumps(said["settings"])

@@ -17,10 +17,13 @@ from metalearn.catalogue import IMAGES, NAMES, parts_of
 from metalearn.config import Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay
 from metalearn.errors import Interrupted, OptionError, RunError
+from metalearn.evaluation import Interval, intervals, scores_at_steps
 from metalearn.problems import Problem, open_problem, settled
 from metalearn.runs import create_run, open_run, write_json
 from metalearn.trained import Trained, load_trained
 from metalearn.training import Trainer
+
+QUERIES = 15  # a class, in tests
 
 
 def places_of(text: str | None) -> dict[str, str]:
@@ -74,14 +77,28 @@ class Workspace:
 
     def cell(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """A cell's record: read where it is there, else computed, and kept."""
-        path = self.folder / "cells" / f"{name}.json"
-        known = self.read(path)
+        known = self.known(name)
         if known is not None:
             return known
-        found = json.loads(json.dumps(compute()))
+        path = self._path_of(name)
         self._make(path.parent)
-        write_json(path, found)
-        return found
+        write_json(path, compute())
+        return self.read(path)
+
+    def known(self, name: str) -> Mapping[str, Any] | None:
+        """A cell's record, where it is there."""
+        return self.read(self._path_of(name))
+
+    def _path_of(self, name: str) -> Path:
+        return self.folder / "cells" / f"{name}.json"
+
+    def file(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """The path of a file of data, written where it is not there yet."""
+        path = self.folder / name
+        if not path.exists():
+            self._make(path.parent)
+            write(path)
+        return path
 
     def read(self, path: Path) -> Any:
         """A JSON file; None where there is none. Raises `RunError` for one that is damaged."""
@@ -138,6 +155,31 @@ class Workspace:
             if not Trainer(run, problem, self.display).train(self.stop):
                 raise Interrupted(f"{path}: stopped and saved")
         return load_trained(run), problem
+
+    def score(
+        self,
+        trained: Trained,
+        problem: Problem,
+        episodes: int,
+        shots: int | None = None,
+        mode: str | None = None,
+    ) -> Interval:
+        """The mean over test episodes after the last inner step, with the interval over them; of
+        `shots` and a batch norm `mode` other than those of training, where given."""
+        self.check()
+        config, learner = trained.run.config, trained.learner
+        found = scores_at_steps(
+            trained.algorithm,
+            learner if mode is None else replace(learner, mode=mode),
+            trained.params,
+            problem.sampler("test", shots or config.shots, QUERIES, 0),
+            episodes,
+            [config.eval_steps],
+            lambda done, total: self.display.working("testing", done, total),
+            config.jit,
+        )
+        (interval,) = intervals(found)
+        return interval
 
     def check(self) -> None:
         """Raise `Interrupted` when told to stop."""

@@ -21,7 +21,7 @@ from metalearn.tasks.cache import cache_dir
 from metalearn.tasks.completion import CompletionSampler
 from metalearn.tasks.datasets import ArrayDataset, Dataset, ImageDataset
 from metalearn.tasks.digits import load_digits
-from metalearn.tasks.domains import Domain, DomainSampler, DomainSplit
+from metalearn.tasks.domains import Domain, DomainBatches, DomainSampler, DomainSplit
 from metalearn.tasks.download import Progress
 from metalearn.tasks.episodes import EpisodeSampler, Task, TaskSampler
 from metalearn.tasks.errors import DataError
@@ -55,6 +55,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Domain",
+    "DomainBatches",
     "DomainSampler",
     "DomainSplit",
     "EpisodeSampler",

@@ -29,8 +29,8 @@ class ClassBatchSampler:
     A task is one batch: `batch` different examples, each example of the sampler's classes equally
     likely, with the label of its class among all of them, in `classes` order. A class turned is
     another class, as in episodes: with R rotations, class c turned by rotation r has the label
-    R·c + r. `outputs` is how many labels there are. The training loop's meta-batch is then how many
-    batches go into one update: 1, as a rule.
+    R·c + r. `outputs` is how many labels there are, from `first` on. The training loop's meta-batch
+    is then how many batches go into one update: 1, as a rule.
 
     Raises `DataError` when the classes are unknown or none, or have too few examples together.
     """
@@ -43,8 +43,10 @@ class ClassBatchSampler:
         seed: int,
         stream: str = "train",
         rotations: Sequence[int] | None = None,
+        first: int = 0,
     ):
         self.dataset, self.classes = dataset, tuple(sorted(set(classes)))
+        self.first = first
         self.batch, self.seed, self.stream = batch, seed, stream
         self.rotations = tuple(dataset.rotations if rotations is None else rotations)
         self._key = stream_key(seed, f"batches {stream}")
@@ -72,7 +74,7 @@ class ClassBatchSampler:
         return Batch(
             rows=place + self._shifts[label],
             turns=self._turns[which],
-            labels=label * len(self._turns) + which,
+            labels=self.first + label * len(self._turns) + which,
         )
 
     def sample(self, iteration: int, tasks: Iterable[int]) -> Task:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import autograd_core as ac
+from metalearn.tasks.batches import ClassBatchSampler
 from metalearn.tasks.datasets import Dataset
 from metalearn.tasks.episodes import EpisodeSampler, Task
 from metalearn.tasks.errors import DataError
@@ -92,6 +93,28 @@ class DomainSampler:
             drawn = call(self.samplers[name], [tasks[place] for place in places])
             found.append(DrawnDomain(name, places, drawn))
         return found
+
+
+class DomainBatches(DomainSampler):
+    """Mini-batches of a supervised learner on all classes of several domains, each batch of one of
+    them; `outputs` is how many labels all have together. Arguments as in `ClassBatchSampler`."""
+
+    def __init__(
+        self,
+        domains: Mapping[str, "Domain"],
+        batch: int,
+        seed: int,
+        stream: str = "train",
+        rotations: Sequence[int] | None = None,
+    ):
+        samplers, self.outputs = {}, 0
+        for name, domain in sorted(domains.items()):
+            classes = getattr(domain.split, stream)
+            samplers[name] = ClassBatchSampler(
+                domain.dataset, classes, batch, seed, f"{stream} {name}", rotations, self.outputs
+            )
+            self.outputs += samplers[name].outputs
+        super().__init__(samplers, seed, stream)
 
 
 @dataclass(frozen=True)

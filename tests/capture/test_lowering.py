@@ -455,3 +455,14 @@ def test_products_and_their_transposes_are_computed_once():
     f = lambda x: (x @ x) * ac.transpose(x @ x)
     steps = ac.jit(f).explain(draw(40, 40)).steps
     assert sum(s.what.startswith("product") for s in steps) == 1
+
+
+def test_a_view_to_store_is_not_read_while_it_is_computed():
+    """A slice that has to be stored, of what a loop cannot express: found in nested `vmap`s."""
+    half_square = lambda x: x * x * 0.5
+    doubled = lambda f: lambda x: ac.sum(ac.vmap(f)(ac.stack([x, 2 * x])))
+    inner = lambda x: doubled(doubled(half_square))(x) ** 2 * x
+    outer = ac.grad(lambda x: ac.sum(ac.vmap(ac.grad(inner))(ac.stack([x, -x * 0.5]))))
+    np.testing.assert_allclose(ac.jit(outer)(0.7), outer(0.7), rtol=1e-14)
+    # inner(x) = (12.5 x²)² x, and outer is the derivative of inner'(x) + inner'(−x/2).
+    np.testing.assert_allclose(outer(0.7), 20 * 12.5**2 * 0.7**3 * (1 + 1 / 16), rtol=1e-13)

@@ -23,7 +23,7 @@ from metalearn.continual import (
 from metalearn.continual.learners import Rated, loss_of
 from metalearn.errors import OptionError
 from metalearn.experiments import continual as experiment
-from metalearn.experiments.continual import ARMS, Continual
+from metalearn.experiments.continual import ARMS, ContinualExperiment
 from metalearn.models import mlp
 from metalearn.tasks import ArrayDataset, DataError
 
@@ -285,7 +285,7 @@ def test_transfer_needs_two_tasks():
 
 # The experiment -------------------------------------------------------------------------------
 
-TINY = Continual(
+TINY = ContinualExperiment(
     seeds=1,
     dataset="glyphs",
     classes=4,
@@ -307,7 +307,7 @@ def test_the_experiment_end_to_end(tmp_path, monkeypatch, capsys):
     some = ("la-maml", "oml")
     arms = {name: ARMS[name]._replace(rates=(0.1,)) for name in some}
     monkeypatch.setattr(experiment, "ARMS", arms)
-    monkeypatch.setattr(Continual, "quick", lambda: TINY)
+    monkeypatch.setattr(ContinualExperiment, "quick", lambda: TINY)
     arguments = ["experiment", "continual", "--quick"]
     places = ["--out", tmp_path / "work", "--results", tmp_path / "results"]
     result = command(capsys, *arguments, *places)

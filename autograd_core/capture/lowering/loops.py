@@ -100,11 +100,11 @@ class LoopBuilder:
 
     def viewed(self, equation: Equation, axes: Axes) -> Value:
         """The value of a view."""
-        source = self.fusion.source(equation.output)
+        (x,) = equation.variables
         try:
-            return self.value(equation.inputs[0], self.through(equation, axes))
+            return self.value(x, self.through(equation, axes))
         except Inexpressible:
-            if not self.fusion.is_leaf(source, self.kernel.slot):
+            if not self.fusion.is_leaf(self.fusion.source(x), self.kernel.slot):
                 raise
             return self.load(equation.output, axes)  # from a copy
 
