@@ -99,7 +99,7 @@ class ContinualExperiment(Experiment):
     trajectory: tuple[int, int, int] = (20, 3, 2)  # classes, examples of each, and others of each
 
     name: ClassVar[str] = "continual"
-    about: ClassVar[str] = "classes of unseen alphabets, one after another: what is known at the end"
+    about: ClassVar[str] = "classes of new alphabets, one after another: what is known at the end"
 
     @classmethod
     def quick(cls) -> Self:
