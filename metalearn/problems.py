@@ -36,6 +36,7 @@ from metalearn.tasks import (
     TabularSampler,
     TaskFamily,
     TaskSampler,
+    TrajectorySampler,
     VariableEpisodeSampler,
     load_tables,
     omniglot_alphabet_split,
@@ -229,6 +230,15 @@ class Classification:
         """Ordinary mini-batches over all classes of a part. Raises `DataError`."""
         classes, turns = getattr(self.split, part), self._rotations
         return ClassBatchSampler(self.dataset, classes, batch, seed, part, turns)
+
+    def trajectories(
+        self, part: str, tasks: int, examples: int, queries: int, remember: int, seed: int
+    ) -> TrajectorySampler:
+        """Trajectories through the classes of a part. Raises `DataError`."""
+        classes, turns = getattr(self.split, part), self._rotations
+        return TrajectorySampler(
+            self.dataset, classes, tasks, examples, queries, remember, seed, part, turns
+        )
 
     def queries_left(self, part: str, shots: int) -> int:
         return _fewest(self.dataset, getattr(self.split, part)) - shots

@@ -17,6 +17,7 @@ from metalearn.algorithms.maml import Maml
 from metalearn.algorithms.maml_plus_plus import MamlPlusPlus
 from metalearn.algorithms.meta_curvature import MetaCurvature
 from metalearn.algorithms.meta_sgd import MetaSgd
+from metalearn.algorithms.oml import Oml
 from metalearn.algorithms.prototypes import ProtoMaml, ProtoNet
 from metalearn.algorithms.reptile import Reptile
 from metalearn.errors import OptionError
@@ -40,6 +41,7 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
     "protomaml": ProtoMaml,
     "foprotomaml": functools.partial(ProtoMaml, order=1),
     "pretrained": Pretrained,
+    "oml": Oml,
     "joint": Joint,
     "scratch": FromScratch,
 }

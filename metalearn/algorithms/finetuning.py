@@ -27,7 +27,7 @@ pretraining are normalised by themselves.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -200,13 +200,14 @@ class Pretrained(FineTuning):
 
     `classes` is how many there are, each rotation being another; a run fills it in from its data.
     `batch` is the examples in a mini-batch, of which a meta-update takes `--meta-batch`.
-    `scale` is the s of the cosine classifier.
+    `scale` is the s of the cosine classifier. `upright` leaves the rotations out.
     """
 
     adapts: str = "head"
     classifier: str = "linear"
     scale: float = 10.0
     batch: int = 16
+    upright: bool = False
     classes: int = 0
 
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -242,23 +243,17 @@ class Pretrained(FineTuning):
     ) -> ClassBatchSampler | DomainBatches:
         """Mini-batches over all training classes. Raises `OptionError` where there are none such,
         and `DataError`."""
-        batches = getattr(problem, "batches", None)
-        if batches is None:
+        if not hasattr(problem, "batches"):
             raise OptionError(
                 f"--algorithm {config.algorithm}: trains on mini-batches over all classes of its "
                 f"data, which {config.task_name} does not give; use another"
             )
+        batches = upright_if(self.upright, problem).batches
         return batches("train", self.batch, config.seed)
 
     def init(self, model: Model, key: Any) -> Any:
         """The network's parameters with a head for all training classes."""
-        if not self.classes:
-            raise OptionError("classes=0; expected as many as there are to train on")
-        for_model, for_head = random.split(key)
-        params = model.init(for_model)
-        weight = head_of(params)["weight"]
-        shape = (weight.shape[0], self.classes)
-        return with_head(params, self._head(for_head, shape, weight.dtype))
+        return over_all_classes(model, key, self.classes, self._head)
 
     def meta_loss(self, learner: Learner, meta: Any, task: Task) -> tuple[Any, tuple[Any, Any]]:
         """The loss of a mini-batch among all training classes."""
@@ -284,9 +279,8 @@ class Pretrained(FineTuning):
 
     def start(self, learner: Learner, meta: Any, support: Any) -> Tuning:
         """The network with a new head: 0 where it is linear, else the same random one each time."""
-        ways, old = ways_of(learner), head_of(meta)
-        widen = lambda x: ac.broadcast_to(ac.zeros_like(x[..., :1]), (*x.shape[:-1], ways))
-        head = ac.tree_map(widen, old)
+        old = head_of(meta)
+        head = empty_head(old, ways_of(learner))
         if self.classifier == "cosine":
             drawn = self._head(random.key(0), head["weight"].shape, old["weight"].dtype)
             head = ac.tree_map(lambda zeros, x: zeros + np.asarray(x), head, drawn)
@@ -306,7 +300,39 @@ class Pretrained(FineTuning):
 
     def _head(self, key: Any, shape: tuple[int, int], dtype: Any) -> dict[str, Any]:
         """A random head with a weight of that shape, (inputs, outputs)."""
-        weight = nn.init.glorot_normal(key, shape, dtype, in_axis=0, out_axis=1)
-        if self.classifier == "cosine":
-            return {"weight": weight}
-        return {"weight": weight, "bias": ac.zeros(shape[1], dtype)}
+        head = linear_head(key, shape, dtype)
+        return {"weight": head["weight"]} if self.classifier == "cosine" else head
+
+
+def upright_if(upright: bool, problem: Any) -> Any:
+    """The problem, without the rotations of its classes if that is wanted."""
+    return replace(problem, upright=True) if upright else problem
+
+
+# Heads ----------------------------------------------------------------------------------------
+
+
+def linear_head(key: Any, shape: tuple[int, int], dtype: Any) -> dict[str, Any]:
+    """A random weight of that shape, (inputs, outputs), and biases of 0."""
+    weight = nn.init.glorot_normal(key, shape, dtype, in_axis=0, out_axis=1)
+    return {"weight": weight, "bias": ac.zeros(shape[1], dtype)}
+
+
+def over_all_classes(
+    model: Model, key: Any, classes: int, make: Callable[..., dict[str, Any]] = linear_head
+) -> Any:
+    """The network's parameters with a head for all training classes, `make(key, shape, dtype)`.
+
+    Raises `OptionError` where it is not known how many there are."""
+    if not classes:
+        raise OptionError("classes=0; expected as many as there are to train on")
+    for_model, for_head = random.split(key)
+    params = model.init(for_model)
+    weight = head_of(params)["weight"]
+    return with_head(params, make(for_head, (weight.shape[0], classes), weight.dtype))
+
+
+def empty_head(like: Any, ways: int) -> Any:
+    """A head of 0 for that many classes, on the features of another."""
+    widen = lambda x: ac.broadcast_to(ac.zeros_like(x[..., :1]), (*x.shape[:-1], ways))
+    return ac.tree_map(widen, like)

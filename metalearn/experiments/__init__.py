@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 
 from metalearn.experiments.base import Experiment
+from metalearn.experiments.continual import ContinualExperiment
 from metalearn.experiments.cross_domain import CrossDomainExperiment
 from metalearn.experiments.omniglot import OmniglotExperiment
 from metalearn.experiments.scarce_data import ScarceDataExperiment
@@ -14,5 +15,6 @@ EXPERIMENTS: Mapping[str, type[Experiment]] = {
         CrossDomainExperiment,
         ScarceDataExperiment,
         OmniglotExperiment,
+        ContinualExperiment,
     )
 }

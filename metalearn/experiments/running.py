@@ -62,8 +62,8 @@ def experiment(
             ) from None
         for path in write_report(found, records, results, label):
             display.line(f"written: {path}")
-        display.line("")
-        display.line(markdown(found, found.report(records), records))
+        for line in ("", *markdown(found, found.report(records), records).splitlines()):
+            display.line(line)
     return 0
 
 

@@ -7,7 +7,8 @@ classes. Everything that can be wrong with data is raised as `DataError`.
 - datasets: `arrays` (in memory, .npz), `folders`, `glyphs`, `omniglot`, `idx` (Fashion-MNIST),
   `digits`, `published` (mini-ImageNet, CIFAR-FS, splits as folders), `tabular` (CSV)
 - samplers: `episodes`, `variable` (ways and shots that vary), `domains`, `batches` (for training
-  without episodes); `sinusoid` and `fourier` (`regression`), `completion`, `tabular_episodes`
+  without episodes), `trajectories` (classes one after another); `sinusoid` and `fourier`
+  (`regression`), `completion`, `tabular_episodes`
 - `placing`: tasks made ahead by a thread, or on a device
 
 **Every sampler's task is a function of (seed, stream, iteration, task)** through `random`: the same
@@ -44,6 +45,7 @@ from metalearn.tasks.splits import Split, random_split
 from metalearn.tasks.table_features import TablePreprocess
 from metalearn.tasks.tabular import NewTable, TabularDataset, load_tables, read_new_table
 from metalearn.tasks.tabular_episodes import TabularSampler, tasks_with
+from metalearn.tasks.trajectories import TrajectorySampler
 from metalearn.tasks.variable import VariableEpisodeSampler
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "Task",
     "TaskFamily",
     "TaskSampler",
+    "TrajectorySampler",
     "VariableEpisodeSampler",
     "cache_dir",
     "from_arrays",

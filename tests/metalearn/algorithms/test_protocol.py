@@ -27,7 +27,7 @@ from .common import EPS, assert_close, doubles
 
 WAYS, SHOTS, TASKS, STEPS = 3, 2, 3, 2
 
-OF_THE_DATA = {"pretrained": {"classes": 7}}
+OF_THE_DATA = {"pretrained": {"classes": 7}, "oml": {"classes": 7}}
 """Settings that a run takes from its data."""
 
 
