@@ -90,7 +90,7 @@ class ScarceDataExperiment(Experiment):
         return cls(
             seeds=3,
             shots=(1, 5, 20, 100),
-            steps=(1, 3, 10, 30, 60),
+            steps=(1, 4, 12, 40),
             tasks=12,
             validation_tasks=4,
             filters=16,
