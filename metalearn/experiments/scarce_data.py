@@ -57,7 +57,6 @@ class Candidate(NamedTuple):
 
 IMAGES = (
     Candidate("sgd", 1.0, "all"),
-    Candidate("sgd", 0.1, "all"),
     Candidate("adam", 3e-3, "all"),
     Candidate("sgd", 0.3, "head"),
 )
@@ -94,7 +93,7 @@ class ScarceDataExperiment(Experiment):
             tasks=12,
             validation_tasks=4,
             filters=16,
-            image_iterations=1500,
+            image_iterations=1000,
             table_iterations=4000,
         )
 
