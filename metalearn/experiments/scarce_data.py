@@ -279,25 +279,31 @@ def _finding(panel: str, found: Mapping[int, Mapping[str, Interval]]) -> str:
             for shots, starts in sorted(found.items())
             if _ahead(panel, starts[STARTS[0]], starts[other])
         ]
-        gaps = [_gap(panel, found[shots], other) for shots in (few, many)]
+        gaps = [_gap_text(panel, found[shots], other) for shots in (few, many)]
         said.append(
             f"of the {other} one with {', '.join(ahead) or 'no number tried'} (from {few} to "
             f"{many}: {gaps[0]}, {gaps[1]})"
         )
     unit = "examples" if _is_error(panel) else "examples a class"
+    falls = all(
+        _gap(panel, found[few], other) > _gap(panel, found[many], other) for other in STARTS[1:]
+    )
     return (
         f"{PANELS[panel]}: by more than both intervals the meta-learned start is ahead "
-        f"{' and '.join(said)} {unit}. Triantafillou et al. 2020 find the same form: what a start "
-        "is worth falls with the number of examples."
+        f"{' and '.join(said)} {unit}. In Triantafillou et al. 2020 what a start is worth falls "
+        f"with the number of examples: {'so it does here' if falls else 'not so here'}."
     )
 
 
-def _gap(panel: str, starts: Mapping[str, Interval], other: str) -> str:
+def _gap(panel: str, starts: Mapping[str, Interval], other: str) -> float:
     """How far the meta-learned start is ahead: points, or how many times smaller its error is."""
     mine, theirs = starts[STARTS[0]].mean, starts[other].mean
-    if _is_error(panel):
-        return f"{theirs / mine:.1f} times the error"
-    return f"{100 * (mine - theirs):+.1f} points"
+    return theirs / mine if _is_error(panel) else 100 * (mine - theirs)
+
+
+def _gap_text(panel: str, starts: Mapping[str, Interval], other: str) -> str:
+    gap = _gap(panel, starts, other)
+    return f"{gap:.1f} times the error" if _is_error(panel) else f"{gap:+.1f} points"
 
 
 def _picture(scores: Scores) -> "Figure":

@@ -349,7 +349,7 @@ def test_findings_tell_where_meta_learning_pays():
     report = experiment.report(records)
     glyphs, _, reactors = report.findings
     assert "of the pretrained one with 1 (from 1 to 100: +20.0 points, +0.0 points)" in glyphs
-    assert "of the random one with 1, 100 (" in glyphs
+    assert "of the random one with 1, 100 (" in glyphs and "so it does here" in glyphs
     # The same numbers as errors: nothing of it is ahead.
     assert "of the pretrained one with no number tried" in reactors
 
