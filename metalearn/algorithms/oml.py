@@ -186,5 +186,6 @@ class Oml(Algorithm):
 def reset(head: Any, labels: Any) -> Any:
     """A head with 0 for the classes of some labels (n,)."""
     columns = np.arange(head["bias"].shape[-1])
-    named = ac.any(ac.equal(ac.expand_dims(ac.asarray(labels), -1), columns), axis=0)
-    return ac.tree_map(lambda x: ac.where(named, ac.zeros_like(x), x), head)
+    equal = ac.equal(ac.expand_dims(ac.asarray(labels), -1), columns)
+    named = ac.sum(ac.astype(equal, "float32"), axis=0)  # of each class, which machine code adds up
+    return ac.tree_map(lambda x: ac.where(named > 0, ac.zeros_like(x), x), head)

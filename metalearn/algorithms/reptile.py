@@ -35,8 +35,6 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
-
 import autograd_core as ac
 from autograd_core import optim
 from metalearn.algorithms.base import Algorithm
@@ -176,7 +174,11 @@ class Reptile(Algorithm):
         if count <= self.batch:
             return None
         rows = [strided_rows(count, number * self.batch, self.batch) for number in numbers]
-        return ac.tree_map(lambda array: array[np.array(rows)], support)
+        found = list(map(as_slices, rows))
+        return ac.tree_map(
+            lambda array: ac.stack([ac.concatenate([array[s] for s in each]) for each in found]),
+            support,
+        )
 
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """15 shots in training, or as many as the classes have beside the queries.
@@ -215,6 +217,18 @@ def strided_rows(count: int, first: int, size: int) -> list[int]:
     stride = ceil(count / size)
     tour = sorted(range(count), key=lambda place: place % stride)
     return [tour[i % count] for i in range(first, first + size)]
+
+
+def as_slices(rows: Sequence[int]) -> list[slice]:
+    """The same rows, as few slices: what is at hand in strides is not looked up one by one."""
+    found: list[range] = []
+    for row in rows:
+        last = found[-1] if found else range(0)
+        if last and row > last[-1] and (len(last) == 1 or row == last[-1] + last.step):
+            found[-1] = range(last.start, row + 1, row - last[-1])
+        else:
+            found.append(range(row, row + 1))
+    return [slice(each.start, each.stop, each.step) for each in found]
 
 
 def half_square_distance(a: Any, b: Any) -> Any:

@@ -16,7 +16,7 @@ from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
-from autograd_core.capture.passes import improve
+from autograd_core.capture.passes import improved
 from kernels.devices import to_host
 from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled
 from kernels.native.products import Product, is_large
@@ -79,7 +79,8 @@ class Lowered:
 
 WORTH_TURNING = 0.25
 """The share of lanes that a product has to gain by being done the other way round."""
-PRODUCTS = ("embed", "matmul", "conv", "conv_input", "conv_weight")
+PRODUCTS = ("matmul", "conv", "conv_input", "conv_weight")
+COPIES = ("embed", "concatenate")
 
 
 def is_native(equation: Equation) -> bool:
@@ -92,23 +93,9 @@ def is_native(equation: Equation) -> bool:
     variables = (*equation.variables, *equation.outputs)
     dtypes = {code(x.aval.dtype) for x in variables}
     sizes = [x.aval.size for x in variables]
-    return (
-        equation.primitive.name in PRODUCTS
-        and len(dtypes) == 1
-        and (
-            dtypes <= {"f4", "f8"}
-            or (equation.primitive.name == "embed" and dtypes <= TYPES.keys())
-        )
-        and min(sizes) > 0
-        and max(sizes) < 2**31
-    )
-
-
-def improved(graph: Graph) -> Graph:
-    """The body of control flow after all passes, kept with it."""
-    if graph.better is None:
-        graph.better = improve(graph)
-    return graph.better
+    name = equation.primitive.name
+    can = dtypes <= {"f4", "f8"} if name in PRODUCTS else name in COPIES and dtypes <= TYPES.keys()
+    return can and len(dtypes) == 1 and min(sizes) > 0 and max(sizes) < 2**31
 
 
 def lower(
@@ -434,6 +421,16 @@ class Lowering:
         place = self.places[out] = self.fresh(out)
         self.clear(place, out.aval.shape)
         self.copy(self.place(x), x.aval.shape, sliced(place, equation.params["key"]))
+
+    def step_concatenate(self, equation: Equation) -> None:
+        out, axis = equation.output, equation.params["axis"]
+        place, start = self.fresh(out), 0
+        self.places[out] = place
+        for x in equation.variables:
+            offset = place.offset + start * place.strides[axis]
+            part = Place(place.buffer, place.strides, offset)
+            self.copy(self.place(x), x.aval.shape, part)
+            start += x.aval.shape[axis]
 
     def step_matmul(self, equation: Equation) -> None:
         x, y = equation.inputs

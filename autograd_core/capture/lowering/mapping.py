@@ -20,6 +20,7 @@ from typing import Any
 
 from autograd_core.capture.graph import Equation, Graph, Variable, check, output_avals
 from autograd_core.capture.lowering.points import code
+from autograd_core.capture.passes import improved
 from autograd_core.declare import Elementwise
 from autograd_core.ops.structural import reshape_p
 from autograd_core.primitive import Primitive
@@ -473,11 +474,20 @@ RULES["conv_input"] = _product_rule({(1, None): 1, (None, 3): 4, (0, 0): 0, (4, 
 RULES["conv_weight"] = _product_rule({(1, 1): None, (4, None): 3, (None, 4): 4, (0, 0): 0})
 
 
+@rule("concatenate")
+def _concatenate(c: _Cutter, e: Equation) -> Found:
+    axes = {c.axes[x] for x in e.variables if x in c.axes}
+    if len(axes) > 1 or e.params["axis"] in axes:
+        raise Blocked
+    (axis,) = axes
+    return [c.slice(x, axis) for x in e.variables], axis, e.params
+
+
 @rule("scan")
 def _scan(c: _Cutter, e: Equation) -> Found:
     """The body is cut too: what is carried has to be mapped on the same axis after a step as before
     it, and nothing may be added up over the mapped axis inside."""
-    params, graph = e.params, e.params["graph"]
+    params, graph = e.params, improved(e.params["graph"])
     first, second = params["outside"], params["outside"] + params["carried"]
     axes: dict[Variable, int] = {}
     for k, (x, v) in enumerate(zip(e.inputs, graph.inputs, strict=True)):
@@ -489,7 +499,7 @@ def _scan(c: _Cutter, e: Equation) -> Found:
                 raise Blocked
             axes[v] = axis - (k >= second)
     inside = _Cutter(graph, c.turns, dict(axes), c.native)
-    if inside.late or inside.summed or not all(y in inside.marks for y in graph.outputs):
+    if inside.late or inside.summed or not all(y in inside.axes for y in graph.outputs):
         raise Blocked
     for v, y in zip(graph.inputs[first:second], graph.outputs, strict=False):
         if axes.get(v) != inside.axes[y]:
@@ -534,11 +544,12 @@ def _turn_of_body(inside: _Cutter, axes: dict[Variable, int]) -> Graph:
         return stands.get(x, x) if x.__class__ is Variable else x
 
     turn = [e._replace(inputs=tuple(map(renamed, e.inputs))) for e in inside.equations]
+    entered = {x: entering(x) for x in inside.graph.inputs}
     return check(
         Graph(
-            list(map(entering, inside.graph.inputs)),
+            list(entered.values()),
             [*inside.before, *turn],
-            [inside.inner[y] for y in inside.graph.outputs],
+            [entered[y] if y in entered else inside.inner[y] for y in inside.graph.outputs],
             {**inside.graph.constants},
         )
     )

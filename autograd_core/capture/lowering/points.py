@@ -67,6 +67,7 @@ FLOATS: dict[str, Recipe] = {
     },
     "power": _power,
     "relu": lambda body, xs, dtype: body.op("maximum", dtype, xs[0], Constant(0.0)),
+    "root": lambda body, xs, dtype: body.op("sqrt", dtype, xs[0]),
     "square": lambda body, xs, dtype: body.op("multiply", dtype, xs[0], xs[0]),
     "reciprocal": lambda body, xs, dtype: body.op("divide", dtype, Constant(1.0), xs[0]),
 }

@@ -41,3 +41,10 @@ def improve(graph: Graph, passes: Sequence[Pass] = PASSES) -> Graph:
     for each in passes:
         graph = each(graph)
     return check(graph)
+
+
+def improved(graph: Graph) -> Graph:
+    """The body of control flow after all passes, kept with it."""
+    if graph.better is None:
+        graph.better = improve(graph)
+    return graph.better

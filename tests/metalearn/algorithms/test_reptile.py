@@ -8,7 +8,7 @@ import pytest
 
 import autograd_core as ac
 from metalearn.algorithms import Maml, Reptile
-from metalearn.algorithms.reptile import strided_rows
+from metalearn.algorithms.reptile import as_slices, strided_rows
 from metalearn.config import Config, make_config
 from metalearn.errors import OptionError
 from metalearn.learner import MSE
@@ -186,6 +186,18 @@ def test_a_tour_goes_through_all_examples_again_and_again(count, size):
     tour = [row for i in range(2 * count) for row in strided_rows(count, i * size, size)]
     for first in range(0, len(tour), count):
         assert sorted(tour[first : first + count]) == list(range(count))
+
+
+@pytest.mark.parametrize("rows", [[], [3], [0, 3, 6, 1, 4], [5, 4, 3], [0, 1, 3, 5, 0, 1], [2, 2]])
+def test_rows_as_slices(rows):
+    x = np.arange(9)
+    slices = as_slices(rows)
+    assert [int(y) for s in slices for y in x[s]] == rows
+    assert len(slices) <= max(1, len(rows))
+
+
+def test_strides_are_one_slice_each():
+    assert as_slices(strided_rows(75, 25, 25)) == [slice(1, 74, 3)]
 
 
 def test_minibatches_follow_each_other():
