@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import autograd_core as ac
-from autograd_core import nn
+from autograd_core import nn, optim
 from autograd_core.capture.lowering import fusion, points
 from autograd_core.capture.lowering import program as program_module
-from autograd_core.capture.lowering.lower import NativeStep
+from autograd_core.capture.lowering.lower import NativeStep, is_native
+from autograd_core.capture.lowering.mapping import cut
 from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, reshaped
 from autograd_core.capture.lowering.program import Program
+from autograd_core.capture.passes import improve
 from autograd_core.primitive import REGISTRY
 from autograd_core.testing.case import LawViolation
 from autograd_core.testing.check import draw_cases
@@ -501,3 +503,82 @@ def test_programs_at_once_have_memory_of_their_own(monkeypatch):
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(check, range(3)))
+
+
+# What is left to do after turns ---------------------------------------------------------------
+
+
+def all_in_turns(f, *args):
+    """The program computes what f does, all of it in turns of machine code."""
+    program = program_of(f, *args)
+    plan = program.plan
+    close = dict(rtol=1e-12, atol=1e-12)
+    for got, expected in zip(
+        ac.tree_leaves(ac.jit(f)(*args)), ac.tree_leaves(f(*args)), strict=True
+    ):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), **close)
+    parts = cut(improve(program.graph), is_native)
+    return plan.turns == len(args[0]) and plan.is_native and parts and not parts.after.equations
+
+
+def test_scans_that_hand_on_what_they_were_given_are_in_turns():
+    """As the residuals of a gradient through them are."""
+
+    def one(w, xs):
+        def step(w, x):
+            return w - 0.1 * x * ac.tanh(w), w
+
+        last, before = ac.scan(step, w, xs)
+        return ac.sum(last**2) + ac.sum(before)
+
+    w, xs = draw(4, 2, dtype=np.float64), draw(4, 3, 2, dtype=np.float64)
+    assert all_in_turns(ac.vmap(one), w, xs)
+    assert all_in_turns(ac.vmap(ac.grad(one)), w, xs)
+
+
+def test_bodies_of_scans_in_turns_have_all_passes():
+    """log_softmax is no operation of machine code, but what it is made of is."""
+
+    def one(w, xs):
+        loss = lambda w, x: -ac.mean(nn.log_softmax(x @ w)[:, 0])
+        step = lambda w, x: (w - 0.1 * ac.grad(loss)(w, x), None)
+        return ac.scan(step, w, xs)[0]
+
+    w, xs = draw(4, 3, 2, dtype=np.float64), draw(4, 5, 2, 3, dtype=np.float64)
+    assert all_in_turns(ac.vmap(one), w, xs)
+
+
+def test_concatenated_parts_are_in_turns():
+    one = lambda x, y: ac.concatenate([x[::2], 2 * y, x[1::2]]) * 3
+    x, y = draw(4, 6, dtype=np.float64), draw(4, 2, dtype=np.float64)
+    assert all_in_turns(ac.vmap(one), x, y)
+    assert all_in_turns(ac.vmap(lambda x: one(x, np.ones(2))), x)
+
+
+def test_nothing_is_concatenated_in_turns_along_the_mapped_axis():
+    def f(x):
+        y = ac.vmap(lambda row: row * 2)(x)
+        return ac.concatenate([y, y + 1], axis=0) * 2
+
+    x = draw(4, 3, dtype=np.float64)
+    np.testing.assert_array_equal(ac.jit(f)(x).numpy(), f(x).numpy())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "int64", "float32", "float64", "complex64"])
+def test_concatenation_of_any_dtype(dtype):
+    parts = [(RNG.random(shape) * 9).astype(dtype) for shape in ((2, 3), (2, 0), (2, 1))]
+    f = lambda *parts: ac.concatenate(parts, axis=1)
+    got = ac.jit(f)(*parts).numpy()
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, np.concatenate(parts, axis=1))
+
+
+def test_adam_is_machine_code():
+    """The square root in it has a derivative of its own at 0."""
+    optimizer = optim.adam(1e-2)
+
+    def one(w):
+        updates, _ = optimizer.update(w * 2, optimizer.init(w), w)
+        return optim.apply(w, updates)
+
+    assert all_in_turns(ac.vmap(one), draw(3, 5, dtype=np.float64))
