@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <tuple>
 #include <ucontext.h>
 #include <utility>
@@ -36,7 +37,7 @@ enum State { RUNS, AT_BLOCK, AT_WARP, ENDED };
 
 struct Thread {
     ucontext_t context;
-    std::vector<char> stack;
+    std::unique_ptr<char[]> stack;  // not filled with anything: most of its pages are never touched
     dim3 index;
     State state = ENDED;
     unsigned long long slot = 0;  // what a shuffle or a vote offers
@@ -81,9 +82,9 @@ inline void run_block() {
         Thread& t = threads[n];
         t.index = dim3(n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y);
         t.state = RUNS;
-        t.stack.resize(STACK);
+        if (!t.stack) t.stack.reset(new char[STACK]);
         getcontext(&t.context);
-        t.context.uc_stack.ss_sp = t.stack.data();
+        t.context.uc_stack.ss_sp = t.stack.get();
         t.context.uc_stack.ss_size = STACK;
         t.context.uc_link = nullptr;
         makecontext(&t.context, enter, 0);
@@ -127,6 +128,9 @@ template <class... A> void launch(void (*kernel)(A...), dim3 grid, dim3 block, v
     for (blockIdx.z = 0; blockIdx.z < grid.z; ++blockIdx.z)
         for (blockIdx.y = 0; blockIdx.y < grid.y; ++blockIdx.y)
             for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x) run_block();
+    // Every kernel is a library with threads of its own, and a process loads a thousand of them.
+    threads.clear();
+    threads.shrink_to_fit();
 }
 
 template <class T> T exchange(T x, unsigned lane) {
