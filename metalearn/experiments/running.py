@@ -60,9 +60,10 @@ def experiment(
             raise Interrupted(
                 f"{error}; the same command goes on there: {again}", interrupts.exit_code
             ) from None
-        for path in write_report(found, records, results, label):
+        made = found.report(records)
+        for path in write_report(found, made, records, results, label):
             display.line(f"written: {path}")
-        for line in ("", *markdown(found, found.report(records), records).splitlines()):
+        for line in ("", *markdown(found, made, records).splitlines()):
             display.line(line)
     return 0
 
@@ -99,7 +100,7 @@ def _timed(found: Experiment, cell: Cell, workspace: Workspace) -> dict[str, Any
 
 
 def write_report(
-    found: Experiment, records: Mapping[Cell, Record], folder: Path, label: str
+    found: Experiment, made: Report, records: Mapping[Cell, Record], folder: Path, label: str
 ) -> list[Path]:
     """Write LABEL.md, LABEL.json with all that was measured, and LABEL-PICTURE.png; their paths.
 
@@ -109,7 +110,6 @@ def write_report(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder}: cannot be made ({error.strerror}); say --results") from error
-    made = found.report(records)
     pictures = [
         save_picture(figure, folder / f"{label}-{name}.png")
         for name, figure in made.figures.items()
