@@ -30,9 +30,11 @@ Arrays = dict[str, np.ndarray]
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file's content as a whole: after a crash at any moment it is the old or the new.
 
+    Where several processes write the same file, each does so as a whole, and the last one stays.
+
     Raises `RunError` when it cannot be written; the old content is then still there.
     """
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

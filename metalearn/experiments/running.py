@@ -149,11 +149,16 @@ def markdown(found: Experiment, made: Report, records: Mapping[Cell, Record]) ->
         parts.append("\n".join(f"- {finding}" for finding in made.findings))
     settings = json.dumps(said["settings"])
     parts.append(
-        f"{found.seeds} seeds; ± is half of a 95 % interval over them (Student's t). "
-        f"Computed in {duration(said['seconds'])} on {said['machine']}, "
+        f"{_of_seeds(found.seeds)} Computed in {duration(said['seconds'])} on {said['machine']}, "
         f"metagrad {said['version']}. Settings: `{settings}`"
     )
     return "\n\n".join(parts)
+
+
+def _of_seeds(seeds: int) -> str:
+    if seeds == 1:
+        return "One seed."
+    return f"{seeds} seeds; ± is half of a 95 % interval over them (Student's t)."
 
 
 def _processor() -> str:

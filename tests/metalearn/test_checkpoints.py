@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +101,16 @@ def test_a_failed_write_leaves_the_old_file(saved, tree, monkeypatch, failing, n
         checkpoints.save(saved, tree, {"iteration": 8})
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_processes_that_write_the_same_file_leave_it_whole(tmp_path):
+    """Two commands in one folder, as two recipes of an experiment."""
+    path = tmp_path / "shared"
+    writing = (
+        "import sys; from pathlib import Path; from metalearn.checkpoints import write_atomically\n"
+        "for _ in range(300): write_atomically(Path(sys.argv[1]), sys.argv[2].encode() * 10_000)"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", writing, path, letter]) for letter in "ab"]
+    assert [writer.wait(120) for writer in writers] == [0, 0]
+    assert path.read_bytes() in (b"a" * 10_000, b"b" * 10_000)
+    assert os.listdir(tmp_path) == ["shared"]
