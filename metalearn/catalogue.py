@@ -102,6 +102,8 @@ IMAGES: Mapping[str, Images] = {
 }
 NAMES = (*FUNCTIONS, *(name for name in IMAGES if name != "folder"))
 """What can be named; the rest are paths."""
+WITH_FILES = [name for name, of in IMAGES.items() if name != "folder" and of.reads != "nothing"]
+"""Those whose files lie somewhere."""
 
 
 def kind_of(dataset: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metalearn.catalogue import IMAGES, NAMES, parts_of
+from metalearn.catalogue import IMAGES, WITH_FILES, parts_of
 from metalearn.config import Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay
 from metalearn.errors import Interrupted, OptionError, RunError
@@ -29,15 +29,15 @@ QUERIES = 15  # a class, in tests
 def places_of(text: str | None) -> dict[str, str]:
     """Where datasets lie, of "omniglot=PATH,fashion-mnist=PATH"; a path alone is Omniglot's.
 
-    Raises `OptionError` for a name that is not a dataset's."""
+    Raises `OptionError` for a name that is not that of a dataset with files."""
     found = {}
     for part in (text or "").split(",") if text is not None else ():
         name, equals, path = part.partition("=")
         if not equals:
             name, path = "omniglot", part
-        if name not in IMAGES or not path:
+        if name not in WITH_FILES or not path:
             raise OptionError(
-                f"--data {part}: expected NAME=PATH with the name of a dataset, {', '.join(NAMES)}"
+                f"--data {part}: expected NAME=PATH with a name of {', '.join(WITH_FILES)}"
             )
         found[name] = path
     return found

@@ -104,7 +104,7 @@ def test_where_datasets_lie():
     assert places_of("a/b") == {"omniglot": "a/b"}
     found = places_of("omniglot=x,fashion-mnist=y")
     assert found == {"omniglot": "x", "fashion-mnist": "y"}
-    for wrong in ("nothing=x", "omniglot=", ""):
+    for wrong in ("nothing=x", "omniglot=", "", "glyphs=x", "folder=x"):
         with pytest.raises(OptionError, match="--data"):
             places_of(wrong)
 

@@ -178,12 +178,12 @@ class Program:
             found |= {(thread, self.plan.arena): self._turn_bytes for thread in more}
         return found
 
-    def _borrow(self, blocks: Sequence[Array]) -> None:
+    def _borrow(self, blocks: Sequence[Array], tables: Array, own: list[Any]) -> None:
         """Have the arenas that are lent lie in these blocks."""
         for (thread, slot), block in zip(self._lent, blocks, strict=True):
-            self._tables[thread, slot] = address(block)
+            tables[thread, slot] = address(block)
             if thread == 0:
-                self._own[slot - self._given] = block
+                own[slot - self._given] = block
 
     def _give_back(self) -> None:
         """Keep no block that may be lent to others, or be gone."""
@@ -238,7 +238,7 @@ class Program:
             self._run(given)
             return
         with POOL.lent(list(self._lent.values())) as blocks:
-            self._borrow(blocks)
+            self._borrow(blocks, self._tables, self._own)
             try:
                 self._run(given)
             finally:
@@ -299,11 +299,10 @@ class Program:
         """The steps as functions of their own, on these arguments, to be called in this order."""
         arrays = list(map(_plain, args, self._dtypes))
         results = [np.empty(shape, dtype) for shape, dtype in self._outputs]
-        table, own = self._tables[0].copy(), list(self._own)
-        for (thread, slot), size in self._lent.items():
-            if thread == 0:  # the functions are called when the pool may have lent it to others
-                own[slot - self._given] = pages(size)
-                table[slot] = address(own[slot - self._given])
+        tables, own = self._tables.copy(), list(self._own)
+        # Blocks of their own: they are called when the pool may have lent its to others.
+        self._borrow(list(map(pages, self._lent.values())), tables, own)
+        table = tables[0].copy()
         given = [*arrays, *results]
         table[: len(given)] = [x.ctypes.data for x in given]
         table[self._slices] = table[self._sliced]
