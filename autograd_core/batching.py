@@ -25,7 +25,7 @@ class Batching(Interpreter):
 
     def process(self, primitive: Primitive, args: tuple, params: dict) -> Any:
         self.check_live()
-        batched = tuple(x.__class__ is Tensor and x.trace is self for x in args)
+        batched = tuple(x.__class__ is Tensor and x.interpreter is self for x in args)
         out = primitive.batch(self.size, tuple(map(self.lower, args)), batched, **params)
         if primitive.multiple:
             return tuple(box(x, self) for x in out)
@@ -49,9 +49,9 @@ def note_mapped(tensors: Sequence[Tensor]) -> None:
     """Tell the interpreters that trace tensors under all others that axis 0 of these is mapped."""
     lowest: dict[Interpreter, list[Tensor]] = {}
     for x in tensors:
-        while x.trace is not None and x.value.__class__ is Tensor:
+        while x.interpreter is not None and x.value.__class__ is Tensor:
             x = x.value
-        if x.trace is not None:
-            lowest.setdefault(x.trace, []).append(x)
+        if x.interpreter is not None:
+            lowest.setdefault(x.interpreter, []).append(x)
     for trace, some in lowest.items():
         trace.note_mapped(some)

@@ -92,11 +92,11 @@ def _told(name: str, rule: Callable) -> Callable:
 
 def call(function: Call, args: Sequence[Any]) -> tuple:
     """Apply a call: through the highest interpreter among its arguments, else by running it."""
-    traces = [x.trace for x in args if x.__class__ is Tensor and x.trace is not None]
+    traces = [x.interpreter for x in args if x.__class__ is Tensor and x.interpreter is not None]
     if not traces:
         return function.run(*args)
     trace = max(traces, key=lambda t: t.level)
-    traced = tuple(x.__class__ is Tensor and x.trace is trace for x in args)
+    traced = tuple(x.__class__ is Tensor and x.interpreter is trace for x in args)
     lowered = tuple(map(trace.lower, args))
     if isinstance(trace, Reverse):
         return _record(trace, function, args, lowered)
@@ -133,7 +133,7 @@ def _closed(trace: Interpreter, function: Call) -> Iterator[None]:
 def _record(trace: Reverse, function: Call, args: Sequence, lowered: tuple) -> tuple:
     if not trace.live:
         return tuple(trace.unrecorded(x) for x in call(function, lowered))
-    wanted = tuple(x.__class__ is Tensor and x.trace is trace for x in args)
+    wanted = tuple(x.__class__ is Tensor and x.interpreter is trace for x in args)
     with _closed(trace, function):
         outs, residuals = function.reverse(_aliases(lowered), wanted)
     parents = tuple(x.mark if w else None for x, w in zip(args, wanted, strict=True))
@@ -220,7 +220,7 @@ class Passing(Reverse):
 def as_recorded(run: Callable[..., Sequence], args: Sequence, wanted: Flags) -> tuple:
     """The results of `run` as they are on a tape, where functions with rules of their own are what
     these say: what `fwd` does is what transforms outside of the tape's differentiate."""
-    if all(x.__class__ is not Tensor or x.trace is None for x in args):
+    if all(x.__class__ is not Tensor or x.interpreter is None for x in args):
         return tuple(run(*args))
     with new_level(Passing) as trace:
         inside = [trace.leaf(x) if w else x for x, w in zip(args, wanted, strict=True)]
@@ -235,7 +235,7 @@ def _batched_run(run: Callable, batched: tuple[bool, ...]) -> Callable:
         with new_level(lambda level: Batching(level, size)) as trace:
             inside = [box(x, trace) if b else x for x, b in zip(args, batched, strict=True)]
             leaves, structure = tree_flatten(run(*inside))
-        carries = [x.__class__ is Tensor and x.trace is trace for x in leaves]
+        carries = [x.__class__ is Tensor and x.interpreter is trace for x in leaves]
         return list(map(trace.lower, leaves)), carries, structure
 
     return everywhere
@@ -527,7 +527,7 @@ class CustomJvp(Call):
         self.push = push
 
     def reverse(self, args: tuple, wanted: Flags) -> tuple[tuple, None]:
-        if all(x.__class__ is not Tensor or x.trace is None for x in args):
+        if all(x.__class__ is not Tensor or x.interpreter is None for x in args):
             return self.run(*args), None
         # What the rule says that the outputs are is what transforms outside differentiate.
         return self.push(args, self._all_tangents(args, [None] * len(args)))[0], None

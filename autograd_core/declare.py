@@ -273,7 +273,7 @@ def _unary(primitive: Elementwise) -> Callable[..., Tensor]:
     def function(x: Any, /) -> Tensor:
         if x.__class__ is not Tensor:
             x = asarray(x)
-        trace = x.trace
+        trace = x.interpreter
         if trace is not None:
             return trace.process1(primitive, x)
         try:
@@ -294,7 +294,7 @@ def _binary(primitive: Elementwise) -> Callable[..., Tensor]:
             y = operand_beside(y, x)
         elif x.__class__ is not Tensor:
             x = operand_beside(x, y)
-        x_trace, y_trace = x.trace, y.trace
+        x_trace, y_trace = x.interpreter, y.interpreter
         if x_trace is None and y_trace is None:
             try:
                 out = box(primitive.kernel(x.value, y.value))

@@ -90,7 +90,7 @@ def filled(value: float, shape: tuple[int, ...], dtype: Any, like: Any = None) -
 def beside(x: Tensor, like: Tensor) -> Tensor:
     """A tensor that nobody placed, on the device of another one."""
     there = entries(like)
-    if there is None or not on_gpu(there) or x.trace is not None or is_placed(x):
+    if there is None or not on_gpu(there) or x.interpreter is not None or is_placed(x):
         return x
     return box(moved(np.asarray(x.value), device_of(there)))
 

@@ -32,7 +32,7 @@ def _exported(x: Tensor) -> Array:
     Raises:
         ConcreteValueError: it is, so that its derivative would be lost.
     """
-    if x.trace is not None:
+    if x.interpreter is not None:
         what = "its derivative" if entries(x) is not None else "its trace"
         raise ConcreteValueError(
             f"DLPack: a traced tensor given to another library would lose {what}; give it "

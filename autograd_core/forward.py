@@ -21,7 +21,7 @@ class Forward(Interpreter):
             return out
         tangent: Any = None
         for i, x in enumerate(args):
-            if x.__class__ is Tensor and x.trace is self:
+            if x.__class__ is Tensor and x.interpreter is self:
                 contribution = primitive.jvps[i](x.mark, out, *primals, **params)
                 tangent = plus(tangent, contribution)
         if primitive.multiple:

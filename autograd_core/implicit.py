@@ -334,8 +334,8 @@ class Unknown(NamedTuple):
         flat = lambda args, x: self.like(what, f(self.tree(x), *args))
         avals = list(map(aval_of, self.leaves))
         body = Body(lambda *x: flat(args, x), avals, self.name)
-        traced = [i for i, y in enumerate(body.outside) if y.trace is not None]
-        fixed = [None if y.trace is not None else y for y in body.outside]
+        traced = [i for i, y in enumerate(body.outside) if y.interpreter is not None]
+        fixed = [None if y.interpreter is not None else y for y in body.outside]
 
         def apply(theta: Leaves, x: Leaves) -> Leaves:
             return evaluate(body.graph, [*_replaced(fixed, traced, theta), *x])

@@ -196,7 +196,7 @@ class Interpreter:
 
     def lower(self, x: Any) -> Any:
         """The value one level down of what is traced here; anything else as it is."""
-        return x.value if x.__class__ is Tensor and x.trace is self else x
+        return x.value if x.__class__ is Tensor and x.interpreter is self else x
 
     def shape_of(self, tensor: Tensor) -> tuple[int, ...]:
         return tensor.value.shape
@@ -267,7 +267,7 @@ def bind(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> A
     level = -1
     for x in args:
         if x.__class__ is Tensor:
-            t = x.trace
+            t = x.interpreter
             if t is not None and t.level > level:
                 trace, level = t, t.level
     if trace is not None:

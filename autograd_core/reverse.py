@@ -86,7 +86,7 @@ class Reverse(Interpreter):
             if x.__class__ is not Tensor:
                 lowered.append(x)
                 parents.append(None)
-            elif x.trace is self:
+            elif x.interpreter is self:
                 lowered.append(x.value)
                 parents.append(x.mark)
             else:
@@ -132,8 +132,8 @@ class Reverse(Interpreter):
         return box(out, self, node)
 
     def process2(self, primitive: Any, x: Any, y: Any) -> Tensor:
-        a = x.value if x.trace is self else x
-        b = y.value if y.trace is self else y
+        a = x.value if x.interpreter is self else x
+        b = y.value if y.interpreter is self else y
         out = primitive.apply(a, b)
         if not self.live:
             return self.unrecorded(out)
@@ -421,9 +421,9 @@ def require_gradient(tensor: Tensor) -> None:
             "floating-point tensors only; convert with x.astype(np.float32)"
         )
     plain = alias(tensor)
-    while plain.trace is ROOT:  # a new leaf has no history
+    while plain.interpreter is ROOT:  # a new leaf has no history
         plain = alias(plain.value)
-    tensor.value, tensor.trace, tensor.mark = plain, ROOT, Leaf()
+    tensor.value, tensor.interpreter, tensor.mark = plain, ROOT, Leaf()
 
 
 def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = False) -> None:
@@ -439,10 +439,10 @@ def backward_from(tensor: Tensor, gradient: Any = None, create_graph: bool = Fal
     """
     from autograd_core.ops.creation import ones_like
 
-    if tensor.trace is not ROOT:
+    if tensor.interpreter is not ROOT:
         raise AutogradError(
             "backward() on a tensor that was not computed from one with requires_grad=True"
-            if tensor.trace is None
+            if tensor.interpreter is None
             else "backward() inside a transform; differentiate with grad(f) there instead"
         )
     if gradient is None:

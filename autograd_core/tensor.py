@@ -1,7 +1,7 @@
 """`Tensor`: an array, or an array being traced by a transform.
 
 A tensor has three slots. A plain one holds a raw array in `value` and nothing else. A traced one
-holds in `trace` the interpreter that follows it, in `value` the tensor one level down, and in
+holds the `interpreter` that follows it, in `value` the tensor one level down, and in
 `mark` what that interpreter attached to it: a tape node (reverse), a tangent (forward), or nothing
 (batching, where axis 0 of `value` is the batch). The mark of a plain one says where it comes from,
 if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
@@ -64,10 +64,10 @@ class Tensor(_Methods):
             dtype.
     """
 
-    __slots__ = ("__weakref__", "mark", "trace", "value")
+    __slots__ = ("__weakref__", "interpreter", "mark", "value")
 
     value: Any
-    trace: Interpreter | None
+    interpreter: Interpreter | None
     mark: Any
 
     # CuPy, whose arrays have 100, must leave `array * tensor` to Tensor.__rmul__.
@@ -75,8 +75,8 @@ class Tensor(_Methods):
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False):
         plain = asarray(own(data), dtype)
-        self.value, self.trace, self.mark = plain.value, plain.trace, plain.mark
-        if self.trace is None:
+        self.value, self.interpreter, self.mark = plain.value, plain.interpreter, plain.mark
+        if self.interpreter is None:
             self.mark = None
         if requires_grad:
             from autograd_core.reverse import require_gradient
@@ -85,7 +85,7 @@ class Tensor(_Methods):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        trace = self.trace
+        trace = self.interpreter
         return self.value.shape if trace is None else trace.shape_of(self)
 
     @property
@@ -112,7 +112,7 @@ class Tensor(_Methods):
         Raises:
             ConcreteValueError: the tensor is traced; call `.detach()` first to drop its gradient.
         """
-        if self.trace is not None:
+        if self.interpreter is not None:
             if entries(self) is None:
                 concrete(self, "numpy()")
             raise ConcreteValueError(
@@ -128,13 +128,17 @@ class Tensor(_Methods):
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def item(self) -> Any:
+    def item(self, *index: Any) -> Any:
         """The single element as a Python number, where no transform would lose a derivative by it.
+
+        Args:
+            index: of which element, where there are several: a place in the flattened tensor, or
+                one for each axis.
 
         Raises:
             ConcreteValueError: a transform differentiates or maps the tensor.
         """
-        return fetched(self._without_derivative("`.item()`")).item()
+        return fetched(self._without_derivative("`.item()`")).item(*index)
 
     def tolist(self) -> Any:
         """The values as nested Python lists, where `item` would give them."""
@@ -155,12 +159,12 @@ class Tensor(_Methods):
     def _without_derivative(self, wanted: str) -> Array:
         """The raw array, where no transform would lose a derivative by it."""
         value = concrete(self, wanted)
-        if self.trace is not None and self.trace.level > 0:
+        if self.interpreter is not None and self.interpreter.level > 0:
             raise ConcreteValueError(
-                f"{wanted} of a value traced by {self.trace.describe()}, as when it is written "
-                "into a NumPy array or given to `math`, would drop its derivative; make the array "
-                "one of tensors (np.zeros_like(x), np.stack(parts)), use this package's functions, "
-                "or x.detach().item() to look at the number"
+                f"{wanted} of a value traced by {self.interpreter.describe()}, as when it is "
+                "written into a NumPy array or given to `math`, would drop its derivative; make "
+                "the array one of tensors (np.zeros_like(x), np.stack(parts)), use this package's "
+                "functions, or x.detach().item() to look at the number"
             )
         return value
 
@@ -187,8 +191,8 @@ class Tensor(_Methods):
 
     def __reduce__(self) -> tuple:
         """For `copy` and `pickle`: the values, and whether they require a gradient."""
-        plain = self.value if self.trace is not None and self._is_leaf else self
-        if plain.trace is not None:
+        plain = self.value if self.interpreter is not None and self._is_leaf else self
+        if plain.interpreter is not None:
             raise ConcreteValueError(
                 "a tensor that is being traced cannot be copied: its history would be lost; copy "
                 "x.detach() if that is meant"
@@ -196,16 +200,16 @@ class Tensor(_Methods):
         return Tensor, (np.array(fetched(plain.value)), None, plain is not self)
 
     def __repr__(self) -> str:
-        plain = self.value if self.trace is not None and self._is_leaf else self
-        if plain.trace is None:
+        plain = self.value if self.interpreter is not None and self._is_leaf else self
+        if plain.interpreter is None:
             body = np.array2string(
                 np.asarray(fetched(plain.value)), separator=", ", prefix="Tensor("
             )
             ending = "" if plain is self else ", requires_grad=True"
             ending += "" if device_of(plain.value) == CPU else f", device={device_of(plain.value)}"
             return f"Tensor({body}, dtype={self.dtype}{ending})"
-        assert self.trace is not None
-        return f"Tensor({self.trace.describe()}, shape={self.shape}, dtype={self.dtype})"
+        assert self.interpreter is not None
+        return f"Tensor({self.interpreter.describe()}, shape={self.shape}, dtype={self.dtype})"
 
     __hash__ = object.__hash__
 
@@ -222,7 +226,7 @@ def box(value: Any, trace: Interpreter | None = None, mark: Any = None) -> Tenso
     """Make a tensor from its three slots, unchecked: the engine's own constructor."""
     tensor = _new(Tensor)
     tensor.value = value
-    tensor.trace = trace
+    tensor.interpreter = trace
     tensor.mark = mark
     return tensor
 
@@ -230,7 +234,7 @@ def box(value: Any, trace: Interpreter | None = None, mark: Any = None) -> Tenso
 def entries(x: Tensor) -> Array | None:
     """The raw array under every trace of `x`, with axes that `vmap` maps in front; None where it is
     abstract. For checks of values, whose results no trace may follow."""
-    while x.trace is not None:
+    while x.interpreter is not None:
         x = x.value
         if x.__class__ is not Tensor:
             return None
@@ -252,8 +256,8 @@ def require_within(x: Tensor, low: int, high: int, otherwise: str) -> Array | No
     if values is None:
         while x.value.__class__ is Tensor:
             x = x.value
-        assert x.trace is not None  # or there were values
-        x.trace.require_within(x, low, high, otherwise)
+        assert x.interpreter is not None  # or there were values
+        x.interpreter.require_within(x, low, high, otherwise)
     elif values.size:
         least, most = int(fetched(values.min())), int(fetched(values.max()))
         check_within(least, most, (low, high, otherwise))
@@ -266,7 +270,7 @@ def alias(x: Tensor) -> Tensor:
     `x[i] = v` and `x += v` give an *object* another value. So what the engine keeps, and what it
     hands out, is never an object that somebody else holds too.
     """
-    return box(x.value, x.trace, x.mark)
+    return box(x.value, x.interpreter, x.mark)
 
 
 def own(data: Any) -> Any:
@@ -341,8 +345,8 @@ def concrete(tensor: Tensor, wanted: str) -> Array:
     Raises:
         ConcreteValueError: a transform (`vmap`) holds many values there, so that none is *the* one.
     """
-    while tensor.trace is not None:
-        tensor.trace.check_concrete(tensor, wanted)
+    while tensor.interpreter is not None:
+        tensor.interpreter.check_concrete(tensor, wanted)
         tensor = tensor.value
     return tensor.value
 

@@ -81,7 +81,7 @@ def _record(
         starts = [x.mark for x in traced]
         out, aux = _split_aux(f(*tree_unflatten(structure, traced)), has_aux)
         out = tree_map(asarray, out)
-        nodes = [y.mark if y.trace is trace else None for y in tree_leaves(out)]
+        nodes = [y.mark if y.interpreter is trace else None for y in tree_leaves(out)]
     return lower_tree(trace, out), lower_tree(trace, aux), starts, nodes
 
 
@@ -306,7 +306,7 @@ def jvp(f: Function, primals: Sequence, tangents: Sequence, has_aux: bool = Fals
         traced = map(trace.join, map(alias, leaves), directions)
         out, aux = _split_aux(f(*tree_unflatten(structure, traced)), has_aux)
         out = tree_map(asarray, out)
-        tangent = tree_map(lambda y: alias(y.mark) if y.trace is trace else zeros_of(y), out)
+        tangent = tree_map(lambda y: alias(y.mark) if y.interpreter is trace else zeros_of(y), out)
     result = lower_tree(trace, out), tangent
     return (*result, lower_tree(trace, aux)) if has_aux else result
 
@@ -436,7 +436,7 @@ def _mapped_length(leaves: list, axes: list, given: tuple, name: str) -> int:
 def _unmap(trace: Batching, y: Any, axis: int | None, name: str) -> Any:
     from autograd_core.ops.structural import broadcast_to, moveaxis
 
-    batched = y.__class__ is Tensor and y.trace is trace
+    batched = y.__class__ is Tensor and y.interpreter is trace
     if axis is None:
         if batched:
             raise ShapeError(

@@ -85,7 +85,7 @@ class Call:
         self.leaves, self.structure = tree_flatten((args, kwargs) if kwargs else args)
         kinds: list[Any] = []
         for i, x in enumerate(self.leaves):
-            value = x.value if x.__class__ is Tensor and x.trace is None else x
+            value = x.value if x.__class__ is Tensor and x.interpreter is None else x
             if value.__class__ is np.ndarray:
                 kinds.append((value.shape, value.dtype))  # which `check_kinds` looks at
             elif on_gpu(value):

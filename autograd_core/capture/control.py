@@ -58,10 +58,15 @@ class Body:
 
 def _keep(trace: Capture, function: Call, args: tuple) -> tuple:
     """A call with rules of its own as one equation: see `ruled.py`."""
-    own = [x.__class__ is Tensor and (x.trace is not None or x.mark is not NUMBER) for x in args]
+    own = [
+        x.__class__ is Tensor and (x.interpreter is not None or x.mark is not NUMBER) for x in args
+    ]
     given = _select(args, own)
     leaves = tuple(ARGUMENT if flag else x for x, flag in zip(args, own, strict=True))
-    variables = [Variable(aval_of(x), x.trace is not None and x.trace.is_number(x)) for x in given]
+    variables = [
+        Variable(aval_of(x), x.interpreter is not None and x.interpreter.is_number(x))
+        for x in given
+    ]
     body = Body(lambda *xs: function.run(*filled(leaves, xs)), variables, trace.name)
     params = {
         "function": function,
@@ -452,7 +457,7 @@ def vmapped(f: Callable, axes: tuple[int | None, ...], size: int) -> Callable:
                 x if a is None else box(asarray(x), trace) for x, a in zip(args, axes, strict=True)
             ]
             outs = [asarray(y) for y in f(*inside)]
-        mine = [y.trace is trace for y in outs]
+        mine = [y.interpreter is trace for y in outs]
         return [everywhere(trace.lower(y), m, size) for y, m in zip(outs, mine, strict=True)]
 
     return mapped

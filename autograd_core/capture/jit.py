@@ -136,7 +136,7 @@ class jit:
         entry = self._entry(call)
         leaves = call.leaves
         for x in leaves:
-            if x.__class__ is Tensor and x.trace is not None:
+            if x.__class__ is Tensor and x.interpreter is not None:
                 return self._traced(entry, call)
         if not entry.captured.closed:
             return self._traced(entry, call)
@@ -307,7 +307,11 @@ class _Entry:
     def changed(self) -> str | None:
         """The name of something read from outside that has changed its meaning, shape or dtype."""
         for x, aval in zip(self.extra, self._extra_avals, strict=True):
-            if x.trace is not None or x.value.shape != aval.shape or x.value.dtype != aval.dtype:
+            if (
+                x.interpreter is not None
+                or x.value.shape != aval.shape
+                or x.value.dtype != aval.dtype
+            ):
                 return "a tensor"
         name = self.watch.changed()
         return "an array" if name is None and self.contents.changed() else name
@@ -324,7 +328,7 @@ class _Entry:
         looked at when values are next fetched, so that nothing waits."""
         bounds = self.captured.bounds
         first = len(results) - 2 * len(bounds)
-        if bounds and all(x.trace is None and on_gpu(x.value) for x in results[first:]):
+        if bounds and all(x.interpreter is None and on_gpu(x.value) for x in results[first:]):
             look_later([x.value for x in results[first:]], bounds)
             return results[:first]
         for n, given in enumerate(bounds):

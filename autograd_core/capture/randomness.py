@@ -66,5 +66,5 @@ def _comparable(state: Any) -> Any:
 
 
 def _written_out(captured: Captured) -> tuple:
-    values = (x.value for x in captured.graph.constants.values() if x.trace is None)
+    values = (x.value for x in captured.graph.constants.values() if x.interpreter is None)
     return str(captured.graph), *(np.asarray(x).tobytes() for x in values)

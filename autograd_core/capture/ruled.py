@@ -58,7 +58,7 @@ class Ruled:
         """The call on tensors, which may be traced."""
         function, graph, outside = params["function"], params["graph"], params["outside"]
         args = [asarray(x) for x in args]
-        traces = [x.trace for x in args if x.trace is not None]
+        traces = [x.interpreter for x in args if x.interpreter is not None]
         if not traces:
             return tuple(evaluate(graph, args))
         trace = max(traces, key=lambda t: t.level)
@@ -69,7 +69,7 @@ class Ruled:
         if not function.rules:  # but those of what is in the graph
             return call(function.captured(lambda *xs: tuple(evaluate(graph, xs))), args)
         read, given = args[:outside], args[outside:]
-        if any(x.trace is trace for x in read):
+        if any(x.interpreter is trace for x in read):
             raise RuleError(
                 f"{function.name}: a function with a rule of its own closes over a value that is "
                 "being differentiated or mapped; pass that value as an argument instead"

@@ -81,7 +81,7 @@ def picture(graph: Graph) -> Any:
 
 
 def _constant(value: Any) -> str:
-    if value.trace is not None or value.size > 4:
+    if value.interpreter is not None or value.size > 4:
         return "constant"
     return np.array2string(np.asarray(value.value), separator=",")
 

@@ -115,9 +115,9 @@ class Capture(Interpreter):
         if x.__class__ in PYTHON_NUMBERS:
             return x
         tensor = asarray(x)
-        if tensor.trace is self:
+        if tensor.interpreter is self:
             return tensor.mark
-        if tensor.mark is NUMBER and tensor.trace is None:
+        if tensor.mark is NUMBER and tensor.interpreter is None:
             return tensor.value if tensor.value.__class__ in PYTHON_NUMBERS else tensor.value.item()
         return self.constant(tensor)
 
@@ -126,10 +126,10 @@ class Capture(Interpreter):
         key = _identity(tensor)
         known = self._variables.get(key)
         if known is None:
-            trace = tensor.trace
+            trace = tensor.interpreter
             if trace is not None and not getattr(trace, "paused", False):
                 trace.check_live()  # now, where what reads it can be told
-            number = tensor.trace.__class__ is Capture and tensor.mark.number
+            number = tensor.interpreter.__class__ is Capture and tensor.mark.number
             known = self._variables[key] = Variable(aval_of(tensor), number)
             self.constants[known] = tensor
             self._before[known] = alias(tensor)  # which keeps identities from being taken again
@@ -176,9 +176,9 @@ class Capture(Interpreter):
 
 def _identity(tensor: Tensor) -> tuple:
     """What tells values apart: `x += y` gives the object x another one."""
-    if tensor.trace is None:
+    if tensor.interpreter is None:
         return (id(tensor.value),)
-    return id(tensor.value), id(tensor.trace), id(tensor.mark)
+    return id(tensor.value), id(tensor.interpreter), id(tensor.mark)
 
 
 def capture(
@@ -209,13 +209,13 @@ def capture(
     # What somebody else may write to is read in every call, as arguments are, and not only now.
     constants, shared = trace.constants, []
     for variable in held_elsewhere(constants):
-        if constants[variable].trace is None:
+        if constants[variable].interpreter is None:
             shared.append((variable, constants.pop(variable)))
     shared, views = without_repeats(shared)
     trace.inputs.extend(variable for variable, _ in shared)
     graph = Graph(trace.inputs, [*views, *trace.equations], outputs, constants, trace.mapped)
     extra = [tensor for _, tensor in shared]
-    closed = all(x.trace is None for x in (*constants.values(), *extra))
+    closed = all(x.interpreter is None for x in (*constants.values(), *extra))
     graph = without_numbers(graph)
     if keep is not None:
         graph.equations = [

@@ -225,7 +225,7 @@ class Watch:
     def leaks(self) -> Iterator[str]:
         """Names that mean values of transforms that have ended."""
         for name, x in self.values():
-            if x.__class__ is Tensor and x.trace is not None and not x.trace.live:
+            if x.__class__ is Tensor and x.interpreter is not None and not x.interpreter.live:
                 yield name
 
     # What is watched --------------------------------------------------------------------------

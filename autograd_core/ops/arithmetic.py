@@ -369,7 +369,7 @@ def _captured_number(x: Any, other: Any) -> Any:
 
 def stands_for_number(x: Any) -> bool:
     """Whether a traced value is a Python number to the function that is traced."""
-    return x.__class__ is Tensor and x.trace is not None and x.trace.is_number(x)
+    return x.__class__ is Tensor and x.interpreter is not None and x.interpreter.is_number(x)
 
 
 def _first_wins(out: Tensor, x: Any, y: Any) -> Tensor:

@@ -419,7 +419,11 @@ def _plain_item(item: Any) -> Any:
         return np.asarray(item)
     if item.__class__ is Tensor and item.dtype == np.bool_:
         return fetched(item.data)  # how many hold decides the shape of the result
-    return int(item) if item.__class__ is Tensor and item.ndim == 0 and item.trace is None else item
+    return (
+        int(item)
+        if item.__class__ is Tensor and item.ndim == 0 and item.interpreter is None
+        else item
+    )
 
 
 def _is_mask(item: Any) -> bool:

@@ -1,10 +1,15 @@
-"""Give `Tensor` its operators and methods: each is the function of the same name."""
+"""Give `Tensor` its operators and methods: each is the function of the same name, with the
+parameters of `numpy.ndarray`'s where those are more."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
+
+import numpy as np
 
 from autograd_core import reverse
 from autograd_core.device import device
@@ -40,10 +45,25 @@ def _comparison(function: Callable) -> Callable:
 def _variadic(function: Callable) -> Callable:
     """A method that takes a shape (or axes) as one argument or as several."""
 
-    def method(self: Tensor, *sizes: Any) -> Tensor:
+    def method(self: Tensor, *sizes: Any, **options: Any) -> Tensor:
         if len(sizes) == 1 and not isinstance(sizes[0], int):
-            return function(self, sizes[0])
-        return function(self, sizes if sizes else None)
+            return function(self, sizes[0], **options)
+        return function(self, sizes if sizes else None, **options)
+
+    return method
+
+
+def _over_axes(function: Callable) -> Callable:
+    """A method of ndarray's parameters: our function with at most one argument by position and
+    others by our names; else NumPy's function, which knows its own order and leads back here."""
+    numpys = getattr(np, function.__name__)
+    known = frozenset(inspect.signature(function).parameters)
+
+    @wraps(function)
+    def method(self: Tensor, *args: Any, **options: Any) -> Any:
+        if len(args) < 2 and known.issuperset(options):
+            return function(self, *args, **options)
+        return numpys(self, *args, **options)
 
     return method
 
@@ -73,39 +93,26 @@ COMPARISONS = {
 }
 METHODS = {
     "abs": arithmetic.absolute,
-    "all": reduce.all,
-    "any": reduce.any,
-    "argmax": reduce.argmax,
-    "argmin": reduce.argmin,
-    "argsort": sorting.argsort,
     "astype": structural.astype,
     "clip": arithmetic.clip,
     "conj": complex.conj,
     "conjugate": complex.conj,
-    "copy": alias,
-    "cumprod": reduce.cumprod,
-    "cumsum": reduce.cumsum,
     "detach": structural.stop_gradient,
-    "diagonal": linalg.diagonal,
     "dot": products.dot,
-    "flatten": structural.ravel,
-    "max": reduce.max,
-    "mean": reduce.mean,
-    "min": reduce.min,
     "nonzero": sorting.nonzero,
-    "prod": reduce.prod,
-    "ravel": structural.ravel,
     "repeat": index.repeat,
     "round": arithmetic.round,
     "searchsorted": sorting.searchsorted,
     "squeeze": structural.squeeze,
-    "std": reduce.std,
-    "sum": reduce.sum,
     "swapaxes": structural.swapaxes,
     "take": index.take,
     "to_device": placement.to_device,
-    "var": reduce.var,
 }
+OVER_AXES: tuple[Callable, ...] = (
+    *(reduce.all, reduce.any, reduce.argmax, reduce.argmin, reduce.cumprod, reduce.cumsum),
+    *(reduce.max, reduce.mean, reduce.min, reduce.prod, reduce.std, reduce.sum, reduce.var),
+    sorting.argsort,
+)
 
 
 def install() -> None:
@@ -117,6 +124,8 @@ def install() -> None:
         setattr(Tensor, f"__{name}__", _comparison(function))
     for name, method in METHODS.items():
         setattr(Tensor, name, method)
+    for operation in OVER_AXES:
+        setattr(Tensor, operation.__name__, _over_axes(operation))
     attributes = {
         "__neg__": arithmetic.negative,
         "__pos__": alias,
@@ -126,20 +135,27 @@ def install() -> None:
         "__array_function__": numpy_protocol.array_function,
         "__dlpack__": dlpack,
         "__dlpack_device__": dlpack_device,
+        "__contains__": _contains,
         "__getitem__": index.getitem,
         "__setitem__": _setitem,
         "__array_namespace__": _array_namespace,
+        "compress": _compress,
+        "copy": _copy,
         "device": property(_device),
+        "diagonal": _diagonal,
         "fill": _fill,
         "flat": property(_flat),
+        "flatten": _ravel,
         "imag": property(complex.imag),
         "itemsize": property(lambda self: self.dtype.itemsize),
         "nbytes": property(lambda self: self.size * self.dtype.itemsize),
+        "ravel": _ravel,
         "real": property(complex.real),
-        "reshape": _variadic(structural.reshape),
+        "reshape": _variadic(_reshape),
         "transpose": _variadic(structural.transpose),
         "sort": _sort,
-        "tobytes": lambda self: self.numpy().tobytes(),
+        "tobytes": _tobytes,
+        "trace": _trace,
         "T": property(structural.transpose),
         "mT": property(structural.matrix_transpose),
         "at": property(index.At),
@@ -180,15 +196,15 @@ def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
 
 def _requires_grad(self: Tensor) -> bool:
     """Whether a derivative in reverse mode is asked for, here or in a transform around."""
-    while self.__class__ is Tensor and self.trace is not None:
-        if isinstance(self.trace, reverse.Reverse):
+    while self.__class__ is Tensor and self.interpreter is not None:
+        if isinstance(self.interpreter, reverse.Reverse):
             return True
         self = self.value
     return False
 
 
 def _is_leaf(self: Tensor) -> bool:
-    return self.trace is reverse.ROOT and isinstance(self.mark, reverse.Leaf)
+    return self.interpreter is reverse.ROOT and isinstance(self.mark, reverse.Leaf)
 
 
 def _get_grad(self: Tensor) -> Tensor | None:
@@ -199,6 +215,48 @@ def _set_grad(self: Tensor, value: Tensor | None) -> None:
     if not isinstance(self.mark, reverse.Leaf):
         raise AutogradError(".grad can be set on tensors made with requires_grad=True only")
     self.mark.grad = value
+
+
+# What means or takes something else than the function of that name, as in NumPy -----------------
+
+
+def _contains(self: Tensor, value: Any) -> bool:
+    """Whether any entry equals the value."""
+    return bool(reduce.any(arithmetic.equal(self, value)))
+
+
+def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Tensor:
+    return np.compress(condition, self, axis)  # type: ignore[return-value]
+
+
+def _copy(self: Tensor, order: str = "C") -> Tensor:
+    """Another tensor of the same values. How they lie in memory is not a tensor's to say."""
+    del order
+    return alias(self)
+
+
+def _diagonal(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The diagonal along the first two axes by default; of the last two in `diagonal`."""
+    return linalg.diagonal(self, offset, axis1, axis2)
+
+
+def _ravel(self: Tensor, order: str = "C") -> Tensor:
+    return structural.ravel(self) if order == "C" else np.ravel(self, order)  # type: ignore
+
+
+def _reshape(self: Tensor, shape: Any, order: str = "C", copy: bool | None = None) -> Tensor:
+    if order == "C":
+        return structural.reshape(self, shape, copy=copy)
+    return np.reshape(self, shape, order)  # type: ignore
+
+
+def _tobytes(self: Tensor, order: str = "C") -> bytes:
+    return self.numpy().tobytes(order)  # type: ignore[arg-type]
+
+
+def _trace(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of `diagonal`, along the first two axes by default; of the last two in `trace`."""
+    return linalg.trace(self, offset, axis1, axis2)
 
 
 def _flat(self: Tensor) -> Iterator[Tensor]:
@@ -238,7 +296,7 @@ def _in_place(function: Callable) -> Callable:
 
 def _become(tensor: Tensor, new: Tensor) -> None:
     """Give a tensor another value and history. No array is written to, so the tape stays true."""
-    if tensor.trace is reverse.ROOT and isinstance(tensor.mark, reverse.Leaf):
+    if tensor.interpreter is reverse.ROOT and isinstance(tensor.mark, reverse.Leaf):
         if reverse.ROOT.live:
             raise AutogradError(
                 "in-place change of a tensor that requires_grad while it is recorded; use "
@@ -246,4 +304,4 @@ def _become(tensor: Tensor, new: Tensor) -> None:
             )
         tensor.value = structural.stop_gradient(new)
         return
-    tensor.value, tensor.trace, tensor.mark = new.value, new.trace, new.mark
+    tensor.value, tensor.interpreter, tensor.mark = new.value, new.interpreter, new.mark

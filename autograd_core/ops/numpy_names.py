@@ -358,7 +358,7 @@ def _in_place(name: str) -> None:
 
     def write(*args: Any, **kwargs: Any) -> Any:
         tensors = [x for x in tree_leaves((args, kwargs)) if x.__class__ is Tensor]
-        if args[0].__class__ is not Tensor and all(x.trace is None for x in tensors):
+        if args[0].__class__ is not Tensor and all(x.interpreter is None for x in tensors):
             return by_numpy(getattr(np, name), getattr(np, name), args, kwargs)
         raise DtypeError(
             f"numpy.{name} with a Tensor writes into an array in place, where a derivative is lost "

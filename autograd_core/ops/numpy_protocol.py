@@ -250,7 +250,7 @@ def by_numpy(func: Callable, call: Callable, args: tuple, kwargs: dict) -> Any:
     def array(x: Any) -> Any:
         if x.__class__ is not Tensor:
             return x
-        if x.trace is not None and keeps and entries(x) is not None:
+        if x.interpreter is not None and keeps and entries(x) is not None:
             raise ConcreteValueError(
                 f"{name} of a traced tensor would drop its gradient, and autograd_core has no "
                 f"operation in its place; write it with others, or give it x.detach() if that is "

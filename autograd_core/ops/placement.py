@@ -62,7 +62,7 @@ def asarray(
         x = alias(x)
     if device is not None:
         return to_device(x, device)
-    return box(x.value) if x.trace is None and x.mark is FREE else x
+    return box(x.value) if x.interpreter is None and x.mark is FREE else x
 
 
 def _is_shared(data: Any, dtype: Any, device: str | None) -> bool:
@@ -95,9 +95,9 @@ def to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
     if stream is not None:
         raise ValueError("to_device: expected stream=None; work is ordered by one stream a device")
     target, origin = device_named(device), _device_of(x)
-    if target == origin and x.trace is not None:
+    if target == origin and x.interpreter is not None:
         return x
-    if x.trace is None:
+    if x.interpreter is None:
         return box(moved(entries(x), target))
     return bind(to_device_p, (x,), {"device": target, "origin": origin})
 

@@ -19,7 +19,11 @@ def confused(interpreter):
     process = interpreter.process
 
     def strip(x, own):
-        other = x.__class__ is Tensor and isinstance(x.trace, interpreter) and x.trace is not own
+        other = (
+            x.__class__ is Tensor
+            and isinstance(x.interpreter, interpreter)
+            and x.interpreter is not own
+        )
         return x.value if other else x
 
     def processed(self, primitive, args, params):

@@ -184,6 +184,6 @@ def test_a_new_leaf_has_no_history():
     w = Tensor(np.ones(2), requires_grad=True)
     (w * w).sum().backward()
     w = Tensor(w - 0.1 * w.grad, requires_grad=True)
-    assert w.value.trace is None
+    assert w.value.interpreter is None
     w.backward(np.ones(2))
     assert not w.grad.requires_grad

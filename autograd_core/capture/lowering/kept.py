@@ -69,7 +69,7 @@ def _sources() -> str | None:
 def describe(graph: Graph) -> list[str] | None:
     """Lines that are equal for graphs that have the same plan; None where that cannot be told."""
     constants = graph.constants.values()
-    if any(x.trace is not None for x in constants):
+    if any(x.interpreter is not None for x in constants):
         return None
     if sum(x.value.nbytes for x in constants) > MOST_BYTES:
         return None

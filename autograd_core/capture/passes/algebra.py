@@ -65,7 +65,7 @@ def number_of(rewriter: Rewriter, x: Any) -> float | int | bool | None:
         return x
     value = rewriter.constants.get(x)
     if value is not None:
-        return value.value.item() if value.trace is None and value.size == 1 else None
+        return value.value.item() if value.interpreter is None and value.size == 1 else None
     equation = rewriter.maker(x, "broadcast", "reshape", "transpose")
     return None if equation is None else number_of(rewriter, equation.inputs[0])
 

@@ -22,7 +22,7 @@ def fold_constants(graph: Graph) -> Graph:
     """
     rewriter = Rewriter(graph)
     for variable, value in graph.constants.items():
-        if value.trace is None:
+        if value.interpreter is None:
             _splat(rewriter, variable, to_host(value.value))
     for old in graph.equations:
         equation = rewriter.updated(old)
@@ -55,4 +55,4 @@ def _foldable(rewriter: Rewriter, equation: Equation) -> bool:
         return False
     if sum(y.aval.size for y in equation.outputs) > LARGEST or equation.primitive is broadcast_p:
         return False
-    return all(constants[x].trace is None for x in equation.variables)
+    return all(constants[x].interpreter is None for x in equation.variables)

@@ -34,7 +34,7 @@ def merge_duplicates(graph: Graph) -> Graph:
 def _merge_constants(rewriter: Rewriter) -> None:
     known: dict[Hashable, Variable] = {}
     for variable, value in list(rewriter.constants.items()):
-        if value.trace is not None:
+        if value.interpreter is not None:
             continue
         array = to_host(value.value)
         key = (array.shape, array.dtype, array.tobytes())

@@ -195,7 +195,7 @@ def svdvals(x: Any) -> Tensor:
 def shared_svdvals(x: Tensor) -> Tensor:
     """`svdvals`, by the whole factorisation where something traces x: derivatives need the vectors
     too, and would make a second one."""
-    return svdvals_p(x) if x.trace is None else svd_p(x)[1]
+    return svdvals_p(x) if x.interpreter is None else svd_p(x)[1]
 
 
 # Ranks ----------------------------------------------------------------------------------------

@@ -266,8 +266,8 @@ class AbstractValue(Exception):
 
 
 def _is_differentiated(x: Any) -> bool:
-    while x.__class__ is Tensor and x.trace is not None:
-        if isinstance(x.trace, Reverse | Forward):
+    while x.__class__ is Tensor and x.interpreter is not None:
+        if isinstance(x.interpreter, Reverse | Forward):
             return True
         x = x.value
     return False
@@ -276,8 +276,8 @@ def _is_differentiated(x: Any) -> bool:
 def _plain(x: Tensor) -> Any:
     """The numbers under every trace; of the first element where `vmap` maps."""
     mapped = 0
-    while x.trace is not None:
-        mapped += isinstance(x.trace, Batching)
+    while x.interpreter is not None:
+        mapped += isinstance(x.interpreter, Batching)
         x = x.value
         if x.__class__ is not Tensor:
             raise AbstractValue
