@@ -1,10 +1,11 @@
-"""Hypothesis profiles: `ci` (the default) draws the same examples each time, `dev` new ones."""
+"""Hypothesis profiles: `ci` (the default) draws the same examples each time, `dev` new ones;
+`unshrunk` is content with the first one that fails."""
 
 import os
 import sys
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from autograd_core.capture.lowering import kept
 
@@ -13,6 +14,9 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "unshrunk", parent=settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate]
 )
 settings.register_profile("dev", parent=settings.get_profile("ci"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
