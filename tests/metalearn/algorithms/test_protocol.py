@@ -151,10 +151,11 @@ def test_tasks_of_fewer_classes(name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_command_line_trains_and_evaluates_it(name, capsys, tmp_path):
+    """Not compiled, which takes most of the time: `test_compiled_it_is_the_same`."""
     run, unused = tmp_path / "run", without(name)
     options = {option: value for option, value in GLYPHS.items() if option not in unused}
     options |= {"algorithm": name, "out": run}
-    result = command(capsys, "train", "glyphs", *flags(options))
+    result = command(capsys, "train", "glyphs", "--no-jit", *flags(options))
     assert result.code == 0, result.err
     assert name in result.out
     evaluated = command(capsys, "evaluate", run, "--episodes", 3, "--queries", 2)
