@@ -15,7 +15,7 @@ import numpy as np
 
 import autograd_core as ac
 from metalearn.algorithms import Algorithm
-from metalearn.errors import OptionError
+from metalearn.errors import DivergedError, OptionError
 from metalearn.inputs import Inputs, inputs_of
 from metalearn.learner import Learner
 from metalearn.models import Model
@@ -54,7 +54,20 @@ class Adapted:
         """The model's outputs (n, outputs), float64, for inputs (n, …) as `Inputs.arrays` makes
         them. A compiled program is made for some numbers of inputs only; others are filled up.
 
-        Raises `OptionError` for a single input that would have to be normalised by itself."""
+        Raises `OptionError` for a single input that would have to be normalised by itself, and
+        `DivergedError` for outputs that are not finite."""
+        with np.errstate(all="ignore"):  # told below, in our words
+            found = self._outputs(x, compiled)
+        wrong = ~np.isfinite(found).all(axis=-1)
+        if wrong.any():
+            raise DivergedError(
+                f"what the model gives for {wrong.sum()} of {len(x)} inputs is not finite, the "
+                f"first of them number {wrong.argmax() + 1}; look for values unlike those of "
+                f"training (the largest is {np.abs(x).max():.3g})"
+            )
+        return found
+
+    def _outputs(self, x: np.ndarray, compiled: bool) -> np.ndarray:
         device = ac.tree_leaves(self.params)[0].device
         place = lambda part: ac.asarray(part, device=device)
         if self.statistics == BATCH:  # filling up would change them
@@ -124,6 +137,8 @@ def adapt_to(
         steps: how many; those of the run's validation if not given.
         compiled: whether to compile a program for this shape of support set, which takes seconds
             the first time, and adapts in milliseconds.
+
+    Raises `DivergedError` where it ends in parameters that are not finite.
     """
     number = trained.run.config.eval_steps if steps is None else steps
     meta, learner = trained.params, trained.learner
@@ -133,7 +148,14 @@ def adapt_to(
     make: Callable = _adapting_program if compiled else _adapting
     run = make(trained.algorithm, replace(learner, averages=None), number)
     placed = ac.tree_map(lambda array: ac.asarray(array, device=trained.device), support)
-    params, used = run(meta, learner.averages, placed)
+    with np.errstate(all="ignore"):  # told below, in our words
+        params, used = run(meta, learner.averages, placed)
+    if not all(np.isfinite(np.asarray(leaf)).all() for leaf in ac.tree_leaves(params)):
+        raise DivergedError(
+            f"adaptation has diverged: after {number} inner steps a parameter is not finite; look "
+            "for values in the support set that are unlike those of training (the largest is "
+            f"{np.abs(support[0]).max():.3g}), or train with a lower --inner-lr"
+        )
     return Adapted(
         model=learner.model,
         params=params,

@@ -240,26 +240,33 @@ _REGRESSION: dict[str, Any] = {
     "validate_every": 2000,
     "validation_episodes": 200,
 }
-_TABLE: dict[str, Any] = {
+_OWN_REGRESSION: dict[str, Any] = {
     **_REGRESSION,
-    "inner_lr": 0.1,
-    "inner_steps": 3,
+    "inner_steps": 5,
     "eval_steps": 5,
     "iterations": 5000,
     "validate_every": 500,
     "validation_episodes": 100,
 }
+_CLASSES_OF_TABLES: dict[str, Any] = {**_OWN_REGRESSION, "inner_lr": 0.1}
 
 
-def defaults_of(dataset: str, model: str | None) -> dict[str, Any]:
-    """The options that suit a dataset; `model` is the one that was asked for."""
+def defaults_of(dataset: str, model: str | None, regression: bool | None = None) -> dict[str, Any]:
+    """The options that suit a dataset.
+
+    Args:
+        dataset: as a configuration names it.
+        model: the one that was asked for, if any.
+        regression: whether its tasks are, where only the data say so and have been read.
+    """
     kind = kind_of(dataset)
-    if kind == "table":
-        return dict(_TABLE)
     if kind in ("functions", "completion"):
         return dict(_REGRESSION)
+    if kind == "table":
+        return dict(_CLASSES_OF_TABLES if regression is False else _OWN_REGRESSION)
     if kind in ("arrays", "own"):
-        return dict(_IMAGES) if model == "conv4" else {**_IMAGES, **_VECTORS}
+        suited = _OWN_REGRESSION if regression else {**_IMAGES, **_VECTORS}
+        return {**_IMAGES} if model == "conv4" else dict(suited)
     first = IMAGES[parts_of(dataset)[0]]
     defaults = {**_IMAGES, "channels": first.channels, "image_size": first.size}
     if model == "mlp":

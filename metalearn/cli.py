@@ -95,10 +95,11 @@ DATASETS_HELP = (
 )
 Ways = Annotated[int | None, option("Classes a task [5].", TASK)]
 Shots = Annotated[
-    int | None, option("Examples of each class to learn from [1; regression: 10].", TASK)
+    int | None, option("Examples of each class to learn from [1; regression and tables: 10].", TASK)
 ]
 Queries = Annotated[
-    int | None, option("Examples of each class to be judged by [5; regression: 10].", TASK)
+    int | None,
+    option("Examples of each class to be judged by [5; regression and tables: 10].", TASK),
 ]
 FewestWays = Annotated[
     int | None, option("Where ways vary from task to task: from so many up to --ways.", TASK)
@@ -135,13 +136,18 @@ Settings = Annotated[
     ),
 ]
 InnerSteps = Annotated[
-    int | None, option("Gradient steps on the support set in training [1].", ALGORITHM)
+    int | None,
+    option(
+        "Gradient steps on the support set in training [1; regression on your own data: 5].",
+        ALGORITHM,
+    ),
 ]
 InnerRate = Annotated[
     float | None,
     option(
-        "Rate of those steps, per unit of *mean* loss [images: 1; regression: 0.01]. The MAML "
-        "paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, are 2.0 here.",
+        "Rate of those steps, per unit of *mean* loss [images: 1; regression: 0.01; classes of "
+        "tables: 0.1]. The MAML paper's code sums over classes: its 0.4 at 5 ways, and 0.1 at 20, "
+        "are 2.0 here.",
         ALGORITHM,
     ),
 ]
@@ -291,7 +297,7 @@ def train(
         int | None,
         option(
             "Stop after so many meta-updates; exactly repeatable [omniglot, folders: 5000, or 20 "
-            "minutes; regression: 20000].",
+            "minutes; regression: 20000, on your own data 5000].",
             BUDGET,
         ),
     ] = None,
@@ -304,13 +310,22 @@ def train(
     ] = None,
     validate_every: Annotated[
         int | None,
-        option("Meta-updates between validations [250; glyphs: 50; regression: 2000].", BUDGET),
+        option(
+            "Meta-updates between validations [250; glyphs: 50; regression: 2000, on your own "
+            "data 500].",
+            BUDGET,
+        ),
     ] = None,
     validation_episodes: Annotated[
-        int | None, option("Episodes a validation [100; regression: 200].", BUDGET)
+        int | None,
+        option("Episodes a validation [100; regression: 200, on your own data 100].", BUDGET),
     ] = None,
     eval_steps: Annotated[
-        int | None, option("Inner steps in validation and evaluation [3; regression: 10].", BUDGET)
+        int | None,
+        option(
+            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5].",
+            BUDGET,
+        ),
     ] = None,
     seed: Annotated[
         int | None, option("Of the initial parameters and the order of tasks [0].", BUDGET)

@@ -11,7 +11,7 @@ from typing import Any
 
 import autograd_core as ac
 from metalearn import checkpoints
-from metalearn.adapted import adapt_to
+from metalearn.adapted import Adapted, adapt_to
 from metalearn.checking import TASKS_CHECKED, check_algorithm, check_tasks
 from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
@@ -24,9 +24,10 @@ from metalearn.problems import (
     PARTS,
     Classification,
     Problem,
+    Tabular,
     open_problem,
     other_domain,
-    settled,
+    suited,
 )
 from metalearn.runs import (
     Run,
@@ -59,6 +60,7 @@ from metalearn.transfer import (
 QUERIES = 15  # a class, in evaluation
 WAVE_QUERIES = 100
 FINAL_EPISODES = 200  # after training
+FEW_TASKS = 5
 
 
 def print_lines(lines: list[str]) -> None:
@@ -80,7 +82,7 @@ def train(
         check_free(out)  # before minutes of reading data
     with open_display(config.measure) as display:
         problem = open_problem(config, display.working)
-        config = settled(config, problem)
+        config = suited(dataset, given, problem)
         display.measure = config.measure
         _check_samplers(problem, config)
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
@@ -211,6 +213,11 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
         f"{tasks} a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
+    if isinstance(problem, Tabular) and len(problem.split.train) < FEW_TASKS:
+        display.line(
+            f"note: {len(problem.split.train)} of the tasks to learn from: too few to tell what "
+            "tasks have in common; scores on other tasks may be poor"
+        )
     display.line(f"run: {run.path}")
 
 
@@ -385,12 +392,13 @@ def adapt(
         compiled=False,
     )
     predictions = predicted(adapted, task)
+    harm = _harm(trained, adapted, task, steps)
     record = _adapted_record(trained, task, predictions, support, query or support, steps)
     folder = _save_adapted(out, trained, task, predictions, record, steps)
     if as_json:
         print(to_json(record, indent=1))
     else:
-        print_lines(_adapted_lines(trained, task, predictions, steps, folder))
+        print_lines([*_adapted_lines(trained, task, predictions, steps, folder), *harm])
     return 0
 
 
@@ -504,6 +512,22 @@ def _prediction_lines(predictions: Predictions) -> list[str]:
     return lines
 
 
+def _harm(trained: Trained, adapted: Adapted, task: NewTask, steps: int) -> list[str]:
+    """A line where adaptation did not even help on what it has seen."""
+    if not steps:
+        return []
+    x, y = task.support
+    unadapted = adapt_to(trained, task.support, labels_of(task), 0, compiled=False)
+    loss = lambda model: float(trained.learner.measure.loss(model.apply(x, compiled=False), y))
+    before, after = loss(unadapted), loss(adapted)
+    if after <= before:
+        return []
+    return [
+        f"note: the loss on the {len(y)} labelled examples rose from {before:.3g} to {after:.3g}: "
+        "adaptation does harm here; give fewer --steps, or train with a lower --inner-lr"
+    ]
+
+
 def _cautions(trained: Trained, task: NewTask) -> list[str]:
     """What a reader of the predictions should know."""
     lines = []
@@ -577,13 +601,12 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
     """Check an algorithm on a dataset's tasks, and those tasks; 1 when something is wrong."""
     if not 1 <= episodes <= MOST:
         raise OptionError(f"--episodes {episodes}: expected a whole number, 1 to {MOST:,}")
+    if make_config(dataset, given).model == "conv4":
+        given = {**given, **{name: given[name] or value for name, value in SMALL.items()}}
     config = make_config(dataset, given)
-    if config.model == "conv4":
-        small = {name: given[name] or value for name, value in SMALL.items()}
-        config = replace(config, filters=small["filters"], image_size=small["image_size"])
     with open_display(config.measure) as display:
         problem = open_problem(config, display.working)
-        config = settled(config, problem)
+        config = suited(dataset, given, problem)
         algorithm = algorithm_of(config)
         sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))

@@ -305,9 +305,10 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
+def make_config(dataset: str, given: Mapping[str, Any], regression: bool | None = None) -> Config:
     """The options given for a dataset (a name or a path, see `catalogue`), with its defaults for
-    those that are None. Raises `OptionError`."""
+    those that are None; `regression` says whether its tasks are, where only the data say so and
+    have been read. Raises `OptionError`."""
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in (("dataset", dataset), ("--data", chosen.get("data"))):
         if value == "":
@@ -320,7 +321,7 @@ def make_config(dataset: str, given: Mapping[str, Any]) -> Config:
     _check_used_by_algorithm(chosen)
     if "settings" in chosen:
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
-    defaults = _defaults(dataset, chosen)
+    defaults = _defaults(dataset, chosen, regression)
     chosen["settings"] = {**defaults.get("settings", {}), **chosen.get("settings", {})}
     return Config(**{**defaults, **chosen, "dataset": dataset})
 
@@ -353,11 +354,14 @@ def _check_used_by_algorithm(chosen: Mapping[str, Any]) -> None:
         raise OptionError(f"{_flag(given[0])}: has no effect on {name}; leave it out")
 
 
-def _defaults(dataset: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = defaults_of(dataset, chosen.get("model"))
+def _defaults(dataset: str, chosen: Mapping[str, Any], regression: bool | None) -> dict[str, Any]:
+    defaults = defaults_of(dataset, chosen.get("model"), regression)
     algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
     defaults |= algorithm.defaults
-    defaults |= algorithm.kind_defaults.get(kind_of(dataset), {})
+    kind = kind_of(dataset)
+    if regression or kind in ("functions", "completion"):
+        defaults |= algorithm.kind_defaults.get("regression", {})
+    defaults |= algorithm.kind_defaults.get(kind, {})
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from metalearn.catalogue import IMAGES, found, kind_of, read_arrays, read_images
-from metalearn.config import Config, algorithm_of
+from metalearn.config import Config, algorithm_of, make_config
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.measures import PADDED_ACCURACY
@@ -435,6 +435,12 @@ def other_domain(
     read = read_images(name, place, _preprocess(config), progress)[name]
     whole = Domain.whole(read.dataset if isinstance(read, SplitDataset) else read)
     return Classification(whole.dataset, whole.split, config.ways, measure=config.measure)
+
+
+def suited(dataset: str, given: Mapping[str, Any], problem: Problem) -> Config:
+    """The configuration of `make_config` with the defaults that suit what the data turned out to
+    be, and `settled`."""
+    return settled(make_config(dataset, given, problem.measure is MSE), problem)
 
 
 def settled(config: Config, problem: Problem) -> Config:

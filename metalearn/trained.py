@@ -1,7 +1,8 @@
 """What a run has learned, read back to evaluate it on held-out tasks; `transfer` adapts it to new
 ones."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from metalearn.algorithms import Algorithm
 from metalearn.config import algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, scores_at_steps, steps_told
-from metalearn.learner import Learner
+from metalearn.learner import Learner, Measure
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
@@ -185,7 +186,26 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         steps = row["steps"]
         when = trained.algorithm.unadapted if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
-    return lines
+    return lines + _caution(trained, problem.measure, result["scores"])
+
+
+def _caution(trained: Trained, measure: Measure, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line where adaptation does harm, which nobody should find out by its predictions."""
+    first, last = rows[0], rows[-1]
+    if first["steps"] or not last["steps"] or "inner_lr" in trained.algorithm.without:
+        return []
+    chance = first["half_width_95"] + last["half_width_95"]
+    if not math.isfinite(last["mean"]):
+        harm = f"diverges in {last['steps']} inner steps"
+    elif measure.better(first["mean"], last["mean"]) and abs(first["mean"] - last["mean"]) > chance:
+        harm = f"makes it worse in {last['steps']} inner steps"
+    else:
+        return []
+    rate = trained.run.config.inner_lr
+    return [
+        f"note: adaptation {harm}: train with a lower --inner-lr than {rate:g}, or for longer, "
+        "before you trust predictions"
+    ]
 
 
 def _rotations(problem: Problem) -> list[str]:

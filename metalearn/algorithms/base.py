@@ -59,8 +59,8 @@ class Algorithm:
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `metalearn train` that suit this algorithm better than those for all."""
     kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """More of them by the kind of the dataset, one of `catalogue.KINDS`; "settings" may
-    be among them."""
+    """More of them by the kind of the dataset, one of `catalogue.KINDS`, or for "regression" of any
+    kind; "settings" may be among them."""
     without: ClassVar[tuple[str, ...]] = ()
     """Options of `metalearn train`, and settings above, that have no effect on this algorithm."""
     classifies: ClassVar[bool] = False

@@ -65,7 +65,7 @@ class Imaml(Algorithm):
         "meta_batch": 32,
     }
     kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "functions": {
+        "regression": {
             "inner_lr": 2e-3,
             "meta_batch": 25,
             "settings": {"strength": 0.1},

@@ -18,7 +18,7 @@ from metalearn.config import Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay
 from metalearn.errors import Interrupted, OptionError, RunError
 from metalearn.evaluation import Interval, intervals, scores_at_steps
-from metalearn.problems import Problem, open_problem, settled
+from metalearn.problems import Problem, open_problem, suited
 from metalearn.runs import create_run, open_run, write_json
 from metalearn.trained import Trained, load_trained
 from metalearn.training import Trainer
@@ -121,8 +121,10 @@ class Workspace:
 
     def config(self, dataset: str, **options: Any) -> Config:
         """A configuration, as of `metalearn train` with these options, on this device."""
-        given: dict[str, Any] = {"device": self.device, "data": self.data_of(dataset)}
-        return make_config(dataset, {**given, **options})
+        return make_config(dataset, self._given(dataset, options))
+
+    def _given(self, dataset: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"device": self.device, "data": self.data_of(dataset), **options}
 
     def data_of(self, dataset: str) -> str | None:
         """Where the datasets that a name joins lie; None where nothing is known of that."""
@@ -140,7 +142,7 @@ class Workspace:
         """
         config = self.config(dataset, **options)
         problem = open_problem(config, self.display.working)
-        config = settled(config, problem)
+        config = suited(dataset, self._given(dataset, options), problem)
         path = self.folder / "runs" / name
         if (path / "config.json").exists():
             run = open_run(path)

@@ -80,3 +80,21 @@ def test_defaults_survive_json(dataset):
 def test_recorded_options_are_checked(change):
     with pytest.raises(RunError, match="recorded options"):
         Config.from_dict({**make_config("glyphs", {}).to_dict(), **change})
+
+
+def test_defaults_are_those_of_what_the_data_turn_out_to_be(tmp_path):
+    """Of the same kind of file, one is regression and another is not."""
+    table, own = tmp_path / "data.csv", tmp_path / "mine.py"
+    table.write_text("task,x,y\n")
+    own.write_text("class Mine: ...\n")
+    rates = {
+        (dataset, regression): make_config(dataset, given, regression).inner_lr
+        for dataset, given in ((str(table), {"target": "y"}), (f"{own}:Mine", {}))
+        for regression in (True, False)
+    }
+    assert list(rates.values()) == [0.01, 0.1, 0.01, 1.0]
+    for name, steps in (("imaml", 16), ("maml", 5)):
+        given = {"target": "y", "algorithm": name}
+        config = make_config(str(table), given, True)
+        assert config.inner_steps == steps and config.inner_lr <= 0.01
+    assert make_config(str(table), {"target": "y", "inner_lr": 0.2}, True).inner_lr == 0.2

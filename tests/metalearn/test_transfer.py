@@ -2,18 +2,22 @@
 
 import csv
 import json
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 
 import metalearn
+from metalearn import cli
+from metalearn.adapted import adapt_to
 from metalearn.algorithms import ALGORITHMS, class_of, find_algorithm
 from metalearn.config import algorithm_of, make_config
+from metalearn.errors import DivergedError
 from metalearn.estimators import MetaClassifier, MetaRegressor
 from metalearn.inputs import InputError, Inputs, inputs_of
 from metalearn.problems import open_problem, settled
-from metalearn.runs import create_run
+from metalearn.runs import create_run, open_run
 from metalearn.tasks import Preprocess
 from metalearn.trained import load_trained
 from metalearn.training import Trainer
@@ -359,3 +363,72 @@ def test_every_algorithm_adapts_and_is_saved(tmp_path, name):
     np.testing.assert_allclose(again, odds, atol=1e-5)
     fewer = model.fit(x[:8], support[1][:4].repeat(2))
     assert fewer.predict_proba(x).shape == (len(x), 2)
+
+
+# A table as a stranger has it ------------------------------------------------------------------
+
+
+def schools(rng, count, rows):
+    """mark = a + b hours + age, with a and b of each school, and the marks of a new school."""
+    header = "school,hours,age,mark"
+    lines = []
+    for school in range(count):
+        a, b = rng.normal(50, 15), rng.normal(4, 3)
+        for _ in range(rows):
+            hours, age = rng.uniform(0, 10), rng.integers(10, 18)
+            mark = a + b * hours + (age - 14) + rng.normal()
+            lines.append((f"S{school}", hours, age, mark))
+    return header, lines
+
+
+def write_schools(path, header, lines):
+    rows = [f"{s},{h:.2f},{a},{'' if m is None else format(m, '.2f')}" for s, h, a, m in lines]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def schools_run(tmp_path_factory):
+    """The README's command on such a table, but for fewer iterations."""
+    folder = tmp_path_factory.mktemp("schools")
+    data = write_schools(folder / "schools.csv", *schools(np.random.default_rng(1), 40, 30))
+    options = ["--task-column", "school", "--target", "mark", "--iterations", "700"]
+    code = cli.run(["train", str(data), *options, "--out", str(folder / "run")])
+    assert code == 0
+    return folder / "run"
+
+
+def test_the_defaults_learn_from_a_table(capsys, schools_run, tmp_path):
+    (header, lines), known = schools(np.random.default_rng(2), 1, 40), 10
+    told = [line if i < known else (*line[:3], None) for i, line in enumerate(lines)]
+    new = write_schools(tmp_path / "new.csv", header, told)
+    result = command(capsys, "adapt", schools_run, "--support", new, "--out", tmp_path / "out")
+    assert result.code == 0 and "note:" not in result.out, result.out
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    found = np.array([each["predicted"] for each in record["predictions"]])
+    truth = np.array([line[3] for line in lines[known:]])
+    assert np.sqrt(np.mean((found - truth) ** 2)) < 0.5 * truth.std()
+
+
+def test_adaptation_that_diverges_is_told(capsys, schools_run, tmp_path):
+    header, lines = schools(np.random.default_rng(2), 1, 12)
+    lines = [line if i < 10 else (*line[:3], None) for i, line in enumerate(lines)]
+    lines[3] = (lines[3][0], 1e6, *lines[3][2:])  # a slip
+    new = write_schools(tmp_path / "new.csv", header, lines)
+    run = str(schools_run)
+    fails(capsys, "adapt", run, "--support", new, says=("diverged", "not finite", "largest"))
+    trained = load_trained(open_run(schools_run))
+    x = np.zeros((3, 2), np.float32)
+    x[1] = 1e38
+    support = (np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32))
+    with pytest.raises(DivergedError, match="number 2"):
+        adapt_to(trained, support, compiled=False).apply(x, compiled=False)
+
+
+def test_adaptation_that_does_harm_is_told(capsys, schools_run, tmp_path):
+    shutil.copytree(schools_run, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["options"]["inner_lr"] = 0.3
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    result = command(capsys, "evaluate", tmp_path / "run", "--episodes", 20)
+    assert "note: adaptation" in result.out and "--inner-lr than 0.3" in result.out
