@@ -245,7 +245,7 @@ def _tasks_that_give(
     if kind == "classification":
         of = f" of each of {needs.ways} labels" if labels == "own" else " of each label"
         if not any(most.values()):
-            _raise_labels(needs, table, target, labels)
+            _raise_labels(needs, table, names, target, labels)
     rows = sum(name not in fit for name in names)
     short = few_text(len(most) - len(fit), len(most), "task", "tasks", f"({amount(rows, 'row')}) ")
     take = f"{needs.shots + needs.queries} rows{of} ({asked(needs.shots, needs.queries)})"
@@ -280,14 +280,18 @@ def _most_of_each(
     }
 
 
-def _raise_labels(needs: Needs, table: Table, target: str, labels: str) -> None:
-    found = sorted(set(table.column(target)))
+def _raise_labels(
+    needs: Needs, table: Table, names: Sequence[str], target: str, labels: str
+) -> None:
+    cells = table.column(target)
     where = f"{table.files[0]}, column {target!r}, the target"
     if labels == "own":
+        each = Counter(name for name, _ in set(zip(names, cells, strict=True)))
         raise DataError(
-            f"{where}: no task has {needs.ways} labels; expected --ways of at most as many as "
-            "tasks have"
+            f"{where}: no task has {needs.ways} labels; expected --ways of at most "
+            f"{max(each.values())}"
         )
+    found = sorted(set(cells))
     raise DataError(
         f"{where}: no task has all of {amount(len(found), 'label')}, {listed(found)}; expected the "
         "same in every task, or --labels own where each has classes of its own (labels='own' in "
