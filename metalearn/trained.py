@@ -180,7 +180,7 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         f"{result['queries']} queries{per_class}",
         *trained.describe(),
         *_rotations(problem),
-        f"{problem.measure.name}, mean ± 95 % interval:",
+        f"{problem.measure.name}{_unit(problem)}, mean ± 95 % interval:",
     ]
     for row in result["scores"]:
         steps = row["steps"]
@@ -206,6 +206,12 @@ def _caution(trained: Trained, measure: Measure, rows: Sequence[Mapping[str, Any
         f"note: adaptation {harm}: train with a lower --inner-lr than {rate:g}, or for longer, "
         "before you trust predictions"
     ]
+
+
+def _unit(problem: Problem) -> str:
+    """Of errors, where it is not that of the targets."""
+    unit = getattr(problem, "unit", None)
+    return "" if unit is None else f" in units of {unit}"
 
 
 def _rotations(problem: Problem) -> list[str]:
