@@ -508,7 +508,8 @@ def export(
         Path,
         option(
             "The file to make: .safetensors, for metalearn.load in Python, or .onnx, for other "
-            "programs (needs the package onnx)."
+            "programs (needs the package onnx). Of a table, an ONNX file takes its columns where "
+            "all are numbers, and else what they become by the metadata in it."
         ),
     ],
     target: AdaptTarget = None,

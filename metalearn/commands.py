@@ -11,7 +11,7 @@ from typing import Any
 
 import autograd_core as ac
 from metalearn import checkpoints
-from metalearn.adapted import adapt_to
+from metalearn.adapted import Adapted, adapt_to
 from metalearn.checking import TASKS_CHECKED, check_algorithm, check_tasks
 from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
@@ -542,10 +542,27 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
         f"adapted by {adapted.about['steps']} inner steps to {len(task.support[1])} examples"
         + (f" of {classes}" if classes else ""),
         *trained.describe(),
+        *_onnx_notes(out, adapted),
         f"saved: {out}",
     ]
     print_lines(lines)
     return 0
+
+
+def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
+    """What who feeds an ONNX graph has to know."""
+    columns = adapted.inputs.columns
+    if out.suffix != ".onnx" or columns is None:
+        return []
+    from metalearn.onnx_export import takes_columns
+
+    names = ", ".join(map(printable, columns))
+    if takes_columns(adapted):
+        return [f"its input x is the columns {names}, float64, NaN where no value is"]
+    return [
+        f"note: its input x is {adapted.inputs.width} numbers, which the columns {names} become as "
+        'its metadata "inputs" says: texts do not fit; a .safetensors file takes the columns'
+    ]
 
 
 # show -----------------------------------------------------------------------------------------
