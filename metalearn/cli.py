@@ -156,7 +156,8 @@ Pooling = Annotated[
 Hidden = Annotated[str | None, option("Layer widths of mlp, such as 40,40 [default].", NETWORK)]
 ImageSize = Annotated[int | None, option("Pixels a side that images are scaled to [28].", NETWORK)]
 Channels = Annotated[
-    int | None, option("Of images in a folder: 1, grey [default], or 3, RGB.", NETWORK)
+    int | None,
+    option("Of images in a folder: 1, grey, or 3, RGB [3 if any is in colour].", NETWORK),
 ]
 Ink = Annotated[
     str | None,

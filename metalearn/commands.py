@@ -3,7 +3,7 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from metalearn.runs import (
     write_json,
 )
 from metalearn.tasks import DataError, NewTask
+from metalearn.tasks.folders import is_in_colour
 from metalearn.tasks.placing import chosen_device
 from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import Trained, evaluation_lines, load_trained
@@ -79,6 +80,7 @@ def train(
     if out is not None:
         check_free(out)  # before minutes of reading data
     with open_display(config.measure) as display:
+        config, note = _with_channels(config, given, display)
         problem = open_problem(config, display.working)
         config = settled(config, problem)
         display.measure = config.measure
@@ -87,8 +89,23 @@ def train(
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
         run = create_run(path, config, problem, algorithm_of(config).order)
         with run.locked(), _followed(run, display, tensorboard):
-            _train(run, problem, display)
+            _train(run, problem, display, note)
     return 0
+
+
+def _with_channels(
+    config: Config, given: Mapping[str, Any], display: PlainDisplay
+) -> tuple[Config, list[str]]:
+    """The configuration with the channels that the images of a folder have, where none are asked
+    for, and a line that says so."""
+    decided = given.get("channels") is not None or given.get("ink") not in (None, "keep")
+    if config.dataset != "folder" or decided:
+        return config, []
+    if is_in_colour(str(config.data), progress=display.working):
+        config = replace(config, channels=3)
+    what, other = ("in colour", "1 for grey") if config.channels == 3 else ("grey", "3 for RGB")
+    size = f"{config.channels}×{config.image_size}×{config.image_size}"
+    return config, [f"images {what}, {size} (--channels {other})"]
 
 
 def checked_device(option: str) -> str:
@@ -214,8 +231,10 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     display.line(f"run: {run.path}")
 
 
-def _train(run: Run, problem: Problem, display: PlainDisplay) -> None:
+def _train(run: Run, problem: Problem, display: PlainDisplay, notes: Sequence[str] = ()) -> None:
     _introduce(display, run, problem)
+    for note in notes:
+        display.line(note)
     with Interrupts() as interrupts:
         trainer = Trainer(run, problem, display)
         if trainer.device != "cpu":
@@ -599,6 +618,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         small = {name: given[name] or value for name, value in SMALL.items()}
         config = replace(config, filters=small["filters"], image_size=small["image_size"])
     with open_display(config.measure) as display:
+        config, notes = _with_channels(config, given, display)
         problem = open_problem(config, display.working)
         config = settled(config, problem)
         algorithm = algorithm_of(config)
@@ -608,6 +628,8 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
+        for note in notes:
+            display.line(note)
         found = check_algorithm(algorithm, learner, each, config.seed)
         found += check_tasks(problem, config.shots, config.queries, episodes, config.seed)
         for finding in found:

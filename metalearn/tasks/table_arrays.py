@@ -66,7 +66,7 @@ def _cells(values: Sequence[Any], feature: Feature) -> list[str]:
 def as_written(values: Iterable[Any], known: Collection[str]) -> list[str]:
     """Each value as the one of some texts that it stands for: 3 and 3.0 for "3", True for "true" or
     "1"; or, where it stands for none, its own text."""
-    numbered = {number: text for text in known if (number := number_of(text)) is not None}
+    numbered = {number_of(text): text for text in known if number_of(text) is not None}
     folded = {text.casefold(): text for text in known}
 
     def written(value: Any) -> str:
@@ -75,7 +75,7 @@ def as_written(values: Iterable[Any], known: Collection[str]) -> list[str]:
             return text
         if _is_truth(value):
             return folded.get(text.casefold()) or numbered.get(float(value), text)
-        return numbered.get(number_of(text), text)  # type: ignore[call-overload]
+        return numbered.get(number_of(text), text)
 
     return [written(value) for value in values]
 

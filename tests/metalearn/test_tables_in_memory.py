@@ -16,10 +16,7 @@ from tests.tasks.helpers import table_rows, write_csv
 from .helpers import command, fails, flags
 
 SMALL = flags(
-    {
-        **{"hidden": 8, "iterations": 6, "meta_batch": 2, "shots": 2, "queries": 2},
-        **{"validate_every": 3, "validation_episodes": 2},
-    }
+    {"hidden": 8, "iterations": 6, "meta_batch": 2, "shots": 2, "queries": 2, "validate_every": 3}
 )
 
 
