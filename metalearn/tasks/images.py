@@ -208,7 +208,7 @@ def _reduce(image: Image.Image, size: int) -> None:
     """Let a JPEG of very many pixels be decoded at a half, a quarter or an eighth of its size, as
     long as more than enough is left."""
     if image.width * image.height > MAX_PIXELS:
-        image.draft(None, tuple(max(side // 8, 2 * size) for side in image.size))
+        image.draft(None, (max(image.width // 8, 2 * size), max(image.height // 8, 2 * size)))
 
 
 def _unreadable(name: str, error: Exception) -> DataError:
