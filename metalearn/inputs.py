@@ -134,6 +134,11 @@ class Inputs:
             y = (y - self.table.mean) / self.table.scale
         return y.reshape(len(y), outputs).astype(np.float32)
 
+    def in_units(self, y: Any) -> np.ndarray:
+        """Targets or predictions of regression as the model knows them, in the target's own units:
+        float64."""
+        return np.asarray(y, np.float64) if self.table is None else self.table.in_units(y)
+
     def labelled(self, y: Any, ways: int) -> tuple[np.ndarray, np.ndarray]:
         """The classes of a user's labels, sorted, at most `ways`; and each label as a place in
         them, int64. Where all tasks of the run share their classes, these. Raises `InputError`."""

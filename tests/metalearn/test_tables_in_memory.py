@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import metalearn
+from metalearn import pictures
 from metalearn.inputs import InputError
 from metalearn.tasks import DataError
 from metalearn.tasks.table_arrays import as_written, named_columns, text_of
+from metalearn.transfer import Value
 from tests.tasks.helpers import table_rows, write_csv
 
 from .helpers import command, fails, flags
@@ -174,6 +176,26 @@ def test_arrays_in_files_hold_the_columns_too(tmp_path, capsys, of):
     np.savez(tmp_path / "wide.npz", x=np.ones((3, 2)), y=np.ones(3))
     wrong = ["--support", tmp_path / "wide.npz", "--query", tmp_path / "q.npz"]
     fails(capsys, "adapt", run, *wrong, says=("expecting 1 features", "the column 'number'"))
+
+
+def test_predicted_values_are_drawn(of, tmp_path):
+    of("regression")
+    assert (tmp_path / "out" / "predictions.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_picture_of_values(known):
+    values = [Value("a", 3.0, 4.0 if known else None), Value("b", -9.0, 1.0 if known else None)]
+    figure = pictures._targets_picture(np.array([2.0, 5.0, 7.0]), values, "title")
+    drawn = [line.get_xydata().tolist() for axes in figure.axes for line in axes.lines]
+    predicted = [[4, 3], [1, -9]] if known else [[0, 3], [1, -9]]
+    assert predicted in drawn
+    if known:
+        assert [[-9, -9], [4, 4]] in drawn
+        assert [[2, -9], [5, -9], [7, -9]] in drawn
+    else:
+        assert [[0, 2], [1, 5], [2, 7]] in drawn
+    assert len(pictures.png(figure)) > 1000
 
 
 def test_an_onnx_file_says_what_it_takes(tmp_path, capsys, of):
