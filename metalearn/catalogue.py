@@ -213,7 +213,7 @@ def read_arrays(data: str) -> Dataset:
 CONVOLUTIONS_ONLY = {"filters", "pooling"}
 PICTURES_ONLY = {"image_size", "channels", "ink"}
 CLASSES_ONLY = {"ways", "train_ways", "fewest_ways", "most_shots"}
-TABLES_ONLY = {"task_column", "target", "labels"}
+TABLES_ONLY = {"task_column", "target", "labels", "ignore"}
 
 UNUSED: Mapping[str, set[str]] = {
     "functions": CLASSES_ONLY | PICTURES_ONLY | CONVOLUTIONS_ONLY | TABLES_ONLY | {"split"},

@@ -90,8 +90,9 @@ AdaptTarget = Annotated[
 DATASETS_HELP = (
     f"A family of functions ({', '.join(FUNCTIONS)}); images ("
     + "; ".join(f"{name}: {source.about}" for name, source in IMAGES.items() if name != "folder")
-    + "); a folder with a folder of images for each class; a .csv file with a task column; an .npz "
-    "file of x and y; or your own tasks as file.py:Class. omniglot+glyphs are several domains, and "
+    + "); a folder with a folder of images for each class; a .csv file with a task column "
+    "(commas, semicolons or tabs); an .npz file of x and y; or your own tasks as file.py:Class. "
+    "omniglot+glyphs are several domains, and "
     "glyphs-completion images to be told from a few pixels."
 )
 Ways = Annotated[int | None, option("Classes a task [5].", TASK)]
@@ -111,6 +112,13 @@ TaskColumn = Annotated[
     str | None, option("The column of a table whose values are the tasks [task].", TASK)
 ]
 Target = Annotated[str | None, option("The column of a table to predict.", TASK)]
+Ignore = Annotated[
+    list[str] | None,
+    option(
+        "A column of a table to leave out, such as dates or names; can be given several times.",
+        TASK,
+    ),
+]
 Labels = Annotated[
     str | None,
     option("Of a table: shared by all tasks [default], or each task's own, as --ways many.", TASK),
@@ -235,6 +243,7 @@ def train(
     split: SplitName = None,
     task_column: TaskColumn = None,
     target: Target = None,
+    ignore: Ignore = None,
     labels: Labels = None,
     algorithm: AlgorithmName = None,
     settings: Settings = None,
@@ -362,6 +371,7 @@ def train(
         del given[name]
     given["settings"] = _settings(settings)
     given["hidden"] = None if hidden is None else _widths(hidden)
+    given["ignore"] = tuple(ignore) if ignore else None
     given["task_slice"] = _count("--task-slice", task_slice)
     if resume is not None:
         return commands.resume(resume, dataset, out, given, tensorboard)
@@ -576,6 +586,7 @@ def check(
     split: SplitName = None,
     task_column: TaskColumn = None,
     target: Target = None,
+    ignore: Ignore = None,
     labels: Labels = None,
     algorithm: AlgorithmName = None,
     settings: Settings = None,
@@ -611,6 +622,7 @@ def check(
         del given[name]
     given["settings"] = _settings(settings)
     given["hidden"] = None if hidden is None else _widths(hidden)
+    given["ignore"] = tuple(ignore) if ignore else None
     return commands.check(dataset, given, episodes)
 
 

@@ -228,6 +228,8 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
         f"{tasks} a meta-update, batch norm: {config.batch_norm}"
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
+    for note in getattr(problem, "notes", ()):
+        display.line(note)
     display.line(f"run: {run.path}")
 
 
@@ -442,6 +444,7 @@ def _adapted_record(
         "support": str(support),
         "query": str(query),
         "classes": list(task.classes),
+        "notes": list(task.notes),
         **score,
         "predictions": [p._asdict() for p in predictions],
     }
@@ -498,7 +501,13 @@ def _adapted_lines(
     if right is not None:
         lines.append(f"{right[0]} of {right[1]} right ({100 * right[0] / right[1]:.1f} %)")
     if error is not None:
-        lines.append(f"MSE {error:.3g}")
+        table = trained.run.record["dataset"].get("preprocess", {})
+        unit = (
+            f" (root {error**0.5:.3g}, in units of {table['target']!r})"
+            if "target" in table
+            else ""
+        )
+        lines.append(f"MSE {error:.3g}{unit}")
     saved = ", ".join(sorted(file.name for file in folder.iterdir()))
     return [*lines, f"saved: {folder} ({saved})"]
 
@@ -525,7 +534,7 @@ def _prediction_lines(predictions: Predictions) -> list[str]:
 
 def _cautions(trained: Trained, task: NewTask) -> list[str]:
     """What a reader of the predictions should know."""
-    lines = []
+    lines = [f"note: {note}" for note in task.notes]
     learned = {image.tobytes() for image in task.support[0]}
     known = sum(image.tobytes() in learned for image in task.query)
     if known:
@@ -562,6 +571,7 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
         + (f" of {classes}" if classes else ""),
         *trained.describe(),
         *_onnx_notes(out, adapted),
+        *(f"note: {note}" for note in task.notes),
         f"saved: {out}",
     ]
     print_lines(lines)
@@ -628,7 +638,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
-        for note in notes:
+        for note in (*notes, *getattr(problem, "notes", ())):
             display.line(note)
         found = check_algorithm(algorithm, learner, each, config.seed)
         found += check_tasks(problem, config.shots, config.queries, episodes, config.seed)

@@ -55,6 +55,7 @@ class Config:
     data: str | None = None  # where it lies, where it does
     task_column: str | None = None  # of a table; "" where each file is a task
     target: str | None = None  # the column of a table to predict
+    ignore: tuple[str, ...] = ()  # columns of a table to leave out
     labels: str = "shared"  # of a table with classes: the same in all tasks, or each task's "own"
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5
@@ -243,7 +244,8 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
         shape = None if self.inputs is None else list(self.inputs)
-        return {**asdict(self), "hidden": list(self.hidden), "inputs": shape}
+        lists = {"hidden": list(self.hidden), "ignore": list(self.ignore), "inputs": shape}
+        return {**asdict(self), **lists}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Config":
@@ -256,7 +258,8 @@ class Config:
             raise RunError(f"the recorded options are not this version's: see {wrong[0]!r}")
         try:
             shape = None if data["inputs"] is None else tuple(data["inputs"])
-            return cls(**{**data, "hidden": tuple(data["hidden"]), "inputs": shape})
+            lists = {name: tuple(data[name]) for name in ("hidden", "ignore")}
+            return cls(**{**data, **lists, "inputs": shape})
         except (OptionError, TypeError) as error:
             raise RunError(f"the recorded options are wrong: {error}") from error
 
@@ -279,6 +282,7 @@ BEFORE = {
     "train_shots": None,
     "task_column": None,
     "target": None,
+    "ignore": [],
     "labels": "shared",
     "train_ways": None,
     "fewest_ways": None,
@@ -341,7 +345,8 @@ def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
     if given:
         raise OptionError(f"{_flag(given[0])}: has no effect, {why}; leave it out")
     if kind == "table" and "target" not in chosen:
-        raise OptionError(f"{chosen['data']}: expected --target, the column to predict")
+        task = "" if "task_column" in chosen else "--task-column, whose values are the tasks, and "
+        raise OptionError(f"{chosen['data']}: expected {task}--target, the column to predict")
 
 
 def _check_used_by_algorithm(chosen: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from metalearn.catalogue import IMAGES, found, kind_of, read_arrays, read_images
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
@@ -26,6 +28,7 @@ from metalearn.tasks import (
     FourierSampler,
     FunctionSampler,
     ImageDataset,
+    Needs,
     Preprocess,
     Progress,
     SinusoidLineSampler,
@@ -43,6 +46,8 @@ from metalearn.tasks import (
     omniglot_split,
     random_split,
 )
+from metalearn.tasks.errors import amount, listed
+from metalearn.tasks.shortage import asked, few_text, fitting
 from metalearn.tasks.variable import Range, bounds
 
 PARTS = ("train", "validation", "test")
@@ -167,6 +172,24 @@ class Tabular:
         return self.dataset.split
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the table is not used, and the unit of errors, for people."""
+        if self.unit is None:
+            return self.dataset.notes
+        return (*self.dataset.notes, f"errors are in units of {self.unit}")
+
+    @property
+    def unit(self) -> str | None:
+        """Of squared errors, in regression."""
+        preprocess = self.dataset.preprocess
+        if preprocess.kind != "regression":
+            return None
+        return (
+            f"the variance of {preprocess.target!r} over the training tasks, whose standard "
+            f"deviation is {preprocess.scale:.4g}"
+        )
+
+    @property
     def measure(self) -> Measure:
         return MSE if self.dataset.preprocess.kind == "regression" else ACCURACY
 
@@ -198,13 +221,15 @@ class Tabular:
 
 @dataclass(frozen=True)
 class Classification:
-    """Episodes of `ways` classes of a dataset's part; `upright` leaves out its rotations."""
+    """Episodes of `ways` classes of a dataset's part; `upright` leaves out its rotations; `notes`
+    say which classes are not used."""
 
     dataset: Dataset
     split: Split
     ways: int
     upright: bool = False
     measure: Measure = ACCURACY
+    notes: tuple[str, ...] = ()
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -310,6 +335,7 @@ class Imbalanced:
     shots: Range
     upright: bool = False
     measure: Measure = PADDED_ACCURACY
+    notes: tuple[str, ...] = ()
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -412,7 +438,7 @@ def open_problem(
         return Own(config.dataset)
     if kind == "table":
         return Tabular(_table(config, split), config.ways if config.labels == "own" else None)
-    domains = _domains(config, progress, split)
+    domains, notes = _domains(config, progress, split)
     if len(domains) > 1:
         return CrossDomain(DomainSplit(domains, {}), config.ways)
     (domain,) = domains.values()
@@ -421,8 +447,8 @@ def open_problem(
     if config.varies:
         ways = (config.fewest_ways or config.ways, config.ways)
         shots = (config.shots, config.most_shots or config.shots)
-        return Imbalanced(domain.dataset, domain.split, ways, shots)
-    return Classification(domain.dataset, domain.split, config.ways)
+        return Imbalanced(domain.dataset, domain.split, ways, shots, notes=notes)
+    return Classification(domain.dataset, domain.split, config.ways, notes=notes)
 
 
 def other_domain(
@@ -460,13 +486,17 @@ def settled(config: Config, problem: Problem) -> Config:
     return replace(config, **algorithm_of(config).settled(problem, config))
 
 
-def _domains(config: Config, progress: Progress | None, split: Split | None) -> dict[str, Domain]:
-    """The datasets that a configuration names, each with its split."""
+def _domains(
+    config: Config, progress: Progress | None, split: Split | None
+) -> tuple[dict[str, Domain], tuple[str, ...]]:
+    """The datasets that a configuration names, each with its split, and what is not used."""
     if config.dataset == "arrays":
         read: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
     else:
         read = read_images(config.dataset, config.data, _preprocess(config), progress)
-    return {name: _domain(config, name, each, split) for name, each in read.items()}
+    found = {name: _domain(config, name, each, split) for name, each in read.items()}
+    domains = {name: domain for name, (domain, _) in found.items()}
+    return domains, tuple(note for _, notes in found.values() for note in notes)
 
 
 def _preprocess(config: Config) -> Preprocess:
@@ -476,36 +506,74 @@ def _preprocess(config: Config) -> Preprocess:
 
 def _domain(
     config: Config, name: str, dataset: Dataset | SplitDataset, split: Split | None
-) -> Domain:
+) -> tuple[Domain, list[str]]:
     published = None
     if isinstance(dataset, SplitDataset):
         dataset, published = dataset
-    return Domain(dataset, split or published or _split(config, name, dataset))
+    if split is not None or published is not None:
+        return Domain(dataset, cast(Split, split or published)), []
+    classes: tuple[str, ...] = dataset.classes
+    notes: list[str] = []
+    if name in ("folder", "arrays") and not config.is_regression:
+        classes, notes = _large_enough(config, dataset)
+    return Domain(dataset, _split(config, name, dataset, classes)), notes
+
+
+def _large_enough(config: Config, dataset: Dataset) -> tuple[tuple[str, ...], list[str]]:
+    """The classes of one's own data that are large enough for episodes, and a line on the others.
+
+    Raises `DataError` where there are too few of them.
+    """
+    shots = max(config.shots, config.train_shots or 0)
+    enough = dataset.counts >= shots + config.queries
+    if enough.all():
+        return dataset.classes, []
+    classes = tuple(np.array(dataset.classes)[enough].tolist())
+    what = "images" if isinstance(dataset, ImageDataset) else "examples"
+    take = f"{shots + config.queries} {what} ({asked(shots, config.queries)})"
+    best = fitting(int(dataset.counts.min()), shots, config.queries)
+    if len(classes) < 3 * config.ways:
+        advice = f"; with {best} all would fit" if best else ""
+        raise DataError(
+            f"dataset {dataset.name!r}: {len(classes)} of {len(enough)} classes have {take}; "
+            f"--ways {config.ways} needs at least {3 * config.ways}, {config.ways} each for "
+            f"training, validation and test: lower --ways, --shots or --queries{advice}"
+        )
+    small = np.array(dataset.classes)[~enough].tolist()
+    text = few_text(len(small), len(enough), "class", "classes")
+    return classes, [f"{text} left out: fewer than {take}: {listed(small)}"]
 
 
 def _table(config: Config, split: Split | None) -> TabularDataset:
-    if split is None and config.split != "random":
-        split = _split_file(config)
+    needs = None
+    if split is None:
+        shots = max(config.shots, config.train_shots or 0)
+        needs = Needs(shots, config.queries, config.ways)
+        split = None if config.split == "random" else _split_file(config)
     return load_tables(
         str(config.data),
         task=config.task_column or "task",
         target=str(config.target),
         labels=config.labels,
+        ignore=config.ignore,
+        needs=needs,
         split=split,
     )
 
 
-def _split(config: Config, name: str, dataset: Dataset) -> Split:
+def _split(config: Config, name: str, dataset: Dataset, classes: Sequence[str]) -> Split:
+    """The split of some classes of a dataset."""
     if config.split == "alphabets":
         if "omniglot" not in config.dataset.split("+"):
             raise OptionError("--split alphabets: only Omniglot has alphabets; use random")
         if name == "omniglot":
             return omniglot_alphabet_split(dataset.classes)
     elif config.split != "random":
-        return _split_file(config)
+        split = _split_file(config)
+        return split if len(classes) == len(dataset.classes) else split.among(classes)
     if name == "omniglot":
         return omniglot_split(dataset.classes)
-    return _random_split(dataset, 1 if config.is_regression else config.ways)
+    return _random_split(dataset.name, classes, 1 if config.is_regression else config.ways)
 
 
 def _split_file(config: Config) -> Split:
@@ -515,16 +583,17 @@ def _split_file(config: Config) -> Split:
         raise OptionError(f"--split: expected random, alphabets or a file; {error}") from error
 
 
-def _random_split(dataset: Dataset, ways: int) -> Split:
+def _random_split(name: str, classes: Sequence[str], ways: int) -> Split:
     """A fifth of the classes for test and a tenth for validation, but enough for an episode."""
-    total = len(dataset.classes)
+    total = len(classes)
     if total < 3 * ways:
         raise OptionError(
-            f"dataset {dataset.name!r}: {total} classes; --ways {ways} needs at least {3 * ways}, "
-            f"{ways} each for training, validation and test: lower the ways or give more classes"
+            f"dataset {name!r}: {amount(total, 'class', 'classes')}; --ways {ways} needs at least "
+            f"{3 * ways}, {ways} each for training, validation and test: lower --ways or give more "
+            "classes"
         )
     test, validation = max(ways, round(0.2 * total)), max(ways, round(0.1 * total))
-    return random_split(dataset.classes, 0, test=test, validation=validation)
+    return random_split(classes, 0, test=test, validation=validation)
 
 
 def read_split(path: Path) -> Split:

@@ -179,13 +179,19 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         f"{result['queries']} queries{per_class}",
         *trained.describe(),
         *_rotations(problem),
-        f"{problem.measure.name}, mean ± 95 % interval:",
+        f"{problem.measure.name}{_unit(problem)}, mean ± 95 % interval:",
     ]
     for row in result["scores"]:
         steps = row["steps"]
         when = trained.algorithm.unadapted if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
     return lines
+
+
+def _unit(problem: Problem) -> str:
+    """Of errors, where it is not that of the targets."""
+    unit = getattr(problem, "unit", None)
+    return "" if unit is None else f" in units of {unit}"
 
 
 def _rotations(problem: Problem) -> list[str]:

@@ -21,8 +21,9 @@ from metalearn.errors import OptionError
 from metalearn.inputs import InputError, Inputs, inputs_of
 from metalearn.tasks import DataError, NewTask, read_new_table, read_new_task
 from metalearn.tasks.arrays import read_npy, read_npz, read_query
+from metalearn.tasks.errors import listed
 from metalearn.tasks.folders import read_support
-from metalearn.tasks.tables import Table, number_of, read_tables
+from metalearn.tasks.tables import MISSING, Table, number_of, read_tables
 from metalearn.trained import Trained
 
 TARGET = "y"
@@ -183,7 +184,7 @@ def _truths(
     if unknown:
         raise DataError(
             f"{path}: y holds {unknown[0]!r}, a class that the support has not; expected one of "
-            f"{', '.join(map(str, classes))}"
+            f"{listed(classes)}"
         )
     return np.array([places[label] for label in y.ravel().tolist()], np.int64)
 
@@ -193,7 +194,8 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
         raise OptionError(f"--support {path}: {trained.run.path} was trained on images, not tables")
     if inputs.table is not None:
         new = read_new_table(path, inputs.table, needs_query=False)
-        return NewTask(new.classes, new.support, new.query, None, new.support_rows, new.query_rows)
+        files = (new.support_rows, new.query_rows)
+        return NewTask(new.classes, new.support, new.query, None, *files, new.notes)
     table = read_tables([path])
     name = target or (TARGET if TARGET in table.columns else table.columns[-1])
     cells = table.column(name)
@@ -204,7 +206,7 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
             f"{inputs.width}: take out the others, or name another --target"
         )
     x = np.stack([_numbers(table, column) for column in features], axis=1)
-    known = np.array([cell != "" for cell in cells])
+    known = np.array([cell not in MISSING for cell in cells])
     if not known.any():
         raise DataError(f"{path}, column {name!r}: empty in all rows; expected some to adapt to")
     y = _numbers(table, name, known)
@@ -225,7 +227,7 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
 def _numbers(table: Table, column: str, wanted: np.ndarray | None = None) -> np.ndarray:
     """The numbers of a column, (rows,) float64, 0 in rows that are not wanted."""
     found = np.zeros(len(table))
-    for row, cell in enumerate(table.column(column)):
+    for row, cell in enumerate(table.numerals(column)):
         if wanted is not None and not wanted[row]:
             continue
         number = number_of(cell)

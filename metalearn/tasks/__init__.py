@@ -43,7 +43,7 @@ from metalearn.tasks.regression import FunctionSampler
 from metalearn.tasks.sinusoid import SinusoidLineSampler, SinusoidSampler
 from metalearn.tasks.splits import Split, random_split
 from metalearn.tasks.table_features import TablePreprocess
-from metalearn.tasks.tabular import NewTable, TabularDataset, load_tables, read_new_table
+from metalearn.tasks.tabular import Needs, NewTable, TabularDataset, load_tables, read_new_table
 from metalearn.tasks.tabular_episodes import TabularSampler, tasks_with
 from metalearn.tasks.trajectories import TrajectorySampler
 from metalearn.tasks.variable import VariableEpisodeSampler
@@ -63,6 +63,7 @@ __all__ = [
     "FourierSampler",
     "FunctionSampler",
     "ImageDataset",
+    "Needs",
     "NewTable",
     "NewTask",
     "OnDevice",

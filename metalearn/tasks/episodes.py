@@ -12,8 +12,9 @@ import numpy as np
 
 import autograd_core as ac
 from metalearn.tasks.datasets import Dataset
-from metalearn.tasks.errors import DataError
+from metalearn.tasks.errors import DataError, amount
 from metalearn.tasks.random import distinct, stream_key, uniforms
+from metalearn.tasks.shortage import asked
 
 
 class Task(NamedTuple):
@@ -133,16 +134,19 @@ def check_ways(
             f"ways={ways}, shots={shots}, queries={queries}; expected each to be at least 1"
         )
     if len(classes) < ways:
+        there = amount(len(classes), f"{stream} class", f"{stream} classes")
         raise DataError(
-            f"dataset {dataset.name!r}: {len(classes)} {stream} classes; expected at least "
-            f"ways={ways}: lower the ways or give more classes"
+            f"dataset {dataset.name!r}: {there}; expected at least {ways}: lower --ways or give "
+            "more classes"
         )
     counts = dataset.counts[dataset.indices_of(classes)]
     fewest = int(counts.argmin())
+    noun = "image" if len(dataset.example_shape) == 3 else "example"
     if counts[fewest] < shots + queries:
         raise DataError(
-            f"dataset {dataset.name!r}: class {classes[fewest]!r} has {counts[fewest]} images; "
-            f"expected at least shots={shots} + queries={queries}: lower them or give more images"
+            f"dataset {dataset.name!r}: class {classes[fewest]!r} has "
+            f"{amount(int(counts[fewest]), noun)}; expected at least {asked(shots, queries)}: "
+            f"lower --shots or --queries, or give more {noun}s"
         )
 
 

@@ -14,7 +14,7 @@ from metalearn.tasks.archives import fingerprint, walk
 from metalearn.tasks.cache import Arrays, cached
 from metalearn.tasks.datasets import ImageDataset, to_float
 from metalearn.tasks.download import Progress
-from metalearn.tasks.errors import DataError
+from metalearn.tasks.errors import DataError, listed
 from metalearn.tasks.images import SUFFIXES, Preprocess, is_coloured, read_image
 
 
@@ -83,6 +83,7 @@ class NewTask(NamedTuple):
     query_labels: np.ndarray | None  # (m,) int64, or None when they are not known
     support_files: tuple[str, ...]  # n names relative to the support folder
     query_files: tuple[str, ...]  # m names relative to the query folder
+    notes: tuple[str, ...] = ()  # what should be known of it, for people
 
 
 def read_new_task(support: str | Path, query: str | Path, preprocess: Preprocess) -> NewTask:
@@ -175,7 +176,7 @@ def _query_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], np.
         if name not in classes:
             raise DataError(
                 f"{folder / name}: query class {name!r} is not in the support; expected folders "
-                f"named {', '.join(classes)}, or loose images"
+                f"named as those, {listed(classes)}, or loose images"
             )
     return names, _labels(names, classes)
 

@@ -11,6 +11,8 @@ from typing import Any
 from metalearn.tasks.errors import DataError
 from metalearn.tasks.random import distinct, stream_key, uniforms
 
+PARTS = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -27,7 +29,7 @@ class Split:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             # Episodes choose classes by place, so the order may not depend on who made the list.
             object.__setattr__(self, part, tuple(sorted(getattr(self, part))))
         names = sorted(self.train + self.validation + self.test)
@@ -40,6 +42,18 @@ class Split:
         """sha256 of the canonical list of names; equal exactly for equal parts."""
         text = json.dumps([self.train, self.validation, self.test], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def among(self, names: Iterable[str]) -> "Split":
+        """What is left of it among some names. Raises `DataError` for a part that has none left."""
+        names = set(names)
+        parts = {part: tuple(n for n in getattr(self, part) if n in names) for part in PARTS}
+        for part, left in parts.items():
+            if getattr(self, part) and not left:
+                raise DataError(
+                    f"split {self.version}: all of its {len(getattr(self, part))} for {part} have "
+                    "too few examples; lower --shots or --queries, or give more"
+                )
+        return Split(**parts, version=self.version, seed=self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
@@ -58,7 +72,7 @@ class Split:
 
         Raises `DataError` when one is missing or wrong, or does not fit a hash that is recorded.
         """
-        parts = [data.get(part) for part in ("train", "validation", "test")]
+        parts = [data.get(part) for part in PARTS]
         if not all(isinstance(p, list) and all(isinstance(c, str) for c in p) for p in parts):
             raise DataError(
                 "not a split: expected lists of class names for train, validation and test"

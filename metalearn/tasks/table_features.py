@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from metalearn.tasks.errors import DataError
-from metalearn.tasks.tables import MISSING, Table, number_of
+from metalearn.tasks.tables import MISSING, Table, leave_out, number_of
 
 KINDS = ("classification", "regression")
 
@@ -30,7 +30,7 @@ class Number:
     def encoded(self, table: Table) -> np.ndarray:
         """(rows, width) float32. Raises `DataError` for what is no number."""
         x = np.zeros((len(table), self.width), np.float32)
-        for row, cell in enumerate(table.column(self.name)):
+        for row, cell in enumerate(table.numerals(self.name)):
             value = number_of(cell)
             if value is not None:
                 with np.errstate(over="ignore"):  # told below
@@ -38,14 +38,15 @@ class Number:
             elif cell not in MISSING:
                 raise DataError(
                     f"{table.where(row)}, column {self.name!r}: {cell!r} is not a number, as the "
-                    "training tasks have there; correct it, or make the column categorical"
+                    f"training tasks have there; correct it, or {leave_out(self.name)}"
                 )
             elif self.missing:
                 x[row, 1] = 1
             else:
                 raise DataError(
                     f"{table.where(row)}, column {self.name!r}: no value, and the training tasks "
-                    "have one in every row; fill it in, or train with indicators='all'"
+                    "have one in every row; fill it in, take the row out, or "
+                    f"{leave_out(self.name)}, or in Python with indicators='all'"
                 )
         if not np.isfinite(x).all():
             row = int(np.isfinite(x).all(axis=1).argmin())
@@ -80,6 +81,11 @@ class Category:
             elif self.missing and cell in MISSING:
                 x[row, -1] = 1
         return x
+
+    def unseen(self, table: Table) -> set[str]:
+        """The values that the training tasks do not have."""
+        known = {*self.values, *(MISSING if self.missing else ())}
+        return set(table.column(self.name)) - known
 
 
 Feature = Number | Category
@@ -177,12 +183,11 @@ def _positive(value: Any) -> float:
 
 def target_numbers(table: Table, target: str) -> np.ndarray:
     """(rows,) float64: the numbers of the target's column. Raises `DataError`."""
-    cells = table.column(target)
-    values = [number_of(cell) for cell in cells]
+    values = [number_of(cell) for cell in table.numerals(target)]
     if None in values:
         row = values.index(None)
         raise DataError(
-            f"{table.where(row)}, column {target!r}, the target: {cells[row]!r}; expected a "
-            "number: correct it, take the row out, or use kind='classification'"
+            f"{table.where(row)}, column {target!r}, the target: {table.column(target)[row]!r}; "
+            "expected a number: correct it, or take the row out"
         )
     return np.array(values, np.float64)

@@ -7,7 +7,7 @@ the values of categories, is learned from the training tasks alone, and kept as 
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metalearn.tasks.errors import DataError
+from metalearn.tasks.errors import DataError, amount, listed
+from metalearn.tasks.shortage import asked, few_text, fitting
 from metalearn.tasks.splits import Split, random_split
 from metalearn.tasks.table_features import (
     KINDS,
@@ -25,7 +26,7 @@ from metalearn.tasks.table_features import (
     TablePreprocess,
     target_numbers,
 )
-from metalearn.tasks.tables import MISSING, Table, number_of, read_tables
+from metalearn.tasks.tables import MISSING, Table, leave_out, number_of, read_tables
 
 LABELS = ("shared", "own")
 MOST_VALUES = 100  # of a category, each of which becomes a column
@@ -43,6 +44,7 @@ class TabularDataset:
       (tasks, labels) int64 rows of each label
     - `split`: which tasks are for training, validation and test
     - `preprocess`: how the numbers were made, learned from the training tasks
+    - `notes`: what was left out, for people
     """
 
     name: str
@@ -54,6 +56,7 @@ class TabularDataset:
     label_counts: np.ndarray
     split: Split
     preprocess: TablePreprocess
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -95,6 +98,15 @@ class TabularDataset:
         return np.array([places[name] for name in names], dtype=np.int64)
 
 
+class Needs(NamedTuple):
+    """Rows that episodes take of a task, in classification of each of its labels, or where tasks
+    have labels of their own of `ways` of them."""
+
+    shots: int
+    queries: int
+    ways: int = 1
+
+
 def load_tables(
     paths: str | Path | Sequence[str | Path],
     *,
@@ -105,20 +117,22 @@ def load_tables(
     categorical: Sequence[str] = (),
     ignore: Sequence[str] = (),
     indicators: str = "auto",
+    needs: Needs | None = None,
     split: Split | None = None,
     seed: int = 0,
     name: str | None = None,
 ) -> TabularDataset:
-    """Tasks from one CSV file or several, split by task.
+    """Tasks from one CSV file or several, split by task. Rows without a target are left out.
 
     Args:
-        paths: the files, in UTF-8 with commas and names in the first line, the same in all.
+        paths: the files, in UTF-8 with names in the first line, the same in all, and commas,
+            semicolons or tabs between columns; without commas there, numbers may have decimal
+            commas.
         task: the column whose values are the tasks' names; None when each file is a task, named as
             the file.
         target: the column to predict.
-        kind: "classification" or "regression". If not given, it is regression when all targets of
-            the training tasks are numbers, and one of them is no whole number or there are more
-            than 20 different ones.
+        kind: "classification" or "regression". If not given, it is regression when all targets are
+            numbers, and one of them is no whole number or there are more than 20 different ones.
         labels: of classification. "shared": all tasks have the same classes, and an output always
             means the same one. "own": the classes of each task are its own, as in N-way episodes.
         categorical: columns of numbers to take for categories, such as postcodes. Without this, a
@@ -126,9 +140,10 @@ def load_tables(
         ignore: columns to leave out, such as names.
         indicators: columns that say where a value is missing, "auto" for features with such rows in
             the training tasks, "all" for every feature. A missing value is empty, NA, N/A, NaN,
-            null or ?.
-        split: by names of tasks; without it, a fifth of them, chosen by `seed`, is for test, and a
-            tenth of the others for validation.
+            null or ?, also of the target.
+        needs: what episodes take; tasks that cannot give so much are left out.
+        split: by names of tasks, of which others are not used; without it, a fifth of them, chosen
+            by `seed`, is for test, and a tenth of the others for validation.
         name: the dataset's; that of the first file if not given.
 
     Raises:
@@ -141,12 +156,17 @@ def load_tables(
             raise DataError(f"{what}={value!r}; expected one of {', '.join(known)}")
     table = read_tables(files)
     names = _task_names(table, task)
-    split = _split(names, split, seed)
-    training = _rows_of(table, names, split.train)
-    kind = kind or _kind(training, target)
+    _check_columns(table, task, target, ignore, categorical)
+    table, names, notes = _with_targets(table, names, target)
+    kind = kind or _kind(table, target)
+    tasks = set(names)
+    if needs is not None:
+        tasks, more = _tasks_that_give(needs, table, names, target, kind, labels)
+        notes += more
+    split = _split(sorted(tasks), split, names, seed)
+    table, names = _rows_of(table, names, {*split.train, *split.validation, *split.test})
+    training, _ = _rows_of(table, names, split.train)
     left_out = {task, target, *ignore}
-    for column in (*ignore, *categorical):
-        table.column(column)  # which must be there
     features = [
         _learned(training, column, column in categorical, indicators == "all")
         for column in table.columns
@@ -158,9 +178,41 @@ def load_tables(
     if kind == "regression":
         preprocess = _with_target(preprocess, training)
     elif labels == "shared":
-        shared = tuple(sorted(set(_labels(training, target))))
+        shared = tuple(sorted(set(training.column(target))))
         preprocess = TablePreprocess(task, target, kind, tuple(features), shared)
-    return _dataset(name or Path(files[0]).stem, table, names, split, preprocess)
+    found = _dataset(name or Path(files[0]).stem, table, names, split, preprocess)
+    return replace(found, notes=tuple(notes))
+
+
+def _check_columns(
+    table: Table, task: str | None, target: str, ignore: Sequence[str], categorical: Sequence[str]
+) -> None:
+    """Raise `DataError` for columns that are not there, or left out and needed."""
+    for column in (target, *ignore, *categorical):
+        table.column(column)
+    for needed, what in ((task, "the task column"), (target, "the target")):
+        if needed in ignore:
+            raise DataError(f"column {needed!r}: {what}, which cannot be left out (--ignore)")
+
+
+def _with_targets(
+    table: Table, names: Sequence[str], target: str
+) -> tuple[Table, list[str], list[str]]:
+    """The rows that have a target, with their tasks, and a line on those that have none."""
+    given = [cell not in MISSING for cell in table.column(target)]
+    if all(given):
+        return table, list(names), []
+    if not any(given):
+        raise DataError(f"{table.files[0]}, column {target!r}, the target: no value in any row")
+    without = [table.origins[row][0] for row, there in enumerate(given) if not there]
+    files = sorted(set(without))
+    where = str(table.files[files[0]]) if len(files) == 1 else amount(len(files), "file")
+    note = f"{len(without):,} of {amount(len(given), 'row')} of {where} are left out: no {target!r}"
+    return table.part(given), _chosen(names, given), [note]
+
+
+def _chosen(values: Sequence[str], wanted: Sequence[bool]) -> list[str]:
+    return [value for value, want in zip(values, wanted, strict=True) if want]
 
 
 def _task_names(table: Table, task: str | None) -> list[str]:
@@ -170,67 +222,147 @@ def _task_names(table: Table, task: str | None) -> list[str]:
         if twice:
             raise DataError(f"two files are called {twice[0]!r}; expected a name for each task")
         return [stems[file] for file, _ in table.origins]
+    if task not in table.columns:
+        raise DataError(
+            f"{table.files[0]}: no column {task!r}; name the one whose values are the tasks with "
+            f"--task-column (task=… in Python): one of {listed(table.columns, 12)}"
+        )
     names = table.column(task)
     if "" in names:
         raise DataError(f"{table.where(names.index(''))}, column {task!r}: empty; expected a task")
     return names
 
 
-def _split(names: Sequence[str], split: Split | None, seed: int) -> Split:
-    tasks = sorted(set(names))
+def _tasks_that_give(
+    needs: Needs, table: Table, names: Sequence[str], target: str, kind: str, labels: str
+) -> tuple[set[str], list[str]]:
+    """The tasks that have rows enough, and a line on the others. Raises `DataError` for none."""
+    most = _most_of_each(needs, table, names, target, kind, labels)
+    fit = {task for task, rows in most.items() if rows >= needs.shots + needs.queries}
+    if len(fit) == len(most):
+        return fit, []
+    of = ""
+    if kind == "classification":
+        of = f" of each of {needs.ways} labels" if labels == "own" else " of each label"
+        if not any(most.values()):
+            _raise_labels(needs, table, names, target, labels)
+    rows = sum(name not in fit for name in names)
+    short = few_text(len(most) - len(fit), len(most), "task", "tasks", f"({amount(rows, 'row')}) ")
+    take = f"{needs.shots + needs.queries} rows{of} ({asked(needs.shots, needs.queries)})"
+    all_fit = fitting(min(most.values()), needs.shots, needs.queries)
+    if len(fit) < 3:
+        third = sorted(most.values(), reverse=True)[:3][-1]
+        some = fitting(third, needs.shots, needs.queries) if len(most) >= 3 else None
+        best = f"with {all_fit} all would" if all_fit else some and f"with {some} three would"
+        raise DataError(
+            f"{table.files[0]}: {amount(len(fit), 'task')} of {len(most):,} can give {take}; "
+            "expected at least 3 that do, for training, validation and test: "
+            f"{best or 'give more rows'}"
+        )
+    advice = f"; with {all_fit} all would fit" if all_fit else ""
+    return fit, [f"{short} left out: fewer than {take}{advice}"]
+
+
+def _most_of_each(
+    needs: Needs, table: Table, names: Sequence[str], target: str, kind: str, labels: str
+) -> dict[str, int]:
+    """The rows that each task can give, in classification of each of as many labels as it needs."""
+    if kind == "regression":
+        return dict(Counter(names))
+    cells = table.column(target)
+    ways = needs.ways if labels == "own" else len(set(cells))
+    of: dict[str, Counter[str]] = {}
+    for name, cell in zip(names, cells, strict=True):
+        of.setdefault(name, Counter())[cell] += 1
+    largest_first = {name: sorted(each.values(), reverse=True) for name, each in of.items()}
+    return {
+        name: each[ways - 1] if len(each) >= ways else 0 for name, each in largest_first.items()
+    }
+
+
+def _raise_labels(
+    needs: Needs, table: Table, names: Sequence[str], target: str, labels: str
+) -> None:
+    cells = table.column(target)
+    where = f"{table.files[0]}, column {target!r}, the target"
+    if labels == "own":
+        each = Counter(name for name, _ in set(zip(names, cells, strict=True)))
+        raise DataError(
+            f"{where}: no task has {needs.ways} labels; expected --ways of at most "
+            f"{max(each.values())}"
+        )
+    found = sorted(set(cells))
+    raise DataError(
+        f"{where}: no task has all of {amount(len(found), 'label')}, {listed(found)}; expected the "
+        "same in every task, or --labels own where each has classes of its own (labels='own' in "
+        "Python)"
+    )
+
+
+def _split(tasks: Sequence[str], split: Split | None, names: Sequence[str], seed: int) -> Split:
+    """A split of these tasks, of all that there are in the table: made, or what is left of one."""
     if split is None:
         if len(tasks) < 3:
             raise DataError(
-                f"{len(tasks)} tasks; expected at least 3, for training, validation and test: "
-                "give more, or another task column"
+                f"{amount(len(tasks), 'task')}; expected at least 3, for training, validation and "
+                "test: give more, or another task column"
             )
         test, validation = (max(1, round(share * len(tasks))) for share in (TEST, VALIDATION))
         return random_split(tasks, seed, test=test, validation=validation, version="tasks-1")
-    unknown = sorted({*split.train, *split.validation, *split.test} - set(tasks))
+    unknown = sorted({*split.train, *split.validation, *split.test} - set(names))
     if unknown or not split.train:
         wrong = (
             f"has a task {unknown[0]!r} that no row is of" if unknown else "has no training task"
         )
         raise DataError(f"split {split.version}: {wrong}; use the split that belongs to the table")
-    return split
+    return split.among(tasks)
 
 
-def _rows_of(table: Table, names: Sequence[str], tasks: Iterable[str]) -> Table:
-    """The rows of some tasks."""
-    wanted, part = set(tasks), Table(table.columns, table.files)
-    for row, origin, name in zip(table.rows, table.origins, names, strict=True):
-        if name in wanted:
-            part.rows.append(row)
-            part.origins.append(origin)
-    return part
+def _rows_of(table: Table, names: Sequence[str], tasks: Iterable[str]) -> tuple[Table, list[str]]:
+    """The rows of some tasks, and the task of each."""
+    tasks = set(tasks)
+    wanted = [name in tasks for name in names]
+    return table.part(wanted), _chosen(names, wanted)
 
 
-def _kind(training: Table, target: str) -> str:
-    values = [number_of(cell) for cell in training.column(target)]
-    if any(value is None for value in values):
+def _kind(table: Table, target: str) -> str:
+    values = [number_of(cell) for cell in table.numerals(target)]
+    numbers = [value for value in values if value is not None]
+    few = len(set(numbers)) <= MOST_WHOLE_LABELS
+    if len(numbers) < len(values):
+        if not few and 2 * len(numbers) > len(values):
+            row = values.index(None)
+            raise DataError(
+                f"{table.where(row)}, column {target!r}, the target: {table.column(target)[row]!r} "
+                f"is no number, as {len(numbers):,} of {len(values):,} are: correct it, or leave "
+                "the cell empty (in Python, kind='classification' takes all for labels)"
+            )
         return "classification"
-    whole = all(value == round(value) for value in values if value is not None)
-    return "classification" if whole and len(set(values)) <= MOST_WHOLE_LABELS else "regression"
+    whole = all(value == round(value) for value in numbers)
+    return "classification" if whole and few else "regression"
 
 
 def _learned(training: Table, name: str, categorical: bool, indicator: bool) -> Feature:
+    if name in training.unclear and not categorical:
+        raise DataError(f"{training.unclear[name]}, or {leave_out(name)}")
+    text = training.column(name) if categorical else training.numerals(name)
+    numbers = [number_of(cell) for cell in text if cell not in MISSING]
     cells = [cell for cell in training.column(name) if cell not in MISSING]
     missing = indicator or len(cells) < len(training)
-    numbers = [number_of(cell) for cell in cells]
     if not cells:
         raise DataError(
-            f"{training.files[0]}, column {name!r}: no value in any training task; leave it out "
-            f"with ignore=[{name!r}]"
+            f"{training.files[0]}, column {name!r}: no value in any training task; "
+            f"{leave_out(name)}"
         )
     if categorical or any(number is None for number in numbers):
         values = tuple(sorted(set(cells)))
         if len(values) > MOST_VALUES:
-            row = next(i for i, cell in enumerate(training.column(name)) if cell in values
+            row = next(i for i, cell in enumerate(text) if cell not in MISSING
                        and (categorical or number_of(cell) is None))  # fmt: skip
             raise DataError(
                 f"{training.where(row)}, column {name!r}: one of {len(values)} categories, such as "
                 f"{training.column(name)[row]!r}; expected at most {MOST_VALUES}, or numbers alone:"
-                f" correct it, or leave the column out with ignore=[{name!r}]"
+                f" correct it, or {leave_out(name)}"
             )
         return Category(name, values, missing)
     mean, scale = _moments(numbers, f"{training.files[0]}, column {name!r}")
@@ -254,16 +386,6 @@ def _with_target(preprocess: TablePreprocess, training: Table) -> TablePreproces
     return replace(preprocess, mean=mean, scale=scale)
 
 
-def _labels(table: Table, target: str) -> list[str]:
-    cells = table.column(target)
-    if "" in cells:
-        raise DataError(
-            f"{table.where(cells.index(''))}, column {target!r}: no label; expected one in every "
-            "row: rows to predict belong into the table of a new task"
-        )
-    return cells
-
-
 def _dataset(
     name: str, table: Table, names: list[str], split: Split, preprocess: TablePreprocess
 ) -> TabularDataset:
@@ -275,7 +397,7 @@ def _dataset(
         labels: tuple[str, ...] = ()
         label_counts = np.zeros((len(tasks), 0), np.int64)
     else:
-        cells = _labels(table, preprocess.target)
+        cells = table.column(preprocess.target)
         _check_shared(table, cells, preprocess)
         labels = tuple(sorted(set(cells)))
         place_of = {label: i for i, label in enumerate(labels)}
@@ -298,8 +420,8 @@ def _check_shared(table: Table, cells: Sequence[str], preprocess: TablePreproces
         if cell not in known:
             raise DataError(
                 f"{table.where(row)}, column {preprocess.target!r}: no training task has the label "
-                f"{cell!r}; expected one of {', '.join(preprocess.labels)}, or labels='own' where "
-                "each task has classes of its own"
+                f"{cell!r}; expected one of {listed(preprocess.labels)}, or --labels own where "
+                "each task has classes of its own (labels='own' in Python)"
             )
 
 
@@ -314,6 +436,7 @@ class NewTable(NamedTuple):
     query: np.ndarray  # (m, F) float32
     support_rows: tuple[str, ...]  # n times "file line 3"
     query_rows: tuple[str, ...]  # m times
+    notes: tuple[str, ...] = ()  # what should be known of it, for people
 
 
 def read_new_table(
@@ -321,7 +444,7 @@ def read_new_table(
 ) -> NewTable:
     """Read the table of one new task with the preprocessing of the tasks trained on.
 
-    Rows with a target are the support, rows whose target is empty the query, of which there need
+    Rows with a target are the support, rows whose target is missing the query, of which there need
     be none without `needs_query`. The task column may be left out. Columns that training did not
     have are not used. Raises `DataError` naming the file, line and column of what is wrong.
     """
@@ -334,7 +457,8 @@ def read_new_table(
                 f"{path}, column {preprocess.task!r}: rows of {len(tasks)} tasks, such as "
                 f"{tasks[0]!r} and {tasks[1]!r}; expected those of one: give each its own file"
             )
-    support, query = (_where(table, [(cell != "") == known for cell in cells]) for known in (1, 0))
+    known = [cell not in MISSING for cell in cells]
+    support, query = table.part(known), table.part([not given for given in known])
     if not len(support) or (needs_query and not len(query)):
         lacking = "a target, to adapt to" if not len(support) else "an empty target, to predict"
         raise DataError(f"{path}: no row with {lacking}; expected both kinds of rows")
@@ -354,11 +478,17 @@ def read_new_table(
         query=preprocess.inputs(query),
         support_rows=tuple(map(support.where, range(len(support)))),
         query_rows=tuple(map(query.where, range(len(query)))),
+        notes=tuple(_unseen_notes(table, preprocess)),
     )
 
 
-def _where(table: Table, wanted: Sequence[bool]) -> Table:
-    part = Table(table.columns, table.files)
-    part.rows = [row for row, want in zip(table.rows, wanted, strict=True) if want]
-    part.origins = [origin for origin, want in zip(table.origins, wanted, strict=True) if want]
-    return part
+def _unseen_notes(table: Table, preprocess: TablePreprocess) -> Iterator[str]:
+    """A line on each column of categories that has some that training did not."""
+    for feature in preprocess.features:
+        unseen = sorted(feature.unseen(table)) if isinstance(feature, Category) else []
+        if unseen:
+            were = "was" if len(unseen) == 1 else "were"
+            yield (
+                f"column {feature.name!r}: {listed(unseen)} {were} not in training; treated as "
+                "none of its categories"
+            )

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from metalearn.tasks.episodes import Task
-from metalearn.tasks.errors import DataError
+from metalearn.tasks.errors import DataError, amount
 from metalearn.tasks.random import distinct, stream_key, uniforms
 from metalearn.tasks.regression import SmallTasks
+from metalearn.tasks.shortage import asked
 from metalearn.tasks.tabular import TabularDataset
 
 
@@ -59,18 +60,19 @@ class TabularSampler(SmallTasks):
         if not short:
             return
         (place,) = data.indices_of(short[:1])
-        each = f"shots={self.shots} + queries={self.queries}"
+        each = asked(self.shots, self.queries)
         if data.preprocess.kind == "regression":
-            wrong, expected = f"{data.counts[place]} rows", f"at least {each}"
+            wrong, expected = amount(int(data.counts[place]), "row"), f"at least {each}"
         else:
             of = zip(data.labels, data.label_counts[place].tolist(), strict=True)
-            wrong = "rows by label " + ", ".join(f"{label}: {n}" for label, n in of if n)
-            labels = "each label" if data.preprocess.labels else f"each of ways={self.ways} labels"
+            counts = [f"{label}: {n}" for label, n in of if n]
+            more = f" … and {len(counts) - 8:,} more" if len(counts) > 8 else ""
+            wrong = "rows by label " + ", ".join(counts[:8]) + more
+            labels = "each label" if data.preprocess.labels else f"each of {self.ways} labels"
             expected = f"at least {each} of {labels}"
         raise DataError(
             f"table {name!r}: task {short[0]!r} has {wrong}; expected {expected} ({len(short)} of "
-            f"{len(self.tasks)} tasks have too few): lower them, give more rows, or keep to the "
-            "tasks of tasks_with()"
+            f"{len(self.tasks)} tasks have too few): lower --shots or --queries, or give more rows"
         )
 
     def chosen(self, iteration: int, tasks: Iterable[int]) -> np.ndarray:

@@ -65,7 +65,8 @@ class TrajectorySampler:
         if self.examples + self.queries > fewest:
             raise DataError(
                 f"dataset {self.dataset.name!r}: a {self.stream} class has {fewest} examples; "
-                f"expected at least examples={self.examples} + queries={self.queries}: lower them"
+                f"expected at least examples={self.examples} + queries={self.queries}: lower "
+                "--set examples or --queries"
             )
 
     def draw(self, iteration: int, tasks: Iterable[int]) -> Batch:

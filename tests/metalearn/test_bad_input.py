@@ -82,13 +82,13 @@ def test_too_few_classes(capsys, tmp_path):
 def test_too_few_images(capsys, tmp_path):
     folder = draw_folder(tmp_path / "signs", classes=10, images=5)
     options = {**GLYPHS, "ways": 3, "shots": 4, "queries": 2}
-    out = tmp_path / "run"
-    fails(capsys, "train", folder, *flags(options), "--out", out, says=("5 images", "shots=4"))
+    out, says = tmp_path / "run", ("0 of 10 classes", "4 shots", "--shots 4 --queries 1")
+    fails(capsys, "train", folder, *flags(options), "--out", out, says=says)
     assert not out.exists()
 
 
 def test_too_few_images_to_evaluate(capsys, run_copy):
-    fails(capsys, "evaluate", run_copy, "--queries", 12, says=("12 images", "queries=12"))
+    fails(capsys, "evaluate", run_copy, "--queries", 12, says=("12 images", "12 queries"))
 
 
 def test_too_many_classes_to_adapt_to(capsys, run_copy, tmp_path):

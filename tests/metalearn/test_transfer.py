@@ -216,7 +216,7 @@ def test_the_target_is_a_column_of_any_name(capsys, waves_run, points, tmp_path)
         ("x,y\n1,high\n2,\n", "line 2, column 'y': 'high'"),
         ("x,y\n1,2\n,\n", "line 3, column 'x': ''"),
         ("x,y\n1e300,2\n2,\n", "infinity"),
-        ("x;y\n1;2\n", "commas"),
+        ("x;y\n1;2\n", "no row whose target is empty"),
         ("", "empty"),
     ],
 )

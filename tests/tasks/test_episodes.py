@@ -164,17 +164,17 @@ def test_all_images_of_the_smallest_class_can_be_used(ways, shots, queries):
 
 
 def test_too_few_classes_are_refused():
-    with raises_data_error("numbered", "4 test classes", "ways=5"):
+    with raises_data_error("numbered", "4 test classes", "at least 5: lower --ways"):
         EpisodeSampler(DATASET, DATASET.classes[:4], 5, 1, 1, seed=0, stream="test")
 
 
 def test_the_same_class_given_twice_counts_once():
-    with raises_data_error("1 train classes", "ways=2"):
+    with raises_data_error("1 train class;", "at least 2: lower --ways"):
         EpisodeSampler(DATASET, ["c001", "c001"], 2, 1, 1, seed=0)
 
 
 def test_too_few_images_are_refused():
-    with raises_data_error("'c007'", "has 5 images", "shots=3", "queries=3"):
+    with raises_data_error("'c007'", "has 5 images", "3 shots", "3 queries"):
         EpisodeSampler(DATASET, ["c006", "c007", "c009"], 2, 3, 3, seed=0)
 
 

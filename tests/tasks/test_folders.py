@@ -114,7 +114,7 @@ def test_an_image_too_large_in_pixels_is_refused(folder):
 
 def test_too_few_images_for_the_shots_are_refused(folder):
     dataset = load_folder(folder)
-    with raises_data_error("'Greek/beta'", "has 2 images", "shots=2"):
+    with raises_data_error("'Greek/beta'", "has 2 images", "2 shots + 1 query"):
         EpisodeSampler(dataset, dataset.classes, 2, 2, 1, seed=0)
 
 
@@ -184,7 +184,7 @@ def test_an_empty_query_is_refused(support, tmp_path):
 
 def test_a_query_class_that_is_not_in_the_support_is_refused(support, tmp_path):
     query = write_files(tmp_path / "query", {"cat/1.png": page(9), "fox/1.png": page(9)})
-    with raises_data_error(query / "fox", "'fox'", "cat, dog"):
+    with raises_data_error(query / "fox", "'fox'", "'cat', 'dog'"):
         read_new_task(support, query, Preprocess())
 
 

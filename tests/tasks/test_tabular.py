@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from metalearn.tasks import (
+    DataError,
+    Needs,
     Split,
     TablePreprocess,
     TabularSampler,
@@ -13,6 +15,7 @@ from metalearn.tasks import (
     read_new_table,
     tasks_with,
 )
+from metalearn.tasks.tables import read_tables
 
 from .helpers import raises_data_error, table_rows, write_csv
 
@@ -159,20 +162,21 @@ def test_other_records_are_refused(tmp_path, change):
         ("task,y\n", {}, ["no rows"]),
         ("task,x,x,y\na,1,1,2\n", {}, ["line 1", "'x' is there twice"]),
         ("task,,y\na,1,2\n", {}, ["line 1", "no name"]),
-        ("task;x;y\na;1;2\n", {}, ["line 1", "parted by commas"]),
         (SMALL.replace("b,5,red", "b,5,red,red"), {}, ["t.csv line 4: 6 cells", "expected 5"]),
         (SMALL.replace("b,5,red", 'b,5,"red'), {}, ["t.csv line", "not CSV"]),
         (SMALL, {"target": "z"}, ["no column 'z'", "'size'"]),
-        (SMALL, {"task": "z"}, ["no column 'z'"]),
+        (SMALL, {"task": "z"}, ["no column 'z'", "--task-column"]),
         (SMALL, {"ignore": ["z"]}, ["no column 'z'"]),
+        (SMALL, {"ignore": ["y"]}, ["'y'", "the target", "--ignore"]),
+        (SMALL, {"ignore": ["task"]}, ["'task'", "the task column"]),
         (SMALL, {"ignore": ["size", "colour", "shop"]}, ["no columns beside"]),
         (SMALL.replace("b,5", ",5"), {}, ["t.csv line 4", "'task'", "empty"]),
-        (SMALL.replace("c,100", "c,many"), {}, ["t.csv line 6", "'size'", "'many'", "categorical"]),
+        (SMALL.replace("c,100", "c,many"), {}, ["t.csv line 6", "'many'", "--ignore size"]),
         (SMALL.replace("c,100", "c,inf"), {}, ["t.csv line 6", "'inf' is not a number"]),
         (fixed().replace("c,100", "c,1e300"), {}, ["t.csv line 6", "1e300", "too far"]),
         (SMALL.replace("a,1", "a,1e308").replace("a,3", "a,1e308"), {}, ["'size'", "scale them"]),
-        (fixed().replace("9,no", "9,"), {}, ["t.csv line 6", "'y'", "no label"]),
-        (fixed().replace("9,no", "9,perhaps"), {}, ["t.csv line 6", "'perhaps'", "labels='own'"]),
+        (fixed().replace(",no", ",NA").replace(",yes", ","), {}, ["'y'", "no value in any row"]),
+        (fixed().replace("9,no", "9,perhaps"), {}, ["t.csv line 6", "'perhaps'", "--labels own"]),
         (fixed(), {"kind": "regression"}, ["t.csv line 2", "'no'", "a number"]),
         (SMALL, {"kind": "ranking"}, ["kind='ranking'", "regression"]),
         (SMALL, {"labels": "mine"}, ["labels='mine'", "shared"]),
@@ -190,7 +194,7 @@ def test_tables_that_cannot_be_used(tmp_path, text, options, fragments):
 def test_too_many_categories_are_a_name_or_a_slip(tmp_path):
     rows = [{"task": f"t{i % 5}", "who": f"n{i}", "x": i, "y": i % 2} for i in range(300)]
     path = write_csv(tmp_path / "t.csv", rows)
-    with raises_data_error("t.csv line", "'who'", "categories", "ignore=['who']"):
+    with raises_data_error("t.csv line", "'who'", "categories", "--ignore who"):
         load_tables(path, task="task", target="y")
     rows[7]["x"] = "1o"
     write_csv(path, rows)
@@ -216,6 +220,166 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "d/a.csv").write_text("t,x,y\na,1,1\n")
     with raises_data_error("two files", "'a'"):
         load_tables([tmp_path / "a.csv", tmp_path / "d/a.csv"], task=None, target="y")
+
+
+# Targets that are missing, and numbers.
+
+NUMBERS = "\n".join(["task,x,y", *(f"t{i % 5},{i},{i / 2}" for i in range(100)), ""])
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "NaN", "n/a", "null", "#N/A"])
+def test_rows_without_a_target_are_left_out(tmp_path, missing):
+    path = tmp_path / "t.csv"
+    path.write_text(NUMBERS.replace(",0.0\n", f",{missing}\n").replace(",4.0\n", f",{missing}\n"))
+    table = load_tables(path, task="task", target="y")
+    assert table.preprocess.kind == "regression" and len(table.x) == 98
+    assert table.notes == (f"2 of 100 rows of {path} are left out: no 'y'",)
+    assert table.counts.tolist() == [19, 20, 20, 19, 20]
+    new = tmp_path / "new.csv"
+    new.write_text(f"x,y\n1,2\n2,{missing}\n3,4\n")
+    read = read_new_table(new, table.preprocess)
+    assert (len(read.support[0]), read.query_rows) == (2, (f"{new} line 3",))
+
+
+def test_a_slip_in_numbers_does_not_make_them_labels(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(NUMBERS.replace(",0.5\n", ",half\n"))
+    with raises_data_error("t.csv line 3", "'y'", "'half' is no number", "99 of 100"):
+        load_tables(path, task="task", target="y")
+    assert load_tables(path, task="task", target="y", kind="classification", labels="own").labels
+
+
+def test_lists_in_errors_are_cut(tmp_path):
+    rows = [{"task": f"t{i % 9}", "x": i, "y": f"label {i}"} for i in range(900)]
+    path = write_csv(tmp_path / "t.csv", rows)
+    for needs in (None, Needs(2, 2)):
+        with pytest.raises(DataError, match=r"'y'.* more.*--labels own") as info:
+            load_tables(path, task="task", target="y", needs=needs)
+        assert len(str(info.value)) < 400
+
+
+# Separators and decimal commas.
+
+
+def other(text, separator, commas=True):
+    """A table as another spreadsheet writes it."""
+    for a, b in ((",", separator), (".", ",")) if commas else ((",", separator),):
+        text = text.replace(a, b)
+    return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("commas", [True, False])
+def test_tables_of_other_spreadsheets_are_read_alike(tmp_path, separator, commas):
+    path = tmp_path / "t.csv"
+    path.write_text(NUMBERS)
+    expected = load_tables(path, task="task", target="y")
+    path.write_bytes(other(NUMBERS, separator, commas))
+    found = load_tables(path, task="task", target="y")
+    assert found.digest == expected.digest and found.preprocess == expected.preprocess
+    path.write_bytes(other("x,y\n1.5,2.5\n2.5,\n", separator, commas))
+    new = read_new_table(path, found.preprocess)
+    path.write_text("x,y\n1.5,2.5\n2.5,\n")
+    same = read_new_table(path, found.preprocess)
+    np.testing.assert_array_equal(new.query, same.query)
+    np.testing.assert_array_equal(new.support[1], same.support[1])
+
+
+@pytest.mark.parametrize(
+    "header,row,columns",
+    [
+        ("task;mark (a, b, c);y", "u;1;2", ("task", "mark (a, b, c)", "y")),
+        ("task;y;a, b, c, d", "u;1;2", ("task", "y", "a, b, c, d")),
+        ('"a, b";task;y', '"1,5; 2";u;1', ("a, b", "task", "y")),
+        ("task,y;z", "u,1", ("task", "y;z")),
+        ("task", "u", ("task",)),
+    ],
+)
+def test_the_separator_is_that_on_which_all_rows_agree(tmp_path, header, row, columns):
+    (tmp_path / "t.csv").write_text(f"{header}\n{row}\n")
+    table = read_tables([tmp_path / "t.csv"])
+    assert table.columns == columns and len(table.rows[0]) == len(columns)
+
+
+def test_commas_are_never_guessed_at(tmp_path):
+    path = tmp_path / "t.csv"
+    for rows, says in (
+        (NUMBERS.replace(",0.5\n", ',"0,5"\n'), ("line 3", "'0,5' has a decimal comma", "commas")),
+        (other(NUMBERS, ";").replace(b";0,5\r", b";0.5\r").decode(), ("'0.5' in line 3", "point")),
+    ):
+        path.write_text(rows)
+        with raises_data_error("t.csv", "'y'", *says):
+            load_tables(path, task="task", target="y")
+        with raises_data_error("t.csv", "'y'", "--ignore y", *says):
+            load_tables(path, task="task", target="x")
+        load_tables(path, task="task", target="x", categorical=["y"])
+        assert load_tables(path, task="y", target="x", labels="own").tasks  # text in any case
+    path.write_text(
+        "\n".join(["task;x;z", *(f"t{i % 5};{i};{('1,5', 'wide')[i % 2]}" for i in range(50))])
+    )
+    (z,) = load_tables(path, task="task", target="x").preprocess.features
+    assert z.values == ("1,5", "wide")
+
+
+# Tasks with too few rows.
+
+
+def unequal(path, sizes):
+    rows = [(f"t{t}", i, i / 2) for t, size in enumerate(sizes) for i in range(size)]
+    path.write_text("\n".join(["task,x,y", *(f"{t},{x},{y}" for t, x, y in rows), ""]))
+    return path
+
+
+def test_tasks_with_too_few_rows_are_left_out(tmp_path):
+    path = unequal(tmp_path / "t.csv", [30, 4, 30, 30, 30, 7])
+    options = dict(task="task", target="y")
+    table = load_tables(path, needs=Needs(5, 5), **options)
+    assert table.tasks == ("t0", "t2", "t3", "t4") and len(table.x) == 120
+    assert set(table.split.train + table.split.validation + table.split.test) == set(table.tasks)
+    (note,) = table.notes
+    assert "2 of 6 tasks (11 rows) are left out: fewer than 10 rows (5 shots + 5 queries)" in note
+    assert "--shots 2 --queries 2 all would fit" in note
+    fits = load_tables(path, needs=Needs(2, 2), **options)
+    assert len(fits.tasks) == 6 and fits.notes == ()
+    # What a run recorded is enough to read the same again.
+    again = load_tables(path, split=table.split, **options)
+    assert again.digest == table.digest and again.preprocess == table.preprocess
+    split = Split(("t0", "t1"), ("t2",), ("t3", "t5"), "mine")
+    left = load_tables(path, split=split, needs=Needs(5, 5), **options).split
+    assert (left.train, left.validation, left.test) == (("t0",), ("t2",), ("t3",))
+    with raises_data_error("split mine", "validation", "--shots"):
+        split = Split(("t0",), ("t1",), ("t2",), "mine")
+        load_tables(path, split=split, needs=Needs(5, 5), **options)
+
+
+@pytest.mark.parametrize(
+    "sizes,says",
+    [
+        ([30, 4, 7, 4], ("1 task of 4", "5 shots + 5 queries", "--shots 2 --queries 2 all")),
+        ([30, 1, 8, 7], ("1 task of 4", "--shots 5 --queries 2 three")),
+        ([30, 1, 1, 7], ("1 task of 4", "give more rows")),
+    ],
+)
+def test_too_few_tasks_that_are_large_enough(tmp_path, sizes, says):
+    path = unequal(tmp_path / "t.csv", sizes)
+    with raises_data_error("t.csv", "at least 3", *says):
+        load_tables(path, task="task", target="y", needs=Needs(5, 5))
+
+
+def test_classes_need_rows_of_each_label(tmp_path):
+    classes = write_csv(tmp_path / "c.csv", table_rows("classification"))
+    table = load_tables(classes, task="task", target="y", needs=Needs(4, 3))
+    assert table.tasks == ("t02", "t05", "t08", "t11")
+    assert (
+        "7 rows of each label (4 shots + 3 queries); with --shots 4 --queries 2" in table.notes[0]
+    )
+    own = write_csv(tmp_path / "o.csv", table_rows("own"))
+    options = dict(task="task", target="y", labels="own")
+    assert len(load_tables(own, needs=Needs(4, 1, 2), **options).tasks) == 12
+    with raises_data_error("no task has 4 labels", "at most 3"):
+        load_tables(own, needs=Needs(4, 1, 4), **options)
+    with raises_data_error("no task has all of 36 labels", "--labels own"):
+        load_tables(own, task="task", target="y", needs=Needs(4, 1, 2))
 
 
 # Sampling.
@@ -292,8 +456,8 @@ def test_own_labels_are_numbered_at_random_and_rare_ones_left_out(tables):
 
 def test_tasks_with_too_few_rows_are_told_and_can_be_left_out(tables):
     table = tables["classification"]
-    with raises_data_error("'classification'", "'t00'", "no: 6, yes: 6", "shots=4 + queries=3",
-                           "tasks_with"):  # fmt: skip
+    with raises_data_error("'classification'", "'t00'", "no: 6, yes: 6", "4 shots + 3 queries",
+                           "8 of 12 tasks"):  # fmt: skip
         TabularSampler(table, table.tasks, 4, 3, 0)
     kept = tasks_with(table, table.tasks, 4, 3)
     assert kept == ("t02", "t05", "t08", "t11")
@@ -311,7 +475,7 @@ def test_tasks_with_too_few_rows_are_told_and_can_be_left_out(tables):
     [
         ("regression", (2, 2), 3, ["ways=3", "regression has none"]),
         ("own", (2, 2), None, ["ways=None", "at least 2"]),
-        ("own", (2, 2), 3, ["each of ways=3 labels", "rare: 1"]),
+        ("own", (2, 2), 3, ["each of 3 labels", "rare: 1"]),
         ("classification", (2, 2), 3, ["ways=3", "2 labels"]),
         ("classification", (0, 2), None, ["shots=0"]),
     ],
@@ -344,6 +508,8 @@ def test_labelled_rows_are_the_support_and_the_others_the_query(tmp_path):
     np.testing.assert_allclose(new.support[0][0], [1 / np.sqrt(5), 0, 1, -1], rtol=1e-6)
     assert new.support[0][1].tolist()[1:] == [0, 0, 1] and new.query.shape == (2, 4)
     assert new.query_rows == (f"{path} line 4", f"{path} line 5")
+    (note,) = new.notes
+    assert "column 'colour': 'violet' was not in training; treated as none of its" in note
     assert new.support_rows[0] == f"{path} line 2"
 
 

@@ -84,8 +84,8 @@ def test_fixed_ways_and_shots_leave_nothing_over():
     [
         ({"ways": (3, 2)}, ["ways=(3, 2)", "(3, 8)"]),
         ({"shots": (0, 2)}, ["shots=(0, 2)"]),
-        ({"ways": (2, 16)}, ["15 train classes", "ways=16"]),
-        ({"shots": (3, 4)}, ["has 4 images", "shots=3", "queries=2"]),
+        ({"ways": (2, 16)}, ["15 train classes", "at least 16"]),
+        ({"shots": (3, 4)}, ["has 4 images", "3 shots", "2 queries"]),
         ({"queries": 0}, ["queries=0"]),
     ],
 )

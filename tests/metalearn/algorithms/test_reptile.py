@@ -309,7 +309,7 @@ def test_older_runs_have_the_same_shots_in_training():
 
 def test_too_many_shots_in_training(capsys, tmp_path):
     arguments = ["train", "glyphs", "--train-shots", 18, "--out", tmp_path / "run"]
-    fails(capsys, *arguments, says=("shots=18",))
+    fails(capsys, *arguments, says=("18 shots",))
     assert not (tmp_path / "run").exists()
 
 

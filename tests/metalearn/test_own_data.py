@@ -1,0 +1,181 @@
+"""`metalearn train` and `adapt` on data as people have them: columns to leave out, tasks and
+classes that are too small, values that are missing or new."""
+
+import json
+
+import numpy as np
+import pytest
+
+from metalearn.commands import resume
+from metalearn.config import Config, make_config
+from metalearn.runs import open_run
+
+from .helpers import GLYPHS, command, draw_folder, fails, flags
+
+SMALL = {
+    "iterations": 2,
+    "hidden": (4,),
+    "meta_batch": 2,
+    "shots": 3,
+    "queries": 3,
+    "validate_every": 1,
+    "validation_episodes": 2,
+    "eval_steps": 1,
+}
+COLUMNS = ["school", "hours", "parents", "exam date", "mark"]
+
+
+def marks(path, sizes=(8,) * 8, without=(), rows=None):
+    """A table of schools, with a date in each row that no other has."""
+    lines, day = [], 0
+    for school, size in enumerate(sizes):
+        for hour in range(size):
+            day += 1
+            cells = [f"S{school}", hour, ("none", "school")[hour % 2], f"day {day}", 10.5 * hour]
+            lines.append(dict(zip(COLUMNS, map(str, cells), strict=True)))
+    lines = lines if rows is None else rows(lines)
+    kept = [column for column in COLUMNS if column not in without]
+    path.write_text(
+        "\n".join(",".join(row) for row in [kept, *([r[c] for c in kept] for r in lines)])
+    )
+    return path
+
+
+def trained(capsys, folder, *more, **options):
+    """What training on a table says."""
+    table = marks(folder / "marks.csv", **options)
+    words = ["--task-column", "school", "--target", "mark", *flags(SMALL), "--no-jit"]
+    result = command(capsys, "train", table, *words, *more, "--out", folder / "run")
+    assert result.code == 0, result.err
+    return result.out
+
+
+def test_columns_that_are_left_out(capsys, tmp_path):
+    many = (40,) * 8
+    table = marks(tmp_path / "marks.csv", many)
+    asked = ["train", table, "--task-column", "school", "--target", "mark"]
+    fails(capsys, *asked, says=("'exam date'", "categories", "--ignore 'exam date'"))
+    trained(capsys, tmp_path, "--ignore", "exam date", "--ignore", "parents", sizes=many)
+    run = open_run(tmp_path / "run")
+    assert run.config.ignore == ("exam date", "parents")
+    features = run.record["dataset"]["preprocess"]["features"]
+    assert [feature["name"] for feature in features] == ["hours"]
+    known = lambda rows: [
+        {**row, "mark": "" if i > 4 else row["mark"]} for i, row in enumerate(rows)
+    ]
+    said = []
+    for name, without in (("with", ()), ("without", ("exam date", "parents", "school"))):
+        new = marks(tmp_path / "new.csv", (8,), without, known)
+        out = tmp_path / name
+        result = command(capsys, "adapt", run.path, "--support", new, "--out", out)
+        assert result.code == 0, result.err
+        said.append((out / "predictions.csv").read_text())
+    assert said[0] == said[1] and said[0].count("\n") == 4
+
+
+def test_columns_are_only_of_tables(capsys):
+    fails(capsys, "train", "glyphs", "--ignore", "x", code=2, says=("--ignore",))
+
+
+def test_records_of_older_versions_leave_no_column_out(tmp_path):
+    config = make_config(str(marks(tmp_path / "t.csv")), {"target": "mark", "ignore": ("x",)})
+    data = json.loads(json.dumps(config.to_dict()))
+    assert Config.from_dict(data) == config and data.pop("ignore") == ["x"]
+    assert Config.from_dict(data).ignore == ()
+
+
+def test_the_task_column_is_asked_for_first(capsys, tmp_path):
+    table = marks(tmp_path / "marks.csv")
+    error = fails(capsys, "train", table, code=2, says=("--task-column",))
+    assert error.index("--task-column") < error.index("--target")
+    fails(capsys, "train", table, "--target", "mark", says=("'task'", "--task-column", "'school'"))
+
+
+def test_small_tasks_and_rows_without_a_target_are_told(capsys, tmp_path):
+    said = trained(
+        capsys,
+        tmp_path,
+        sizes=(8, 8, 2, 8, 8, 4),
+        without=("exam date",),
+        rows=lambda rows: [{**row, "mark": "NA"} if i == 0 else row for i, row in enumerate(rows)],
+    )
+    assert "1 of 38 rows of" in said and "are left out: no 'mark'" in said
+    assert "2 of 6 tasks (6 rows) are left out: fewer than 6 rows (3 shots + 3 queries)" in said
+    assert "with --shots 1 --queries 1 all would fit" in said
+    run = open_run(tmp_path / "run")
+    split = run.split()
+    assert {*split.train, *split.validation, *split.test} == {"S0", "S1", "S3", "S4"}
+    assert resume(run.path, None, None, {"iterations": 3}) == 0  # which checks the data
+
+
+def test_the_unit_of_errors_is_told(capsys, tmp_path):
+    said = trained(capsys, tmp_path, without=("exam date",))
+    run = open_run(tmp_path / "run")
+    scale = run.record["dataset"]["preprocess"]["scale"]
+    assert scale == pytest.approx(10.5 * np.arange(8).std())
+    unit = (
+        f"the variance of 'mark' over the training tasks, whose standard deviation is {scale:.4g}"
+    )
+    assert f"errors are in units of {unit}\n" in said and f"MSE in units of {unit}, mean" in said
+    x, y = np.array([["3", "none"], ["7", "school"]] * 3), np.arange(6) * 20.0
+    np.savez(tmp_path / "s.npz", x=x, y=y)
+    files = ["--support", tmp_path / "s.npz", "--query", tmp_path / "s.npz"]
+    result = command(capsys, "adapt", run.path, *files, "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    errors = [p["predicted"] - p["true"] for p in record["predictions"]]
+    assert [p["true"] for p in record["predictions"]] == pytest.approx(y, abs=1e-4)
+    root = np.sqrt(np.mean(np.square(errors)))
+    assert f"MSE {root**2:.3g} (root {root:.3g}, in units of 'mark')" in result.out
+
+
+def test_values_that_training_did_not_have_are_told(capsys, tmp_path):
+    trained(capsys, tmp_path, without=("exam date",))
+    change = {0: {"parents": "doctorate"}, 5: {"mark": "n/a"}, 6: {"mark": ""}}
+    rows = lambda rows: [{**row, **change.get(i, {})} for i, row in enumerate(rows)]
+    new = marks(tmp_path / "new.csv", (8,), (), rows)
+    result = command(capsys, "adapt", tmp_path / "run", "--support", new, "--out", tmp_path / "out")
+    assert result.code == 0, result.err
+    note = "column 'parents': 'doctorate' was not in training; treated as none of its categories"
+    assert f"note: {note}\n" in result.out
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert record["notes"] == [note] and len(record["predictions"]) == 2
+
+
+def test_missing_targets_of_plain_tables_are_what_to_predict(capsys, waves_run, tmp_path):
+    (tmp_path / "t.csv").write_text("x;y\n1,5;2,5\n2;NA\n3;\n")
+    result = command(
+        capsys, "adapt", waves_run.path, "--support", tmp_path / "t.csv", "--out", tmp_path / "out"
+    )
+    assert result.code == 0 and "t.csv line 3" in result.out and "t.csv line 4" in result.out
+
+
+# Folders of images ----------------------------------------------------------------------------
+
+
+def test_classes_with_too_few_images_are_left_out(capsys, tmp_path):
+    folder = draw_folder(tmp_path / "signs", classes=12, images=4)
+    for name in ("class3", "class5"):
+        for i in range(1, 4):
+            (folder / name / f"{i}.png").unlink()
+    options = [*flags({**GLYPHS, "ways": 3}), "--no-jit", "--out", tmp_path / "run"]
+    result = command(capsys, "train", folder, *options)
+    assert result.code == 0, result.err
+    told = (
+        "2 of 12 classes are left out: fewer than 3 images (1 shot + 2 queries): 'class3', 'class5'"
+    )
+    assert told in result.out
+    run = open_run(tmp_path / "run")
+    split = run.split()
+    used = {*split.train, *split.validation, *split.test}
+    assert len(used) == 10 and not used & {"class3", "class5"}
+    assert resume(run.path, None, None, {"iterations": 5}) == 0
+    parts = {"train": ["class0", "class1", "class2"], "validation": ["class4"], "test": ["class5"]}
+    (tmp_path / "split.json").write_text(json.dumps(parts))
+    options[-1] = tmp_path / "again"
+    fails(capsys, "train", folder, *options, "--split", tmp_path / "split.json", says=("test",))
+
+
+def test_too_few_classes_that_are_large_enough(capsys, tmp_path):
+    folder = draw_folder(tmp_path / "signs", classes=12, images=3)
+    says = ("0 of 12 classes have 6 images (1 shot + 5 queries)", "--shots 1 --queries 2 all")
+    fails(capsys, "train", folder, "--ways", 3, "--out", tmp_path / "run", says=says)
