@@ -95,8 +95,7 @@ class Adapted:
 
     def values(self, x: np.ndarray, compiled: bool = True) -> np.ndarray:
         """(n, outputs) float64: predictions of regression, in the target's own units."""
-        found = self.apply(x, compiled)
-        return found if self.inputs.table is None else self.inputs.table.in_units(found)
+        return self.inputs.in_units(self.apply(x, compiled))
 
 
 def _filled(x: np.ndarray) -> np.ndarray:

@@ -18,13 +18,14 @@ from typing import Annotated, Any, cast
 import typer
 
 import autograd_core as ac
-from metalearn import commands
+from metalearn import commands, own
 from metalearn.algorithms import ALGORITHMS
 from metalearn.catalogue import FUNCTIONS, IMAGES
 from metalearn.config import OPTIMIZERS
 from metalearn.errors import MetalearnError, OptionError, printable
 from metalearn.experiments import EXPERIMENTS
 from metalearn.normalisation import MODES
+from metalearn.own import named, own_files, told_by_own
 from metalearn.runs import to_json
 from metalearn.tasks import DataError
 
@@ -170,7 +171,8 @@ Pooling = Annotated[
 Hidden = Annotated[str | None, option("Layer widths of mlp, such as 40,40 [default].", NETWORK)]
 ImageSize = Annotated[int | None, option("Pixels a side that images are scaled to [28].", NETWORK)]
 Channels = Annotated[
-    int | None, option("Of images in a folder: 1, grey [default], or 3, RGB.", NETWORK)
+    int | None,
+    option("Of images in a folder: 1, grey, or 3, RGB [3 if any is in colour].", NETWORK),
 ]
 Ink = Annotated[
     str | None,
@@ -533,7 +535,8 @@ def export(
         Path,
         option(
             "The file to make: .safetensors, for metalearn.load in Python, or .onnx, for other "
-            "programs (needs the package onnx)."
+            "programs (needs the package onnx). Of a table, an ONNX file takes its columns where "
+            "all are numbers, and else what they become by the metadata in it."
         ),
     ],
     target: AdaptTarget = None,
@@ -690,6 +693,7 @@ STOPPED = "stopped; what was saved before is intact"
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code."""
     _open_streams()
+    own.FILES.clear()
     debug = "--debug" in arguments or os.environ.get("METALEARN_TRACEBACK", "0") not in ("", "0")
     if debug:
         return _run(arguments)
@@ -762,13 +766,27 @@ def _guarded(call: Callable[[], int]) -> int:
             1,
         )
     except OSError as error:
+        if told_by_own(error) is not None:
+            return _tell(_unexpected(error), 1)
         if error.filename is not None:
             return _tell(f"{error.filename}: {error.strerror}", 1)
         _drop_output()
         return _tell(f"the output cannot be written ({error.strerror or error})", 1)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        return _tell(f"unexpected {what} (METALEARN_TRACEBACK=1 shows where; please report it)", 1)
+        return _tell(_unexpected(error), 1)
+
+
+def _unexpected(error: Exception) -> str:
+    """What no part of this program foresaw; where users' own files are in use, it may be theirs."""
+    told = told_by_own(error)
+    if told is not None:
+        return f"{told} (--debug shows the whole traceback)"
+    if own_files():
+        return (
+            f"unexpected {named(error)}, perhaps by what {' or '.join(own_files())} returns: "
+            "--debug shows where; please report it if not"
+        )
+    return f"unexpected {named(error)} (METALEARN_TRACEBACK=1 shows where; please report it)"
 
 
 def _drop_output() -> None:

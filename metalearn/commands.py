@@ -3,7 +3,7 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from metalearn.runs import (
     write_json,
 )
 from metalearn.tasks import DataError, NewTask
+from metalearn.tasks.folders import is_in_colour
 from metalearn.tasks.placing import chosen_device
 from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import Trained, evaluation_lines, load_trained
@@ -81,16 +82,40 @@ def train(
     if out is not None:
         check_free(out)  # before minutes of reading data
     with open_display(config.measure) as display:
-        problem = open_problem(config, display.working)
-        config = suited(dataset, given, problem)
+        config, problem, notes = _opened(dataset, given, display)
         display.measure = config.measure
         _check_samplers(problem, config)
         initial_state(config, model_of(config))  # a network that cannot be made leaves no run
         path = free_path(Path("runs"), _default_name(config)) if out is None else out
         run = create_run(path, config, problem, algorithm_of(config).order)
         with run.locked(), _followed(run, display, tensorboard):
-            _train(run, problem, display)
+            _train(run, problem, display, notes)
     return 0
+
+
+def _opened(
+    dataset: str, given: Mapping[str, Any], display: PlainDisplay
+) -> tuple[Config, Problem, list[str]]:
+    """The configuration with defaults that suit the data, the data, and lines on that."""
+    given, notes = _with_channels(dataset, given, display)
+    problem = open_problem(make_config(dataset, given), display.working)
+    return suited(dataset, given, problem), problem, notes
+
+
+def _with_channels(
+    dataset: str, given: Mapping[str, Any], display: PlainDisplay
+) -> tuple[Mapping[str, Any], list[str]]:
+    """The options with the channels that the images of a folder have, where none are asked for, and
+    a line that says so."""
+    config = make_config(dataset, given)
+    decided = given.get("channels") is not None or given.get("ink") not in (None, "keep")
+    if config.dataset != "folder" or decided:
+        return given, []
+    colour = is_in_colour(str(config.data), progress=display.working)
+    channels = 3 if colour else config.channels
+    what, other = ("in colour", "1 for grey") if colour else ("grey", "3 for RGB")
+    size = f"{channels}×{config.image_size}×{config.image_size}"
+    return {**given, "channels": channels}, [f"images {what}, {size} (--channels {other})"]
 
 
 def checked_device(option: str) -> str:
@@ -223,8 +248,10 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     display.line(f"run: {run.path}")
 
 
-def _train(run: Run, problem: Problem, display: PlainDisplay) -> None:
+def _train(run: Run, problem: Problem, display: PlainDisplay, notes: Sequence[str] = ()) -> None:
     _introduce(display, run, problem)
+    for note in notes:
+        display.line(note)
     with Interrupts() as interrupts:
         trainer = Trainer(run, problem, display)
         if trainer.device != "cpu":
@@ -575,11 +602,28 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
         f"adapted by {adapted.about['steps']} inner steps to {len(task.support[1])} examples"
         + (f" of {classes}" if classes else ""),
         *trained.describe(),
+        *_onnx_notes(out, adapted),
         *(f"note: {note}" for note in task.notes),
         f"saved: {out}",
     ]
     print_lines(lines)
     return 0
+
+
+def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
+    """What who feeds an ONNX graph has to know."""
+    columns = adapted.inputs.columns
+    if out.suffix != ".onnx" or columns is None:
+        return []
+    from metalearn.onnx_export import takes_columns
+
+    names = ", ".join(map(printable, columns))
+    if takes_columns(adapted):
+        return [f"its input x is the columns {names}, float64, NaN where no value is"]
+    return [
+        f"note: its input x is {adapted.inputs.width} numbers, which the columns {names} become as "
+        'its metadata "inputs" says: texts do not fit; a .safetensors file takes the columns'
+    ]
 
 
 # show -----------------------------------------------------------------------------------------
@@ -613,10 +657,8 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         raise OptionError(f"--episodes {episodes}: expected a whole number, 1 to {MOST:,}")
     if make_config(dataset, given).model == "conv4":
         given = {**given, **{name: given[name] or value for name, value in SMALL.items()}}
-    config = make_config(dataset, given)
-    with open_display(config.measure) as display:
-        problem = open_problem(config, display.working)
-        config = suited(dataset, given, problem)
+    with open_display(make_config(dataset, given).measure) as display:
+        config, problem, notes = _opened(dataset, given, display)
         algorithm = algorithm_of(config)
         sampler = algorithm.training_sampler(problem, config)
         tasks = sampler.sample(0, range(TASKS_CHECKED))
@@ -624,7 +666,7 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
         ways = config.train_ways or config.output_count
         learner = Learner(model_of(config), problem.measure, config.batch_norm, ways=ways)
         display.line(f"{config.algorithm} ({algorithm.describe()}), {learner.model.name}, float64")
-        for note in getattr(problem, "notes", ()):
+        for note in (*notes, *getattr(problem, "notes", ())):
             display.line(note)
         found = check_algorithm(algorithm, learner, each, config.seed)
         found += check_tasks(problem, config.shots, config.queries, episodes, config.seed)

@@ -12,7 +12,11 @@ support set instead, unless it is told `batch_norm="transductive"`; what it pred
 then does not depend on the others. Runs trained with running averages use those.
 
 **Inputs.** What the network saw in training, see `inputs`: images (n, C, H, W), (n, H, W), or flat
-(n, features), as uint8 in 0…255, bool or floats in [0, 1]; else numbers (n, features).
+(n, features), as uint8 in 0…255, bool or floats in [0, 1]; else numbers (n, features). Of a run
+that was trained on a CSV table, that table's own columns, numbers and texts, but for those of the
+task and the target: (n, columns) in the table's order, or a data frame, a structured array or a
+mapping, whose columns are taken by name. They are treated as `metalearn adapt` treats a file, and
+targets are in their own units.
 """
 
 import functools
@@ -81,10 +85,20 @@ class _Predicting:
 
     @property
     def n_features_in_(self) -> int:
-        """Numbers of an example. Raises `AttributeError` before `fit`, as scikit-learn's do."""
+        """Numbers, or columns of a table, of an example. Raises `AttributeError` before `fit`, as
+        scikit-learn's do."""
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no n_features_in_ before fit")
-        return self.adapted_.inputs.width
+        return self.adapted_.inputs.features
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of a table's columns, in the order expected of examples without names. Raises
+        `AttributeError` before `fit`, and for what was not trained on a table."""
+        columns = self.adapted_.inputs.columns if self.__sklearn_is_fitted__() else None
+        if columns is None:
+            raise AttributeError(f"{type(self).__name__} has no feature_names_in_: see its docs")
+        return np.array(columns, object)
 
     def save(self, path: str | Path) -> None:
         """Write the adapted model as one file, from which it predicts without its run: .safetensors
@@ -196,7 +210,7 @@ class AdaptedRegressor(_Regressing):
         self.adapted_, self.compiled = adapted, compiled
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.adapted_.inputs.width} features)"
+        return f"{type(self).__name__}({self.adapted_.inputs.features} features)"
 
 
 def save_model(path: Path, adapted: Adapted) -> None:
@@ -258,8 +272,9 @@ class MetaEstimator(_Predicting):
 
         Args:
             X: (n, …), see the module.
-            y: a label each, strings or numbers, of at most as many classes as the run's ways; for a
-                run on regression, a number each.
+            y: a label each, strings or numbers, of at most as many classes as the run's ways; of a
+                table whose tasks share their classes, labels as there; for a run on regression, a
+                number each, in the target's own units.
 
         Raises:
             InputError: examples or labels that cannot be used; a `ValueError`.

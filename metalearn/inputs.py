@@ -1,8 +1,9 @@
 """What a network is fed, and how a user's arrays and files become that.
 
 Arrays hold what the network sees: of images, pixels at its size, as uint8 in 0…255, bool, or floats
-in [0, 1], ink bright on dark paper where the run was trained so; else plain numbers. Files are
-brought to that by what the run recorded of its data.
+in [0, 1], ink bright on dark paper where the run was trained so; else plain numbers. Of a run that
+was trained on a table, they hold that table's own columns, numbers or texts. Files and tables are
+brought to what the network sees by what the run recorded of its data.
 """
 
 import math
@@ -18,6 +19,8 @@ from metalearn.runs import Run
 from metalearn.tasks import DataError, Preprocess, TablePreprocess
 from metalearn.tasks.datasets import to_float
 from metalearn.tasks.folders import read_images
+from metalearn.tasks.table_arrays import as_written, named_columns, table_of
+from metalearn.tasks.tables import number_of
 
 SLACK = 1e-3
 """How far outside of [0, 1] rounding may take a pixel."""
@@ -41,25 +44,85 @@ class Inputs:
 
     @property
     def width(self) -> int:
-        """Numbers of an example."""
+        """Numbers of an example, as the network is fed them."""
         return math.prod(self.shape)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of an example's columns as a user gives them; None of what is no table."""
+        return None if self.table is None else tuple(f.name for f in self.table.features)
+
+    @property
+    def features(self) -> int:
+        """Numbers, or columns of a table, of an example as a user gives it."""
+        return self.width if self.columns is None else len(self.columns)
 
     def arrays(self, x: Any, user: str = "the model") -> np.ndarray:
         """A user's array as (n, *shape) float32.
 
         Args:
             x: (n, *shape), or flat, (n, width); grey images also (n, H, W), and others also
-                (n, H, W, C).
+                (n, H, W, C). Of a table, (n, columns) in the order of `columns`, or anything whose
+                columns have names: a data frame, a structured array, a mapping.
             user: whose inputs they are, for errors.
 
         Raises:
             InputError: another shape, or values that are no finite numbers in the right range.
             TypeError: a sparse matrix, or objects that are no numbers.
         """
+        if self.table is not None:
+            return self._rows(self.table, x, user)
         x = as_numbers(x)
         _check_shape(x)
         x = self._shaped(x, user)
         return _plain(x) if self.images is None else _pixels(x)
+
+    def _rows(self, table: TablePreprocess, x: Any, user: str) -> np.ndarray:
+        """Rows of a table, as when they are read from a file: (n, width) float32."""
+        _check_dense(x, "X")
+        try:
+            columns = named_columns(x)
+            found = self._by_place(x, user) if columns is None else self._by_name(columns)
+            rows = table_of(found, table.features)
+            if not len(rows):
+                _check_shape(np.empty((0, self.features)))
+            return table.inputs(rows)
+        except DataError as error:
+            raise InputError(str(error)) from error
+
+    def _by_name(self, given: Mapping[str, Any]) -> list[Any]:
+        missing = [name for name in self.columns or () if name not in given]
+        if missing:
+            raise InputError(
+                f"X has no column {missing[0]!r}; expected {self._named}, and it has "
+                f"{', '.join(map(repr, given))}"
+            )
+        found = {name: np.asarray(given[name], object) for name in self.columns or ()}
+        for name, values in found.items():
+            if values.ndim != 1:
+                raise InputError(
+                    f"X, column {name!r}: values of the shape {values.shape}; expected (n,)"
+                )
+        return list(found.values())
+
+    def _by_place(self, x: Any, user: str) -> list[Any]:
+        # A list of rows may hold numbers beside texts, which NumPy would make texts of.
+        array = np.array(x, object) if isinstance(x, list | tuple) else np.asarray(x)
+        if array.dtype.kind == "c":
+            raise InputError(f"Complex data not supported: X is of {array.dtype}")
+        _check_shape(array)
+        if array.shape[1:] != (self.features,):
+            raise InputError(
+                f"X has {math.prod(array.shape[1:])} features, but {user} is expecting "
+                f"{self.features} features as input: X has the shape {array.shape}; expected (n, "
+                f"{self.features}), {self._named}"
+            )
+        return [column.tolist() for column in array.T]
+
+    @property
+    def _named(self) -> str:
+        names = self.columns or ()
+        return f"the column{'s' * (len(names) != 1)} {', '.join(map(repr, names))}"
 
     def targets(self, y: Any, outputs: int) -> np.ndarray:
         """A user's targets in regression, (n,) or (n, outputs), as the model knows them: (n,
@@ -70,6 +133,11 @@ class Inputs:
         if self.table is not None:
             y = (y - self.table.mean) / self.table.scale
         return y.reshape(len(y), outputs).astype(np.float32)
+
+    def in_units(self, y: Any) -> np.ndarray:
+        """Targets or predictions of regression as the model knows them, in the target's own units:
+        float64."""
+        return np.asarray(y, np.float64) if self.table is None else self.table.in_units(y)
 
     def labelled(self, y: Any, ways: int) -> tuple[np.ndarray, np.ndarray]:
         """The classes of a user's labels, sorted, at most `ways`; and each label as a place in
@@ -169,14 +237,36 @@ def inputs_of(run: Run) -> Inputs:
 def _among(
     classes: np.ndarray, shared: tuple[str, ...], places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The shared classes, and labels that are places in `classes` as places in these."""
-    unknown = [label for label in classes.tolist() if label not in shared]
+    """The shared classes, as numbers or truth values where `classes` are; and labels that are
+    places in `classes` as places in these."""
+    written = as_written(classes.tolist(), shared)
+    unknown = [
+        label for label, text in zip(classes.tolist(), written, strict=True) if text not in shared
+    ]
     if unknown:
         raise InputError(
             f"y holds {unknown[0]!r}, which no training task has; expected {', '.join(shared)}"
         )
-    there = np.array([shared.index(label) for label in classes.tolist()], np.int64)
-    return np.array(shared), there[places]
+    there = np.array([shared.index(text) for text in written], np.int64)
+    return _in_kind(shared, classes), there[places]
+
+
+def _in_kind(shared: tuple[str, ...], classes: np.ndarray) -> np.ndarray:
+    """Classes of a table, which are text there, as what a user's labels are."""
+    if all(isinstance(label, str) for label in classes.tolist()):
+        return np.array(shared)
+    found = [number_of(text) for text in shared]
+    if classes.dtype.kind == "b":
+        found = [float(text.casefold() in ("true", "1", "1.0")) for text in shared]
+    if None in found:
+        other = shared[found.index(None)]
+        raise InputError(
+            f"y holds {classes.tolist()[0]!r}, and the training tasks have the label {other!r} "
+            "too; expected texts, such as those of the table"
+        )
+    numbers = np.array(found, np.float64)
+    fits = classes.dtype.kind in "biu" and (numbers == numbers.round()).all()
+    return numbers.astype(classes.dtype if fits else np.float64)
 
 
 # Checks, in words that scikit-learn's own estimators use where it has some for them ------------
@@ -184,11 +274,7 @@ def _among(
 
 def as_numbers(values: Any, name: str = "X") -> np.ndarray:
     """An array of bool, integers or floats, all finite. Raises `InputError` or `TypeError`."""
-    if hasattr(values, "tocsr") and hasattr(values, "toarray"):
-        raise TypeError(
-            f"Sparse data was passed for {name}, but dense data is required. "
-            "Use '.toarray()' to convert to a dense numpy array."
-        )
+    _check_dense(values, name)
     array = np.asarray(values)
     if array.dtype.kind in "OUS":
         try:
@@ -201,6 +287,14 @@ def as_numbers(values: Any, name: str = "X") -> np.ndarray:
         raise InputError(f"{name} is of {array.dtype}; expected numbers")
     check_finite(array, name)
     return array
+
+
+def _check_dense(values: Any, name: str) -> None:
+    if hasattr(values, "tocsr") and hasattr(values, "toarray"):
+        raise TypeError(
+            f"Sparse data was passed for {name}, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
+        )
 
 
 def check_finite(array: np.ndarray, name: str) -> None:

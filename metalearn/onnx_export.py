@@ -2,6 +2,12 @@
 
 The graph is built from the network's arguments, layer by layer; its input "x" is (n, …) float32 as
 `Inputs` says, with n free, its output "probabilities" (n, ways), or "y" (n, outputs) in regression.
+Of a table whose columns are all numbers, "x" is (n, columns) float64 as in the table, NaN where no
+value is, and standardising is part of the graph. Categories are texts, which do not fit beside
+numbers: there "x" is (n, width) float32 after the preprocessing, which the metadata "inputs" holds
+(columns in order: (value − mean) / scale, then 1 where it is missing; a 1 for each category's
+value). The metadata "preprocessing" says which: "in the graph", "before the graph" or "none".
+
 Before it is written, onnx's own reference runs it on a few inputs, and it has to agree.
 """
 
@@ -19,6 +25,8 @@ from metalearn.models import BLOCKS, COSINE, NORM_OFFSET, unit
 from metalearn.parts import head_of
 from metalearn.runs import to_json
 from metalearn.saved import TOLERANCE, check_described, check_frozen
+from metalearn.tasks import TablePreprocess
+from metalearn.tasks.table_features import Number
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022, which every runtime in use knows."""
@@ -46,7 +54,8 @@ def to_onnx(adapted: Adapted) -> Any:
             f"{', '.join(TRANSLATIONS)}: save it as .safetensors"
         )
     graph = _Graph(onnx)
-    outputs = TRANSLATIONS[name](graph, "x", adapted, arguments)
+    fed = _standardised(graph, adapted.inputs.table) if takes_columns(adapted) else "x"
+    outputs = TRANSLATIONS[name](graph, fed, adapted, arguments)
     if adapted.classes is not None:
         result = graph.add("Softmax", outputs, named="probabilities", axis=1)
     elif adapted.inputs.table is not None:
@@ -55,7 +64,9 @@ def to_onnx(adapted: Adapted) -> Any:
         result = graph.add("Add", scaled, graph.constant(np.float32(table.mean)), named="y")
     else:
         result = graph.add("Identity", outputs, named="y")
-    model = graph.model(adapted.inputs.shape, result, adapted.outputs, _metadata(adapted))
+    shape = (adapted.inputs.features,) if takes_columns(adapted) else adapted.inputs.shape
+    kind = np.float64 if takes_columns(adapted) else np.float32
+    model = graph.model(shape, kind, result, adapted.outputs, _metadata(adapted))
     onnx.checker.check_model(model, full_check=True)
     _check_agrees(onnx, model, adapted)
     return model
@@ -88,22 +99,28 @@ class _Graph:
         self._nodes.append(node)
         return name
 
-    def constant(self, array: Any) -> str:
-        """The name of an array of numbers, as float32."""
+    def constant(self, array: Any, kind: Any = np.float32) -> str:
+        """The name of an array of numbers, as float32 or of another kind."""
         name = f"constant{len(self._constants)}"
-        value = np.asarray(np.asarray(array), np.float32)
+        value = np.asarray(np.asarray(array), kind)
         self._constants.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 
     def model(
-        self, shape: tuple[int, ...], result: str, outputs: int, metadata: Mapping[str, str]
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        result: str,
+        outputs: int,
+        metadata: Mapping[str, str],
     ) -> Any:
-        """The model of the input "x" (n, *shape) and one result (n, outputs)."""
+        """The model of the input "x" (n, *shape) of a dtype and one result (n, outputs) float32."""
         helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        fed = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         graph = helper.make_graph(
             self._nodes,
             "adapted",
-            [helper.make_tensor_value_info("x", kind, ["n", *shape])],
+            [helper.make_tensor_value_info("x", fed, ["n", *shape])],
             [helper.make_tensor_value_info(result, kind, ["n", outputs])],
             self._constants,
         )
@@ -116,6 +133,35 @@ class _Graph:
 
 
 Arguments = Mapping[str, Any]
+
+
+def takes_columns(adapted: Adapted) -> bool:
+    """Whether the graph takes a table's own columns: where all of them are numbers."""
+    table = adapted.inputs.table
+    return table is not None and all(isinstance(f, Number) for f in table.features)
+
+
+def _standardised(graph: _Graph, table: TablePreprocess | None) -> str:
+    """The columns "x" of a table, (n, columns) float64, as the network is fed them."""
+    assert table is not None
+    features = [f for f in table.features if isinstance(f, Number)]
+    means = graph.constant([f.mean for f in features], np.float64)
+    scales = graph.constant([f.scale for f in features], np.float64)
+    scaled = graph.add("Div", graph.add("Sub", "x", means), scales)
+    x = graph.add("Cast", scaled, to=1)  # float32
+    if not any(f.missing for f in features):
+        return x
+    may_lack = graph.constant([f.missing for f in features], np.bool_)
+    lacks = graph.add("And", graph.add("IsNaN", "x"), may_lack)
+    values = graph.add("Where", lacks, graph.constant(0), x)
+    both = graph.add("Concat", values, graph.add("Cast", lacks, to=1), axis=1)
+    # Each column, and after it, where it has one, that of what is missing.
+    order = [
+        place
+        for i, f in enumerate(features)
+        for place in ([i, len(features) + i] if f.missing else [i])
+    ]
+    return graph.add("Gather", both, graph.constant(order, np.int64), axis=1)
 
 
 def _affine(graph: _Graph, x: str, layer: Mapping[str, Any]) -> str:
@@ -165,11 +211,20 @@ TRANSLATIONS: Mapping[str, Callable[[_Graph, str, Adapted, Arguments], str]] = {
 """For each of `models.NETWORKS`, what adds it to a graph and returns the name of its outputs."""
 
 
+def preprocessing(adapted: Adapted) -> str:
+    """Where a table's columns become what the network is fed; "none" of what is no table."""
+    if adapted.inputs.table is None:
+        return "none"
+    return "in the graph" if takes_columns(adapted) else "before the graph"
+
+
 def _metadata(adapted: Adapted) -> dict[str, str]:
     classes = None if adapted.classes is None else adapted.classes.tolist()
     return {
         "classes": to_json(classes),
         "inputs": to_json(adapted.inputs.to_dict()),
+        "columns": to_json(adapted.inputs.columns),
+        "preprocessing": preprocessing(adapted),
         "about": json.dumps(dict(adapted.about), default=str),
     }
 
@@ -177,10 +232,24 @@ def _metadata(adapted: Adapted) -> dict[str, str]:
 def _check_agrees(onnx: Any, model: Any, adapted: Adapted) -> None:
     """Raise `OptionError` where the graph computes something else, which would be our mistake."""
     x = np.random.default_rng(0).random((2, *adapted.inputs.shape), np.float32)
-    (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x})
+    given = x
+    if takes_columns(adapted):
+        given = _columns_like(x[:, : adapted.inputs.features], adapted.inputs.table)
+        x = adapted.inputs.arrays(given)
+    (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {"x": given})
     expected = (adapted.values if adapted.classes is None else adapted.probabilities)(x, False)
     if not np.allclose(found, expected, TOLERANCE, TOLERANCE * np.abs(expected).max()):
         raise OptionError(
             "the ONNX graph does not compute what the model does; save it as .safetensors, and "
             "please report this"
         )
+
+
+def _columns_like(x: np.ndarray, table: TablePreprocess | None) -> np.ndarray:
+    """Columns of a table, (n, columns) float64, with a value missing wherever one may."""
+    assert table is not None
+    features = [f for f in table.features if isinstance(f, Number)]
+    means, scales = (np.array([getattr(f, of) for f in features]) for of in ("mean", "scale"))
+    given = x * scales + means
+    given[0, [f.missing for f in features]] = np.nan
+    return given

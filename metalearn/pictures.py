@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import autograd_core as ac
 from metalearn import curves
@@ -130,13 +131,17 @@ def adapted_picture(
     trained: Trained, task: NewTask, predictions: Predictions, steps: int
 ) -> Figure | None:
     """A user's own task: support images by class, and each query with its prediction; of functions
-    of one number, points and predictions. None of what cannot be drawn."""
+    of one number, points and predictions; of other regression, predicted values beside targets.
+    None of what cannot be drawn."""
     count = len(task.support[1])
     if not task.classes:
         values = [p for p in predictions if isinstance(p, Value)]
-        title = f"adapted by {steps} inner steps to {count} points"
-        drawn = inputs_of(trained.run) == Inputs((1,))
-        return _values_picture(task, values, title) if drawn else None
+        inputs = inputs_of(trained.run)
+        if inputs == Inputs((1,)):
+            title = f"adapted by {steps} inner steps to {count} points"
+            return _values_picture(task, values, title)
+        title = f"adapted by {steps} inner steps to {count} examples"
+        return _targets_picture(inputs.in_units(task.support[1])[:, 0], values, title)
     if task.query.ndim != 4:
         return None
     known = [p for p in predictions if isinstance(p, Prediction)]
@@ -163,6 +168,37 @@ def _values_picture(task: NewTask, values: Sequence[Value], title: str) -> Figur
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(title, fontsize=9, parse_math=False)
+    return figure
+
+
+def _targets_picture(targets: np.ndarray, values: Sequence[Value], title: str) -> Figure:
+    """Predicted values against true ones, where these are known, or in their order beside the
+    targets that were learned from."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    predicted = np.array([v.predicted for v in values])
+    known = [v.true for v in values if v.true is not None]
+    if len(known) == len(values):
+        axes = figure.subplots()
+        ends = [min(*known, *predicted), max(*known, *predicted)]
+        axes.plot(ends, ends, color=NEUTRAL, linewidth=0.8, label="as it should be")
+        axes.plot(known, predicted, "o", markersize=4, label="predicted")
+        foot = np.full(len(targets), ends[0])
+        axes.plot(targets, foot, "^", color=WRONG, markersize=4, label="learned from: targets")
+        axes.set(xlabel="true", ylabel="predicted")
+        axes.legend(frameon=False, fontsize=8)
+        every = [axes]
+    else:
+        left, right = every = list(figure.subplots(1, 2, sharey=True))
+        left.plot(targets, "^", color=WRONG, markersize=5)
+        left.set_title("learned from: targets", fontsize=8)
+        right.plot(predicted, "o", markersize=4)
+        right.set_title("predicted", fontsize=8)
+        for axes in every:
+            axes.set_xlabel("example")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in every:
+        axes.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=9)
     return figure
 
 

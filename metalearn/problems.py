@@ -14,7 +14,7 @@ from metalearn.config import Config, algorithm_of, make_config
 from metalearn.errors import OptionError, RunError
 from metalearn.learner import ACCURACY, MSE, Measure
 from metalearn.measures import PADDED_ACCURACY
-from metalearn.own import digest, own_class, short_name
+from metalearn.own import digest, own_class, short_name, told_by_own
 from metalearn.tasks import (
     ClassBatchSampler,
     CompletionSampler,
@@ -286,7 +286,16 @@ class Own:
     @cached_property
     def family(self) -> TaskFamily:
         """Made without arguments, once."""
-        return own_class("dataset", self.name, TaskFamily)()
+        cls = own_class("dataset", self.name, TaskFamily)
+        try:
+            return cls()
+        except TypeError as error:
+            if told_by_own(error) is not None:
+                raise
+            raise OptionError(
+                f"dataset {self.name}: cannot be made without arguments ({error}); expected "
+                "defaults for those of __init__"
+            ) from error
 
     @property
     def measure(self) -> Measure:

@@ -275,10 +275,9 @@ def _values(adapted: Adapted, task: NewTask, truths: Sequence[Any]) -> list[Valu
         raise OptionError(
             f"the run predicts {found.shape[1]} numbers an example; use metalearn.load in Python"
         )
-    table = adapted.inputs.table
-    in_units = float if table is None else lambda y: float(table.in_units(y))
+    in_units = adapted.inputs.in_units
     return [
-        Value(file, float(value), None if truth is None else in_units(truth[0]))
+        Value(file, float(value), None if truth is None else float(in_units(truth[0])))
         for file, (value,), truth in zip(task.query_files, found, truths, strict=True)
     ]
 

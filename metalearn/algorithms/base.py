@@ -115,7 +115,11 @@ class Algorithm:
         self, learner: Learner, meta: Any, state: Any, support: Any, number: int
     ) -> tuple[Any, Any]:
         """The state after inner step `number` (0, 1, …), and the statistics that it collected."""
-        raise NotImplementedError(f"{type(self).__name__} has no step")
+        raise OptionError(
+            f"algorithm {type(self).__name__}: has no step; define step(self, learner, meta, "
+            "state, support, number), which returns the state after an inner step and the "
+            "statistics that self.gradient gave with its gradient"
+        )
 
     def params(self, meta: Any, state: Any, number: int) -> Any:
         """The model's parameters after `number` inner steps."""

@@ -44,7 +44,10 @@ class TaskFamily:
                 their random numbers.
             shots, queries: examples in the support and the query set; with labels, of each class.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no task")
+        raise DataError(
+            f"tasks {type(self).__name__}: has no task; define task(self, rng, part, shots, "
+            "queries), which returns (x, y), (x, y) of support and query set"
+        )
 
 
 class FamilySampler(SmallTasks):
@@ -70,13 +73,24 @@ class FamilySampler(SmallTasks):
     def _task(self, iteration: int, number: int) -> Task:
         # Philox is addressed by a counter, so that each task has a stream of its own.
         bits = np.random.Philox(key=self._key, counter=[0, number, iteration, 0])
-        halves = self.family.task(np.random.Generator(bits), self.part, self.shots, self.queries)
-        counts = self.shots, self.queries
-        return Task(*(self._checked(half, n) for half, n in zip(halves, counts, strict=True)))
+        made = self.family.task(np.random.Generator(bits), self.part, self.shots, self.queries)
+        try:
+            (x, y), (xq, yq) = made
+            arrays = [np.asarray(part) for part in (x, y, xq, yq)]
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{type(self.family).__name__}: task returned a {type(made).__name__} that is not "
+                f"(x, y), (x, y) of support and query set ({error}); expected arrays"
+            ) from error
+        x, y, xq, yq = arrays
+        return Task(self._checked(x, y, self.shots), self._checked(xq, yq, self.queries))
 
-    def _checked(self, half: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, x: np.ndarray, y: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         family, name = self.family, type(self.family).__name__
-        x, y = np.asarray(half[0], np.float32), np.asarray(half[1])
+        for values in (x, y):
+            if values.dtype.kind not in "biuf":
+                raise DataError(f"{name}: values of {values.dtype}; expected numbers")
+        x = x.astype(np.float32)
         rows = count * (family.outputs if family.labels else 1)
         if x.shape != (rows, *family.example_shape):
             raise DataError(

@@ -15,7 +15,7 @@ from metalearn.tasks.cache import Arrays, cached
 from metalearn.tasks.datasets import ImageDataset, to_float
 from metalearn.tasks.download import Progress
 from metalearn.tasks.errors import DataError, listed
-from metalearn.tasks.images import SUFFIXES, Preprocess, read_image
+from metalearn.tasks.images import SUFFIXES, Preprocess, is_coloured, read_image
 
 
 def load_folder(
@@ -50,6 +50,24 @@ def load_folder(
     images = (cached("folder", key, build) if cache else build())["images"]
     counts = np.array([len(found) for found in files.values()], dtype=np.int64)
     return ImageDataset(folder.name, images, tuple(files), counts, preprocess, tuple(rotations))
+
+
+def is_in_colour(path: str | Path, cache: bool = True, progress: Progress | None = None) -> bool:
+    """Whether any image in a folder of class folders has colours (`images.is_coloured`); files are
+    looked at up to the first. Raises `DataError` for an image that cannot be read."""
+    folder = Path(path)
+    names = [name for found in class_files(folder, "data").values() for name in found]
+
+    def looked() -> Arrays:
+        for i, name in enumerate(names):
+            if is_coloured(folder / name, str(folder / name)):
+                return {"coloured": np.array(True)}
+            if progress is not None:
+                progress(f"looking for colours in {folder.name}", i + 1, len(names))
+        return {"coloured": np.array(False)}
+
+    key = [str(folder.resolve()), fingerprint(folder)]
+    return bool((cached("colours", key, looked) if cache else looked())["coloured"])
 
 
 class NewTask(NamedTuple):

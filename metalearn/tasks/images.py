@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from metalearn.tasks.download import Progress
 from metalearn.tasks.errors import DataError
@@ -25,6 +27,14 @@ SUFFIXES = (
     *(".heic", ".heif", ".avif", ".svg", ".eps"),
 )
 MAX_PIXELS = 64_000_000
+MAX_PHOTO_PIXELS = 200_000_000
+"""Of a JPEG file, which can be decoded at an eighth of its size, as phones make them."""
+COLOURED, COLOURED_SHARE = 32, 0.01
+"""An image is in colour where more levels than that, of 255, are between two channels in more than
+that share of its pixels, once it is scaled down: less is noise of a sensor or of JPEG (30 levels in
+CMYK), or paper that is not quite white."""
+LOOKED_AT = 64
+"""Pixels a side that colours are looked for in."""
 INKS = ("auto", "dark", "light", "keep")
 
 
@@ -96,6 +106,9 @@ def read_image(
     the expected (width, height).
     """
     with _open(source, name) as image:
+        _reduce(image, preprocess.size)
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(name, f"{image.width}×{image.height} pixels", MAX_PIXELS)
         if expected_size is not None and image.size != expected_size:
             raise DataError(
                 f"{name}: {image.width}×{image.height} pixels; expected "
@@ -103,7 +116,8 @@ def read_image(
             )
         side = max(image.size)
         if preprocess.ink != "keep" and side * side > MAX_PIXELS:
-            raise _too_large(name, f"{image.width}×{image.height} pixels, padded to a square")
+            padded = f"{image.width}×{image.height} pixels, padded to a square"
+            raise _too_large(name, padded, MAX_PIXELS)
         try:
             return preprocess(image)
         except Exception as error:
@@ -133,6 +147,26 @@ def resized(
     return images
 
 
+def is_coloured(source: Path | bytes, name: str) -> bool:
+    """Whether an image file has colours. Raises `DataError` as `read_image`."""
+    with _open(source, name) as image:
+        if image.mode in ("1", "L", "LA") or image.mode[0] in "IF":
+            return False
+        try:
+            image.draft("RGB", (LOOKED_AT, LOOKED_AT))  # of a JPEG: decode no more than needed
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(name, f"{image.width}×{image.height} pixels", MAX_PIXELS)
+            shown = _flatten(image).convert("RGB")
+            shown.thumbnail((LOOKED_AT, LOOKED_AT), Image.Resampling.BOX)
+        except DataError:
+            raise
+        except Exception as error:
+            raise _unreadable(name, error) from error
+        pixels = np.asarray(shown, np.int16)
+    apart = pixels.max(axis=-1) - pixels.min(axis=-1)
+    return bool((apart > COLOURED).mean() > COLOURED_SHARE)
+
+
 def _open(source: Path | bytes, name: str) -> Image.Image:
     """Read the header and judge the size; pixels are decoded later."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -141,15 +175,40 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_large(name, str(error)) from error
+        return _open_photo(source, name, error)
     # Damaged files make decoders fail in many ways (struct.error, IndexError, …), and whichever
     # it is, the user has to be told which file.
     except Exception as error:
         raise _unreadable(name, error) from error
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise _too_large(name, f"{image.width}×{image.height} pixels")
+    _check_size(image, name)
     return image
+
+
+def _open_photo(source: Path | bytes, name: str, refused: Exception) -> Image.Image:
+    """A file whose pixels are more than Pillow opens by itself, where it is a JPEG."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        image = JpegImageFile(file)
+    except Exception:
+        pixels = "".join(re.findall(r"\d+", str(refused))[:1])  # Pillow says how many
+        raise _too_large(name, f"{int(pixels or 0):,} pixels", MAX_PIXELS) from refused
+    _check_size(image, name)
+    return image
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    limit = MAX_PHOTO_PIXELS if isinstance(image, JpegImageFile) else MAX_PIXELS
+    if image.width * image.height > limit:
+        size = f"{image.width}×{image.height} pixels"
+        image.close()
+        raise _too_large(name, size, limit)
+
+
+def _reduce(image: Image.Image, size: int) -> None:
+    """Let a JPEG of very many pixels be decoded at a half, a quarter or an eighth of its size, as
+    long as more than enough is left."""
+    if image.width * image.height > MAX_PIXELS:
+        image.draft(None, (max(image.width // 8, 2 * size), max(image.height // 8, 2 * size)))
 
 
 def _unreadable(name: str, error: Exception) -> DataError:
@@ -160,9 +219,9 @@ def _unreadable(name: str, error: Exception) -> DataError:
     )
 
 
-def _too_large(name: str, reason: str) -> DataError:
+def _too_large(name: str, reason: str, limit: int) -> DataError:
     return DataError(
-        f"{name}: image too large ({reason}); expected at most {MAX_PIXELS:,} pixels: scale it down"
+        f"{name}: image too large ({reason}); expected at most {limit:,} pixels: scale it down"
     )
 
 

@@ -20,7 +20,7 @@ from metalearn.models import Model, conv4, mlp, with_cosine_head
 from metalearn.parts import with_outputs
 from metalearn.saved import load_adapted, save_adapted
 from metalearn.tasks import Preprocess
-from metalearn.tasks.table_features import Number, TablePreprocess
+from metalearn.tasks.table_features import Category, Number, TablePreprocess
 
 from .helpers import SIDE, command, contents, draw_folder, drawings, fails
 
@@ -331,8 +331,38 @@ def test_onnx_of_regression(runtime, tmp_path, units):
     one = replace(one, inputs=Inputs((1,), table=table if units else None))
     onnx_export.save_onnx(tmp_path / "m.onnx", one)
     x = examples(one, 6)
-    (found,) = session(runtime, tmp_path / "m.onnx").run(["y"], {"x": x})
+    fed = x.astype(np.float64) if units else x  # a table's own column
+    (found,) = session(runtime, tmp_path / "m.onnx").run(["y"], {"x": fed})
     np.testing.assert_allclose(found, one.values(x, False), rtol=1e-5, atol=1e-5)
+
+
+def test_onnx_standardises_columns_of_numbers(runtime, tmp_path):
+    features = (Number("a", 1e9, 2.0, True), Number("b", -5.0, 0.1, False), Number("c", 1, 3, True))
+    table = TablePreprocess(None, "y", "regression", features, None, 9.0, 3.0)
+    one = replace(adapted(mlp(5, 1, (20,)), None), inputs=Inputs((5,), table=table))
+    onnx_export.save_onnx(tmp_path / "m.onnx", one)
+    x = np.random.default_rng(0).normal(size=(6, 3)) * [2, 0.1, 3] + [1e9, -5, 1]
+    x[1, 0] = x[4, 2] = np.nan
+    running = session(runtime, tmp_path / "m.onnx")
+    (found,) = running.run(["y"], {"x": x})
+    np.testing.assert_allclose(found, one.values(one.inputs.arrays(x), False), rtol=1e-5)
+    metadata = running.get_modelmeta().custom_metadata_map
+    assert metadata["preprocessing"] == "in the graph"
+    assert json.loads(metadata["columns"]) == ["a", "b", "c"]
+
+
+def test_onnx_of_a_table_with_texts_takes_what_they_become(runtime, tmp_path):
+    features = (Number("a", 1.0, 2.0, False), Category("b", ("no", "yes"), False))
+    table = TablePreprocess(None, "y", "classification", features, ("u", "v", "w"))
+    one = replace(adapted(mlp(3, 3, (20,))), inputs=Inputs((3,), table=table))
+    onnx_export.save_onnx(tmp_path / "m.onnx", one)
+    x = one.inputs.arrays([[3.0, "yes"], [1.0, "no"]])
+    np.testing.assert_array_equal(x, [[1, 0, 1], [0, 1, 0]])
+    running = session(runtime, tmp_path / "m.onnx")
+    (found,) = running.run(None, {"x": x})
+    np.testing.assert_allclose(found, one.probabilities(x, False), atol=1e-5)
+    metadata = running.get_modelmeta().custom_metadata_map
+    assert metadata["preprocessing"] == "before the graph"
 
 
 def test_onnx_of_a_run(runtime, tmp_path, glyphs_run):

@@ -117,7 +117,7 @@ def test_the_unit_of_errors_is_told(capsys, tmp_path):
         f"the variance of 'mark' over the training tasks, whose standard deviation is {scale:.4g}"
     )
     assert f"errors are in units of {unit}\n" in said and f"MSE in units of {unit}, mean" in said
-    x, y = np.eye(6, 3), np.arange(6) * 20.0
+    x, y = np.array([["3", "none"], ["7", "school"]] * 3), np.arange(6) * 20.0
     np.savez(tmp_path / "s.npz", x=x, y=y)
     files = ["--support", tmp_path / "s.npz", "--query", tmp_path / "s.npz"]
     result = command(capsys, "adapt", run.path, *files, "--out", tmp_path / "out")

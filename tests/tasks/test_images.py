@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from metalearn.tasks import DataError, Preprocess
-from metalearn.tasks.images import read_image
+from metalearn.tasks import DataError, Preprocess, images
+from metalearn.tasks.images import is_coloured, read_image
 
 from .helpers import encode, huge_png, png, raises_data_error
 
@@ -237,3 +237,108 @@ def test_settings_survive_a_record():
     assert Preprocess.from_dict(preprocess.to_dict()) == preprocess
     with raises_data_error("colour"):
         Preprocess.from_dict({"colour": 3})
+
+
+# Colours --------------------------------------------------------------------------------------
+
+
+def coloured(pixels, kind="PNG", **options):
+    return is_coloured(encode(Image.fromarray(pixels), kind, **options), "x")
+
+
+def hue(*levels, side=80):
+    """An even patch of a colour on white, of a quarter of the image."""
+    pixels = np.full((side, side, 3), 255, np.uint8)
+    pixels[: side // 2, : side // 2] = levels
+    return pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_colours_are_seen(kind):
+    assert coloured(hue(200, 60, 60), kind)
+    assert coloured(hue(90, 90, 140), kind)
+    assert not coloured(hue(90, 90, 90), kind)
+    assert not coloured(hue(90, 90, 90)[..., 0], kind)
+
+
+def test_noise_and_paper_are_no_colours():
+    rng = np.random.default_rng(0)
+    paper = np.broadcast_to(np.uint8([240, 240, 225]), (360, 280, 3)).copy()
+    paper[120:160, 40:240] = 20
+    noisy = np.clip(paper + rng.normal(0, 25, paper.shape), 0, 255).astype(np.uint8)
+    for pixels in (paper, noisy):
+        for quality in (30, 75, 95):
+            assert not coloured(pixels, "JPEG", quality=quality)
+            data = encode(Image.fromarray(pixels).convert("CMYK"), "JPEG", quality=quality)
+            assert not is_coloured(data, "x")
+
+
+def test_colours_of_other_modes():
+    red = Image.fromarray(hue(220, 30, 30))
+    for mode in ("P", "RGBA", "CMYK"):
+        image = red.convert(mode)
+        assert is_coloured(encode(image, "TIFF"), "x"), mode
+    unseen = np.zeros((40, 40, 4), np.uint8)
+    unseen[..., 0] = 255  # red, and transparent
+    assert not coloured(unseen)
+    wide = Image.fromarray(np.full((9, 9), 0x1234, np.uint16))
+    assert not is_coloured(encode(wide, "PNG"), "x")
+
+
+def test_what_cannot_be_looked_at_is_named():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with raises_data_error("a.png", "cannot be read", "complete"):
+        is_coloured(png(noise)[:2000], "a.png")
+    with raises_data_error("a.png", "too large", "64,000,000"):
+        is_coloured(huge_png(10_000), "a.png")
+
+
+# Large photos ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_limits(monkeypatch):
+    """As if 4,000 pixels were many; Pillow warns from 6,000 and refuses 12,000."""
+    monkeypatch.setattr(images, "LOOKED_AT", 16)
+    monkeypatch.setattr(images, "MAX_PIXELS", 4_000)
+    monkeypatch.setattr(images, "MAX_PHOTO_PIXELS", 30_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6_000)
+
+
+def ramp(height, width):
+    levels = np.linspace(0, 255, width)[None, :, None] * np.linspace(0.2, 1, height)[:, None, None]
+    return Image.fromarray(np.broadcast_to(levels, (height, width, 3)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(64, 80), (80, 104), (152, 192)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_large_photo_is_read_at_less_than_its_size(request, size, turned):
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    data = encode(ramp(*size), "JPEG", quality=95, exif=exif)
+    settings = Preprocess(8, 3, "keep")
+    whole = read_image(data, "x", settings).astype(int)
+    request.getfixturevalue("small_limits")
+    assert np.abs(read_image(data, "x", settings).astype(int) - whole).max() <= 3
+    assert not is_coloured(data, "x")
+
+
+def test_what_is_too_large_is_told_with_one_limit(small_limits, tmp_path):
+    for size, kind, limit in (
+        ((180, 180), "JPEG", "at most 30,000 pixels"),
+        ((70, 70), "PNG", "4,900 pixels|70×70"),
+        ((90, 90), "PNG", "8,100 pixels"),
+        ((150, 150), "PNG", "22,500 pixels"),
+    ):
+        (tmp_path / "a.jpg").write_bytes(encode(ramp(*size), kind))
+        for read_it in (read_image, lambda *args: is_coloured(*args[:2])):
+            with pytest.raises(DataError, match=limit) as found:
+                read_it(tmp_path / "a.jpg", "a.jpg", Preprocess(8, 3, "keep"))
+            assert "bomb" not in str(found.value) and "exceeds" not in str(found.value)
+            assert str(found.value).count("at most") == 1
+
+
+def test_a_photo_that_stays_too_large_is_refused(small_limits):
+    thin = encode(ramp(12, 700), "JPEG")
+    with raises_data_error("thin.jpg", "too large", "4,000"):
+        read_image(thin, "thin.jpg", Preprocess(8, 3, "keep"))
