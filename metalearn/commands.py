@@ -239,9 +239,10 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     )
     display.line(f"training on {problem.describe('train')}; at most {' or '.join(budget)}")
     if isinstance(problem, Tabular) and len(problem.split.train) < FEW_TASKS:
+        count = len(problem.split.train)
         display.line(
-            f"note: {len(problem.split.train)} of the tasks to learn from: too few to tell what "
-            "tasks have in common; scores on other tasks may be poor"
+            f"note: {count} task{'s' * (count != 1)} to learn from: too few to tell what tasks have "
+            "in common; scores on others may be poor"
         )
     for note in getattr(problem, "notes", ()):
         display.line(note)
