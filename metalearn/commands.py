@@ -241,8 +241,8 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     if isinstance(problem, Tabular) and len(problem.split.train) < FEW_TASKS:
         count = len(problem.split.train)
         display.line(
-            f"note: {count} task{'s' * (count != 1)} to learn from: too few to tell what tasks have "
-            "in common; scores on others may be poor"
+            f"note: {count} task{'s' * (count != 1)} to learn from: too few to tell what tasks "
+            "have in common; scores on others may be poor"
         )
     for note in getattr(problem, "notes", ()):
         display.line(note)
