@@ -127,7 +127,7 @@ def experiment_tables(folder: Path) -> list[str]:
         if path is not None:
             made, records = read_report(path)
             command = f"metalearn experiment {name}{' --quick' * path.stem.endswith('-quick')}"
-            found.append(f"`{command}`, {made.seeds} seeds:")
+            found.append(f"`{command}`, {made.seeds} seed{'s' * (made.seeds != 1)}:")
             found.append(made.report(records).tables[0].markdown())
     return found
 
