@@ -50,7 +50,8 @@ def test_a_run_whose_first_validations_diverge(tmp_path):
     trained, problem = load_trained(run), open_problem(config)
     result = evaluate(trained, problem, episodes=60, steps=40, queries=3)
     assert strict(to_json(result))["scores"][-1]["mean"] is None
-    assert "inf" in evaluation_lines(trained, problem, result)[-1]
+    *_, last, note = evaluation_lines(trained, problem, result)
+    assert "inf" in last and "diverges in 40 inner steps" in note
     assert pictures.show(trained, problem, 2)
 
 

@@ -211,7 +211,7 @@ def test_what_is_no_algorithm(mine, capsys, tmp_path):
         fails(capsys, "train", "glyphs", "--algorithm", name, "--out", out, code=2, says=(said,))
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0")
-    says = ("cannot be imported (ZeroDivisionError",)
+    says = ("cannot be imported (broken.py, line 1: ZeroDivisionError",)
     fails(capsys, "train", "glyphs", "--algorithm", f"{broken}:B", "--out", out, code=2, says=says)
 
 
