@@ -33,6 +33,8 @@ GLYPHS = {"classes": 1200, "samples": 20, "seed": 0}
 COMPLETION = "-completion"
 FUNCTIONS = ("sinusoid", "sinusoid-line", "fourier")
 
+REGRESSION_KINDS = ("functions", "completion")
+"""Those whose tasks always are regression; of others the data say."""
 KINDS = {
     "functions": "functions of one number",
     "completion": "pixels of images",
@@ -260,13 +262,14 @@ def defaults_of(dataset: str, model: str | None, regression: bool | None = None)
         regression: whether its tasks are, where only the data say so and have been read.
     """
     kind = kind_of(dataset)
-    if kind in ("functions", "completion"):
+    if kind in REGRESSION_KINDS:
         return dict(_REGRESSION)
     if kind == "table":
         return dict(_CLASSES_OF_TABLES if regression is False else _OWN_REGRESSION)
     if kind in ("arrays", "own"):
-        suited = _OWN_REGRESSION if regression else {**_IMAGES, **_VECTORS}
-        return {**_IMAGES} if model == "conv4" else dict(suited)
+        if model == "conv4":
+            return dict(_IMAGES)
+        return dict(_OWN_REGRESSION) if regression else {**_IMAGES, **_VECTORS}
     first = IMAGES[parts_of(dataset)[0]]
     defaults = {**_IMAGES, "channels": first.channels, "image_size": first.size}
     if model == "mlp":

@@ -12,6 +12,7 @@ from typing import Any
 import autograd_core as ac
 from metalearn import checkpoints
 from metalearn.adapted import Adapted, adapt_to
+from metalearn.catalogue import UNUSED, kind_of
 from metalearn.checking import TASKS_CHECKED, check_algorithm, check_tasks
 from metalearn.config import CHECKS, MOST, Config, algorithm_of, make_config
 from metalearn.console import PlainDisplay, duration, open_display
@@ -656,9 +657,12 @@ def check(dataset: str, given: Mapping[str, Any], episodes: int) -> int:
     """Check an algorithm on a dataset's tasks, and those tasks; 1 when something is wrong."""
     if not 1 <= episodes <= MOST:
         raise OptionError(f"--episodes {episodes}: expected a whole number, 1 to {MOST:,}")
-    if make_config(dataset, given).model == "conv4":
-        given = {**given, **{name: given[name] or value for name, value in SMALL.items()}}
-    with open_display(make_config(dataset, given).measure) as display:
+    config = make_config(dataset, given)
+    if config.model == "conv4":
+        unused = UNUSED[kind_of(config.dataset)]
+        small = {name: value for name, value in SMALL.items() if name not in unused}
+        given = {**given, **{name: given[name] or value for name, value in small.items()}}
+    with open_display(config.measure) as display:
         config, problem, notes = _opened(dataset, given, display)
         algorithm = algorithm_of(config)
         sampler = algorithm.training_sampler(problem, config)

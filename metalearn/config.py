@@ -19,6 +19,7 @@ from metalearn.catalogue import (
     CONVOLUTIONS_ONLY,
     IMAGES,
     KINDS,
+    REGRESSION_KINDS,
     UNUSED,
     defaults_of,
     found,
@@ -127,7 +128,7 @@ class Config:
                 f"--fewest-ways, --most-shots: not for several domains, {self.dataset}"
             )
         kind = kind_of(self.dataset)
-        if kind in ("functions", "completion", "table") and self.model != "mlp":
+        if kind in (*REGRESSION_KINDS, "table") and self.model != "mlp":
             raise OptionError(f"--model {self.model}: {KINDS[kind]} need --model mlp")
         self._check_pictures()
         self._check_convolutions()
@@ -195,7 +196,7 @@ class Config:
         """Whether models answer with numbers, not classes."""
         if self.regression is not None:
             return self.regression
-        return kind_of(self.dataset) in ("functions", "completion")
+        return kind_of(self.dataset) in REGRESSION_KINDS
 
     @property
     def varies(self) -> bool:
@@ -364,7 +365,7 @@ def _defaults(dataset: str, chosen: Mapping[str, Any], regression: bool | None) 
     algorithm = class_of(find_algorithm(chosen.get("algorithm", "maml")))
     defaults |= algorithm.defaults
     kind = kind_of(dataset)
-    if regression or kind in ("functions", "completion"):
+    if regression or kind in REGRESSION_KINDS:
         defaults |= algorithm.kind_defaults.get("regression", {})
     defaults |= algorithm.kind_defaults.get(kind, {})
     if {"iterations", "minutes"} & chosen.keys():

@@ -225,8 +225,8 @@ def _contains(self: Tensor, value: Any) -> bool:
     return bool(reduce.any(arithmetic.equal(self, value)))
 
 
-def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Tensor:
-    return np.compress(condition, self, axis)  # type: ignore[return-value]
+def _compress(self: Tensor, condition: Any, axis: int | None = None) -> Any:
+    return np.compress(condition, self, axis)
 
 
 def _copy(self: Tensor, order: str = "C") -> Tensor:
@@ -240,18 +240,18 @@ def _diagonal(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     return linalg.diagonal(self, offset, axis1, axis2)
 
 
-def _ravel(self: Tensor, order: str = "C") -> Tensor:
-    return structural.ravel(self) if order == "C" else np.ravel(self, order)  # type: ignore
+def _ravel(self: Tensor, order: Any = "C") -> Any:
+    return structural.ravel(self) if order == "C" else np.ravel(self, order)
 
 
-def _reshape(self: Tensor, shape: Any, order: str = "C", copy: bool | None = None) -> Tensor:
+def _reshape(self: Tensor, shape: Any, order: Any = "C", copy: bool | None = None) -> Any:
     if order == "C":
         return structural.reshape(self, shape, copy=copy)
-    return np.reshape(self, shape, order)  # type: ignore
+    return np.reshape(self, shape, order)
 
 
-def _tobytes(self: Tensor, order: str = "C") -> bytes:
-    return self.numpy().tobytes(order)  # type: ignore[arg-type]
+def _tobytes(self: Tensor, order: Any = "C") -> bytes:
+    return self.numpy().tobytes(order)
 
 
 def _trace(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

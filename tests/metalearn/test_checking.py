@@ -155,3 +155,13 @@ def test_the_command(capsys, tmp_path):
 def test_the_command_on_waves(capsys, algorithm):
     result = command(capsys, "check", "--algorithm", algorithm, "--episodes", 20)
     assert result.code == 0, result.out + result.err
+
+
+def test_convolutions_on_arrays_of_ones_own(capsys, tmp_path):
+    """Their images are of the size that the file says."""
+    x = np.random.default_rng(0).integers(0, 255, (90, 1, 16, 16)).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", x=x, y=np.repeat(np.arange(15), 6))
+    options = ("--model", "conv4", "--episodes", 4, "--queries", 2)
+    result = command(capsys, "check", tmp_path / "x.npz", *options)
+    assert result.code == 0, result.err
+    assert "conv4" in result.out
