@@ -14,6 +14,8 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -290,37 +292,69 @@ class ChildError(RuntimeError):
     """A child process failed; the message is its last word."""
 
 
-def run_child(
-    module: str, *args: Any, timeout: float = 900.0, settings: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Run `python -m module args…` from the repository root and read the JSON it prints last.
+class Child:
+    """`python -m module args…`, started from the repository root; it says what it found as JSON in
+    its last line.
 
     Args:
         module: to run.
         args: its command line.
-        timeout: seconds that it may take.
         settings: environment variables to set for it.
-
-    Raises:
-        ChildError: it failed, or took longer than `timeout` seconds.
     """
-    command = [sys.executable, "-m", module, *map(str, args)]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    try:
-        done = subprocess.run(
-            command,
+
+    def __init__(self, module: str, *args: Any, settings: Mapping[str, str] | None = None):
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed with the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, args)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path, **(settings or {})},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
             text=True,
-            timeout=timeout,
         )
-    except subprocess.TimeoutExpired:
-        raise ChildError(f"took longer than {timeout:.0f} s") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise ChildError(lines[-1])
-    return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def ready(self, timeout: float) -> None:
+        """Wait until it has printed a line, and waits itself. Raises as `result` does."""
+        timer = threading.Timer(timeout, self._process.kill)
+        timer.start()
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        timer.cancel()
+        if not line:
+            raise self._error() if self._process.wait() >= 0 else self._late(timeout)
+
+    def result(self, timeout: float) -> dict[str, Any]:
+        """Have it go on if it waits, and read what it found.
+
+        Raises:
+            ChildError: it failed, or took longer than `timeout` seconds.
+        """
+        try:
+            said, _ = self._process.communicate("go on\n", timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise self._late(timeout) from None
+        if self._process.returncode:
+            raise self._error()
+        return json.loads(said.strip().splitlines()[-1])
+
+    def _late(self, timeout: float) -> ChildError:
+        return ChildError(f"took longer than {timeout:.0f} s")
+
+    def _error(self) -> ChildError:
+        self._said.seek(0)
+        lines = self._said.read().strip().splitlines()
+        return ChildError(lines[-1] if lines else f"exit status {self._process.returncode}")
+
+
+def run_child(
+    module: str, *args: Any, timeout: float = 900.0, settings: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a child process, and read what it found. Arguments and errors as those of `Child`."""
+    return Child(module, *args, settings=settings).result(timeout)
 
 
 # Reports --------------------------------------------------------------------------------------

@@ -3,17 +3,19 @@
     python -m benchmarks.gpu [workload …] [--seconds S] [--save]
     python -m benchmarks.gpu --saved    # print what was measured before
 
-Each engine runs in a process of its own on the same GPU, one after the other. Without a GPU nothing
-is timed: what the programs would launch is counted, and the report says that no GPU was at hand.
+Each engine runs in a process of its own on the same GPU. Without a GPU nothing is timed: what the
+programs would launch is counted, and the report says that no GPU was at hand.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import autograd_core as ac
 from autograd_core.capture.graph import Variable
@@ -25,10 +27,12 @@ from autograd_core.tensor import aval_of
 from benchmarks.agreement import gradient_errors, load
 from benchmarks.common import (
     RESULTS,
+    Child,
     ChildError,
     Report,
     Table,
     absent,
+    cores,
     parser,
     run_child,
     verdict,
@@ -46,17 +50,39 @@ GOALS = {"sine_1step": 0.5, "sine_5step": 0.5, "omni_5w1s": 0.5, "omni_mlp": 0.7
 """Our time as a share of the fastest peer's."""
 AGREEMENT = 1e-4
 """The most that a meta-gradient may differ from that of the CPU in float64, relative."""
-LIMIT, LONGEST = 540.0, 120.0
-"""Seconds of all runs, and of one."""
+LIMIT = 540.0
+"""Seconds of all runs."""
+SETTINGS = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TORCHINDUCTOR_COMPILE_THREADS": "2"}
+"""For workers: many are on one GPU, and on the CPU's cores, at the same time."""
 TASKS = (1, 4, 16, 64, 256, 1024, 4096)
 STEPS = (1, 2, 5, 10, 20, 50)
 
 
-def measure(names: Sequence[str], seconds: float, quick: bool) -> Report:
+class Options(NamedTuple):
+    """How to measure.
+
+    Attributes:
+        seconds: of steps for each engine.
+        quick: tiny sizes.
+        at_once: processes that compile at the same time.
+        longest: seconds that a process may take to its first step, and from there.
+        only: engines beside ours.
+        grow: also measure how the time grows.
+    """
+
+    seconds: float = 3.0
+    quick: bool = False
+    at_once: int = 1
+    longest: float = 120.0
+    only: Sequence[str] = PEERS
+    grow: bool = True
+
+
+def measure(names: Sequence[str], options: Options) -> Report:
     """Every workload on the GPU, or what is known of them without one."""
     title = "One meta-training step on a GPU (second-order MAML)"
-    report = Report("gpu", title, {"seconds": seconds})
-    report.add(_counted(report, names, quick))
+    report = Report("gpu", title, {"seconds": options.seconds})
+    report.add(_counted(report, names, options.quick))
     if len(ac.devices()) == 1:
         report.note(
             "No GPU was at hand: nothing was timed, and nothing is claimed about speed. What there "
@@ -64,27 +90,41 @@ def measure(names: Sequence[str], seconds: float, quick: bool) -> Report:
             "host shim against the reference (tests/gpu)."
         )
         return report
-    rates = run_child("benchmarks.gpu_rates")
-    report.data["rates"] = rates
-    report.note(
-        f"{rates['name']}: {rates['flops'] / 1e12:.1f} TFLOP/s in float32 products, "
-        f"{rates['bytes'] / 1e12:.2f} TB/s"
-    )
-    for engine in PEERS:
+    peers = []
+    for engine in options.only:
         reason = absent(str(ENGINES[engine].package))
         if reason:
             report.skip({engine: reason})
+        else:
+            peers.append(engine)
+    numbers = {"tasks": TASKS, "steps": STEPS} if options.grow else {}
+    grown = [
+        (option, n) for option in numbers for n in numbers[option][: 2 if options.quick else None]
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        runs = _Runs(report, Path(folder), seconds, quick)
+        runs = _Runs(report, Path(folder), options)
+        pairs = [(name, engine) for engine in (OURS, *peers) for name in names]
+        runs.prepare(
+            [
+                *(runs.asked(*pair) for pair in reversed(pairs)),  # the slowest compilers first
+                *(runs.grown(*each) for each in grown),
+                *(runs.exact(name) for name in names),
+            ]
+        )
+        rates = run_child("benchmarks.gpu_rates")
+        for name, engine in pairs:
+            runs.compared(name, engine)
+        report.data["rates"] = rates
+        report.note(
+            f"{rates['name']}: {rates['flops'] / 1e12:.1f} TFLOP/s in float32 products, "
+            f"{rates['tf32'] / 1e12:.0f} in TensorFloat-32, {rates['bytes'] / 1e12:.2f} TB/s, "
+            f"{1e6 * rates['launch_s']:.1f} µs from one launch to the next in a replay"
+        )
+        for option in numbers:
+            _grown(report, runs, option, [n for each, n in grown if each == option])
         for name in names:
-            runs.ours(name)
-        _grown(report, runs)
-        for engine in PEERS:
-            for name in names:
-                runs.peer(name, engine)
-        for name in names:
-            if OURS in runs.found[name]:
-                _told(report, name, runs.found[name], rates, quick)
+            if OURS in runs.found.get(name, {}):
+                _told(report, name, runs.found[name], rates, options.quick)
     return report
 
 
@@ -138,43 +178,79 @@ def counts(workload: Workload) -> dict[str, Any]:
 # With one -------------------------------------------------------------------------------------
 
 
-class _Runs:
-    """Runs of engines, each in a process of its own, until ten minutes are over."""
+Asked = tuple[str, ...]
+"""A worker's command line."""
 
-    def __init__(self, report: Report, folder: Path, seconds: float, quick: bool):
-        self.report, self.folder, self.seconds, self.quick = report, folder, seconds, quick
+
+class _Runs:
+    """Runs of engines, each in a process of its own. All take their first step, a few at the same
+    time, before any is timed: compilers take most of the time, and run on the CPU. Then they are
+    timed one after the other. All is over after ten minutes."""
+
+    def __init__(self, report: Report, folder: Path, options: Options):
+        self.report, self.folder, self.options = report, folder, options
         self.found: dict[str, dict[str, dict[str, Any]]] = {}
         self.end = time.monotonic() + LIMIT
+        self.waiting: dict[Asked, Child | ChildError] = {}
+        self.results: dict[Asked, dict[str, Any]] = {}
 
-    def ours(self, name: str) -> None:
-        """Ours on the GPU, and before it the CPU's gradient in float64 to compare with."""
-        self.found[name] = {}
-        self.run(name, "ours", -1.0, "float64", "--float64")
-        self._compared(name, OURS)
+    def prepare(self, every: Sequence[Asked]) -> None:
+        """Start them all, and wait until each has taken its first step."""
 
-    def peer(self, name: str, engine: str) -> None:
-        """Another engine on the GPU, where it is installed and time is left."""
-        if not absent(str(ENGINES[engine].package)):
-            self._compared(name, engine)
+        def started(asked: Asked) -> None:
+            try:
+                child = Child("benchmarks.meta_worker", *asked, "--turn", settings=SETTINGS)
+                child.ready(self._left())
+                self.waiting[asked] = child
+            except ChildError as error:
+                self.waiting[asked] = error
 
-    def _compared(self, name: str, engine: str) -> None:
+        with ThreadPoolExecutor(self.options.at_once) as threads:
+            list(threads.map(started, every))
+
+    def compared(self, name: str, engine: str) -> None:
+        """Time an engine, and compare its gradient with that of the CPU in float64."""
         try:
-            result = self.run(name, engine, self.seconds, engine, "--device", "cuda")
+            result = self.result(self.asked(name, engine))
+            exact = self.result(self.exact(name)) and load(self._file(name, "float64"))
         except ChildError as error:
             self.report.note(f"{name}: {engine}: {error}")
             return
-        gradients = (load(self._file(name, which)) for which in (engine, "float64"))
-        result["error"] = gradient_errors(*gradients)["gradient_error"]
-        self.found[name][engine] = result
+        result["error"] = gradient_errors(load(self._file(name, engine)), exact)["gradient_error"]
+        self.found.setdefault(name, {})[engine] = result
 
-    def run(self, name: str, engine: str, seconds: float, file: str, *more: str) -> dict[str, Any]:
-        """What the worker found. Raises `ChildError` where it fails, or time is over."""
-        left = self.end - time.monotonic()
+    def result(self, asked: Asked) -> dict[str, Any]:
+        """What a worker found. Raises `ChildError` where it failed, or time is over."""
+        if asked not in self.results:
+            child = self.waiting[asked]
+            if isinstance(child, ChildError):
+                raise child
+            print(f"timing {' '.join(asked[:2])}", file=sys.stderr, flush=True)
+            self.results[asked] = child.result(self._left())
+        return self.results[asked]
+
+    def _left(self) -> float:
+        left = min(self.end - time.monotonic(), self.options.longest)
         if left <= 0:
             raise ChildError("left out: ten minutes are over")
-        tiny_ones = ["--tiny"] if self.quick else []
-        given = [engine, name, str(seconds), str(self._file(name, file)), *tiny_ones, *more]
-        return run_child("benchmarks.meta_worker", *given, timeout=min(left, LONGEST))
+        return left
+
+    def asked(self, name: str, engine: str) -> Asked:
+        """An engine on the GPU."""
+        return self._asked(name, engine, self.options.seconds, engine, "--device", "cuda")
+
+    def exact(self, name: str) -> Asked:
+        """The CPU's gradient in float64."""
+        return self._asked(name, "ours", -1.0, "float64", "--float64")
+
+    def grown(self, option: str, n: int) -> Asked:
+        """Sine waves with another number of tasks, or of inner steps."""
+        size = "--device", "cuda", f"--{option}", str(n)
+        return self._asked("sine_1step", OURS, 0.5, f"{option}-{n}", *size)
+
+    def _asked(self, name: str, engine: str, seconds: float, file: str, *more: str) -> Asked:
+        tiny_ones = ["--tiny"] if self.options.quick else []
+        return (engine, name, str(seconds), str(self._file(name, file)), *tiny_ones, *more)
 
     def _file(self, name: str, which: str) -> Path:
         return self.folder / f"{name}-{which}.npz"
@@ -224,26 +300,34 @@ def judged(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _grown(report: Report, runs: _Runs) -> None:
-    """How the time of a step of sine waves grows with tasks, and with inner steps."""
-    for option, numbers in (("tasks", TASKS), ("steps", STEPS)):
-        rows = []
-        for n in numbers[:2] if runs.quick else numbers:
-            size = f"--{option}", str(n)
-            try:
-                found = runs.run("sine_1step", OURS, 0.5, "grown", "--device", "cuda", *size)
-            except ChildError as error:
-                report.note(f"sine_1step with {n} {option}: {error}")
-                continue
-            rows.append([str(n), f"{1e6 * found['median_s']:.0f} µs", str(found["launches"])])
-            report.data.setdefault(f"by_{option}", {})[str(n)] = found["median_s"]
-        report.add(Table(f"sine_1step by {option}", [option, "a step", "launches"], rows))
+def _grown(report: Report, runs: _Runs, option: str, numbers: Sequence[int]) -> None:
+    """How the time of a step of sine waves grows with tasks, or with inner steps."""
+    rows = []
+    for n in numbers:
+        try:
+            found = runs.result(runs.grown(option, n))
+        except ChildError as error:
+            report.note(f"sine_1step with {n} {option}: {error}")
+            continue
+        rows.append([str(n), f"{1e6 * found['median_s']:.0f} µs", str(found["launches"])])
+        report.data.setdefault(f"by_{option}", {})[str(n)] = found["median_s"]
+    report.add(Table(f"sine_1step by {option}", [option, "a step", "launches"], rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     made = parser(__doc__, ())
     made.add_argument("workloads", nargs="*", metavar="workload", help=", ".join(WORKLOADS))
     made.add_argument("--seconds", type=float, default=3.0, help="of steps for each engine")
+    made.add_argument(
+        "--at-once",
+        type=int,
+        default=max(1, cores() // 2),
+        help="processes that compile at the same time (default: half of the cores); with 1, a peer "
+        "that chooses its kernels by timing them is not disturbed by others",
+    )
+    made.add_argument("--longest", type=float, default=120.0, help="seconds for a first step")
+    made.add_argument("--only-ours", action="store_true", help="no peers")
+    made.add_argument("--no-growth", action="store_true", help="not by tasks and inner steps")
     made.add_argument("--saved", action="store_true", help="print what was measured before")
     options = made.parse_args(argv)
     if options.saved:
@@ -254,7 +338,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         made.error(f"unknown workloads {sorted(unknown)}; there are {', '.join(WORKLOADS)}")
     names = options.workloads or (["sine_1step"] if options.quick else list(WORKLOADS))
-    report = measure(names, 0.05 if options.quick else options.seconds, options.quick)
+    report = measure(
+        names,
+        Options(
+            0.05 if options.quick else options.seconds,
+            options.quick,
+            options.at_once,
+            options.longest,
+            () if options.only_ours else PEERS,
+            not options.no_growth,
+        ),
+    )
     if options.save:
         report.save()
     return 0

@@ -1,9 +1,11 @@
 """One engine on one workload, in a process of its own: times steps and prints what it found.
 
     python -m benchmarks.meta_worker ENGINE WORKLOAD SECONDS OUT [--tiny] [--float64] [--device D]
+        [--turn]
 
 `benchmarks.meta_step` starts it. The gradient of the first step goes to the file OUT (.npz); the
-rest is printed as one line of JSON. With negative SECONDS that step is all.
+rest is printed as one line of JSON. With negative SECONDS that step is all; with `--turn` it waits
+after that step until it is given a line to read: others may be timed meanwhile.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +27,24 @@ from benchmarks.engines import Training, prepare
 from benchmarks.workloads import MORE, WORKLOADS, tiny
 
 AT_LEAST, AT_MOST = 3, 2000
+LONGEST_STEPS = 100
+"""Of a program on a GPU, that are told: each with its operations, bytes and seconds."""
 
 
-def measure(training: Training, seconds: float, out: Path) -> dict[str, Any]:
-    """The first step (compilation and all), then unless negative steps for `seconds` seconds."""
+def measure(
+    training: Training, seconds: float, out: Path, wait: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """The first step (compilation and all), then unless negative steps for `seconds` seconds.
+
+    Args:
+        wait: called before the steps that are timed.
+    """
     before = peak_rss()
     start = time.perf_counter()
     loss = training.advance()
     first = time.perf_counter() - start
     np.savez(out, *training.gradients())
+    wait()
     taken = time_steps(training, seconds) if seconds >= 0 else [first]
     explain = getattr(training, "explain", None)
     program = explain() if explain else None
@@ -56,7 +68,14 @@ def _shares(program: Any) -> dict[str, Any]:
     """Of the time of a program's steps, the part in products, each step by itself."""
     kinds = ("product", "convolution")
     spent = sum(s.seconds for s in program.steps if s.what.startswith(kinds))
-    return {"steps_s": program.seconds, "products_s": spent}
+    longest = sorted(program.steps, key=lambda s: -s.seconds)[:LONGEST_STEPS]
+    told = [[s.what, s.flops, s.bytes, s.seconds] for s in longest]
+    return {"steps_s": program.seconds, "products_s": spent, "longest": told}
+
+
+def _wait_for_turn() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
 
 
 def time_steps(training: Training, seconds: float) -> list[float]:
@@ -82,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tasks", type=int)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--turn", action="store_true")
     options = parser.parse_args(argv)
     workload = {**WORKLOADS, **MORE}[options.workload]
     workload = tiny(workload) if options.tiny else workload
@@ -89,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = {n: getattr(options, n) for n in ("tasks", "steps") if getattr(options, n)}
     workload = replace(workload, **sizes)
     training = prepare(options.engine, workload, options.device)
-    print(json.dumps(measure(training, options.seconds, options.out)))
+    wait = _wait_for_turn if options.turn else lambda: None
+    print(json.dumps(measure(training, options.seconds, options.out, wait)))
     return 0
 
 

@@ -229,30 +229,44 @@ def test_goals_on_a_gpu_are_judged():
 
 def test_runs_on_a_gpu_are_compared_and_end_in_time(tmp_path, monkeypatch):
     """What the processes would find is made up here; without a GPU they cannot run."""
-    asked = []
+    rates = {"name": "none", "flops": 1e12, "tf32": 1e13, "bytes": 1e12, "launch_s": 1e-6}
+    told = []
 
-    def child(module, *args, timeout=0.0):
-        if module == "benchmarks.gpu_rates":
-            return {"name": "none", "flops": 1e12, "bytes": 1e12}
-        asked.append(timeout)
-        if args[0] == "torch-loop":
-            raise common.ChildError("out of memory")
-        np.savez(args[3], np.ones(3) * (1 + 1e-6 * (args[0] != "ours")))
-        each = {"first_s": 1.0, "median_s": 1e-3 if args[0] == "ours-jit" else 4e-3}
-        return {**each, "launches": 7, "bytes": 1e6, "products_s": 1e-4, "steps_s": 4e-4}
+    class Child:
+        def __init__(self, module, *args, settings):
+            self.engine, _, _, self.file, *_ = args
+            assert module == "benchmarks.meta_worker" and "--turn" in args
 
-    monkeypatch.setattr(gpu, "run_child", child)
+        def ready(self, timeout):
+            told.append(("ready", timeout))
+            if self.engine == "torch-loop":
+                raise common.ChildError("out of memory")
+
+        def result(self, timeout):
+            told.append((self.engine, timeout))
+            np.savez(self.file, np.ones(3) * (1 + 1e-6 * (self.engine != "ours")))
+            each = {"first_s": 1.0, "median_s": 1e-3 if self.engine == "ours-jit" else 4e-3}
+            return {**each, "launches": 7, "bytes": 1e6, "products_s": 1e-4, "steps_s": 4e-4}
+
+    monkeypatch.setattr(gpu, "run_child", lambda _: rates)
+    monkeypatch.setattr(gpu, "Child", Child)
     monkeypatch.setattr(gpu, "absent", lambda _: None)
     monkeypatch.setattr(gpu.ac, "devices", lambda: ["cpu", "cuda:0"])
-    report = gpu.measure(["sine_1step"], 1.0, quick=True)
-    told = " ".join(report.notes)
-    assert "time ≤ 0.5× jax-jit: 0.25× PASS" in told and "torch-loop: out of memory" in told
-    assert "25 % of the steps' time in products" in told
-    assert all(0 < timeout <= gpu.LONGEST for timeout in asked)
+    options = gpu.Options(1.0, quick=True, at_once=3)
+    report = gpu.measure(["sine_1step"], options)
+    notes = " ".join(report.notes)
+    assert "time ≤ 0.5× jax-jit: 0.25× PASS" in notes and "torch-loop: out of memory" in notes
+    assert "25 % of the steps' time in products" in notes
+    assert all(0 < timeout <= options.longest for _, timeout in told)
+    first = [what for what, _ in told].index("ours-jit")
+    assert all(what != "ready" for what, _ in told[first:])  # nothing compiles while it is timed
+    assert set(report.data["by_tasks"]) == {"1", "4"}
     monkeypatch.setattr(gpu, "LIMIT", -1.0)
-    runs = gpu._Runs(report, tmp_path, 1.0, True)
+    runs = gpu._Runs(report, tmp_path, options)
+    asked = runs.asked("sine_1step", "ours-jit")
+    runs.prepare([asked])
     with pytest.raises(common.ChildError, match="ten minutes"):
-        runs.run("sine_1step", "ours", 1.0, "x")
+        runs.result(asked)
 
 
 def test_checkers_are_compared(capsys, results):
