@@ -212,11 +212,12 @@ class _Runs:
         """Time an engine, and compare its gradient with that of the CPU in float64."""
         try:
             result = self.result(self.asked(name, engine))
-            exact = self.result(self.exact(name)) and load(self._file(name, "float64"))
+            self.result(self.exact(name))
         except ChildError as error:
             self.report.note(f"{name}: {engine}: {error}")
             return
-        result["error"] = gradient_errors(load(self._file(name, engine)), exact)["gradient_error"]
+        gradients = (load(self._file(name, which)) for which in (engine, "float64"))
+        result["error"] = gradient_errors(*gradients)["gradient_error"]
         self.found.setdefault(name, {})[engine] = result
 
     def result(self, asked: Asked) -> dict[str, Any]:

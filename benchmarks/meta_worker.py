@@ -32,7 +32,7 @@ LONGEST_STEPS = 100
 
 
 def measure(
-    training: Training, seconds: float, out: Path, wait: Callable[[], object] = lambda: None
+    training: Training, seconds: float, out: Path, wait: Callable[[], None]
 ) -> dict[str, Any]:
     """The first step (compilation and all), then unless negative steps for `seconds` seconds.
 
@@ -73,6 +73,10 @@ def _shares(program: Any) -> dict[str, Any]:
     return {"steps_s": program.seconds, "products_s": spent, "longest": told}
 
 
+def _go_on() -> None:
+    """Wait for nothing."""
+
+
 def _wait_for_turn() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
@@ -109,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = {n: getattr(options, n) for n in ("tasks", "steps") if getattr(options, n)}
     workload = replace(workload, **sizes)
     training = prepare(options.engine, workload, options.device)
-    wait = _wait_for_turn if options.turn else lambda: None
+    wait = _wait_for_turn if options.turn else _go_on
     print(json.dumps(measure(training, options.seconds, options.out, wait)))
     return 0
 
