@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
+from autograd_core.capture.lowering.turns import in_place, once_before, wanted_order
 from autograd_core.capture.passes import improved
 from kernels.devices import to_host
 from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled
@@ -304,9 +305,14 @@ class Lowering:
     def copy(
         self, source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
     ) -> None:
-        """A loop that copies, or adds."""
+        """A loop that copies, or adds, one entry after the other of the target."""
         if math.prod(shape) == 0:
             return
+        axes = sorted(range(len(shape)), key=lambda a: -abs(target.strides[a]))
+        shape = [shape[a] for a in axes]
+        source, target = (
+            Place(p.buffer, tuple(p.strides[a] for a in axes), p.offset) for p in (source, target)
+        )
         buffers = list(dict.fromkeys((source.buffer, target.buffer)))
         dtype = source.buffer.dtype
         load = Access(buffers.index(source.buffer), dtype, source.strides, source.offset)
@@ -345,17 +351,36 @@ class Lowering:
 
     def step_scan(self, equation: Equation) -> None:
         """The body's steps in a loop of their own. Its carry lies in buffers that each turn ends by
-        writing to; slices and stacked results move."""
+        writing to, if it has not written there at once; slices and stacked results move."""
         params = equation.params
         body, length, carried = improved(params["graph"]), params["length"], params["carried"]
-        inner = lower(body, kind=type(self))
-        offsets, need = plan(inner.steps)
-        scratch = Buffer("u1", max(1, need))
-        carry = [self.fresh(y) for y in equation.outputs[:carried]]
-        after = [self.fresh(y) for y in equation.outputs[:carried]]
-        stacked = [self.fresh(y) for y in equation.outputs[carried:]]
         first = params["outside"]
-        given = [self.dense(x) for x in equation.inputs]
+        outside = list(map(self.place, equation.inputs[:first]))
+        given = outside + list(map(self.dense, equation.inputs[first:]))
+        inner, orders = self._lowered_body(body, [place.strides for place in outside], carried)
+        constants = [np.ascontiguousarray(to_host(x.value)) for x in body.constants.values()]
+
+        def stays(buffer: Buffer) -> bool:
+            return buffer.role in ("constant", "table") or (
+                buffer.role == "argument" and buffer.number < first
+            )
+
+        before, steps = once_before(inner.steps, stays)
+        kept: dict[Buffer, Buffer] = {}
+        for step in before:
+            self._add_before(step, kept, given, inner.tables, constants)
+        carried_on = equation.outputs[:carried]
+        carry = [self.fresh(y, order) for y, order in zip(carried_on, orders, strict=True)]
+        after = list(carry)
+        for k in range(carried):
+            fitting = in_place(steps, ("argument", first + k), ("result", k))
+            if fitting is None:
+                after[k] = self.fresh(equation.outputs[k], orders[k])
+            else:
+                steps = fitting
+        stacked = [self.fresh(y) for y in equation.outputs[carried:]]
+        offsets, need = plan(steps)
+        scratch = Buffer("u1", max(1, need))
         for x, into in zip(equation.inputs[first:], carry, strict=False):
             self.copy(self.place(x), x.aval.shape, into)
         parameters: dict[Buffer, int] = {}
@@ -380,30 +405,91 @@ class Lowering:
                 return (
                     sliced(stacked[k - carried], far) if k >= carried else placed(after[k], far, 0)
                 )
+            if buffer in kept:
+                return placed(Place(kept[buffer], (1,)), far, 0)
             if buffer.role == "local":
                 return placed(Place(scratch, (1,)), offsets.get(buffer, 0) + far, 0)
             numbers = inner.tables[k] if buffer.role == "table" else constants[k]
             return placed(Place(self.table(numbers), (1,)), far, 0)
 
-        constants = [np.ascontiguousarray(to_host(x.value)) for x in body.constants.values()]
         calls = []
-        for step in inner.steps:
+        for step in steps:
             assert isinstance(step, NativeStep)
             at = [where(b, offset * BYTES[b.dtype]) for b, offset in step.operands]
             calls.append((step.kernel, tuple(at)))
         for source, target in zip(after, carry, strict=True):
             size, dtype = source.buffer.size, source.buffer.dtype
-            if size:
+            if size and source is not target:
                 stores = (Store(Access(1, dtype, (1,)), 0),)
                 copy = Loop((size,), (Access(0, dtype, (1,)),), stores)
                 calls.append((copy, (placed(source, 0, 0), placed(target, 0, 0))))
         kernel = Repeat(tuple(calls), length)
-        reads = [place.buffer for place in (*given, *carry)]
+        reads = [place.buffer for place in (*given, *carry)] + list(kept.values())
         writes = [place.buffer for place in (*carry, *after, *stacked)] + [scratch]
         operands = [(buffer, 0) for buffer in parameters]
         self.steps.append(NativeStep(kernel, operands, reads, writes))
         for y, place in zip(equation.outputs, (*carry, *stacked), strict=True):
             self.places[y] = place
+
+    def _lowered_body(
+        self, body: Graph, outside: Sequence[tuple[int, ...]], carried: int
+    ) -> tuple[Lowered, list[Sequence[int]]]:
+        """The steps of a scan's body, and the order of each carry's axes: that to which the body
+        would copy it, or one of the same shape, which is likely to be added to it.
+
+        Args:
+            outside: strides of the arguments that stay the same.
+        """
+        first = len(outside)
+        every = body.inputs[first : first + carried]
+        plain = [dense(x.aval.shape) for x in body.inputs[first:]]
+        found = lower(body, [*outside, *plain], kind=type(self))
+        orders: dict[tuple, Sequence[int]] = {}
+        for k, x in enumerate(every):
+            wanted = wanted_order(found.steps, ("argument", first + k), x.aval.shape)
+            if wanted is not None:
+                orders.setdefault((x.aval.shape, x.aval.dtype), wanted)
+        chosen = [orders.get((x.aval.shape, x.aval.dtype), range(x.aval.ndim)) for x in every]
+        if orders:
+            ordered = [dense(x.aval.shape, o) for x, o in zip(every, chosen, strict=True)]
+            stacked = [dense(y.aval.shape) for y in body.outputs[carried:]]
+            targets = list(map(Target, [*ordered, *stacked]))
+            inputs = [*outside, *ordered, *plain[carried:]]
+            found = lower(body, inputs, targets, type(self))
+        return found, chosen
+
+    def _add_before(
+        self,
+        step: Step,
+        kept: dict[Buffer, Buffer],
+        given: Sequence[Place],
+        tables: Sequence[np.ndarray],
+        constants: Sequence[np.ndarray],
+    ) -> None:
+        """A step of a scan's body that is done before all turns.
+
+        Args:
+            kept: for local buffers of the body those of this graph; what it writes comes to them.
+            given: the scan's arguments.
+            tables: those of the body; likewise its constants.
+        """
+        assert isinstance(step, NativeStep)
+
+        def there(buffer: Buffer) -> Place:
+            k = buffer.number
+            if buffer.role == "argument":
+                return given[k]
+            if buffer.role == "local":
+                return Place(kept.setdefault(buffer, replace(buffer)), (1,))
+            return Place(self.table(tables[k] if buffer.role == "table" else constants[k]), (1,))
+
+        def operand(buffer: Buffer, offset: int) -> tuple[Buffer, int]:
+            place = there(buffer)
+            return place.buffer, place.offset + offset
+
+        operands = [operand(*x) for x in step.operands]
+        reads, writes = ([there(b).buffer for b in some] for some in (step.reads, step.writes))
+        self.steps.append(NativeStep(step.kernel, operands, reads, writes))
 
     def dense(self, x: Variable) -> Place:
         """Where a variable lies without gaps, copied if need be."""

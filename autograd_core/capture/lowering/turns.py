@@ -1,0 +1,125 @@
+"""What the turns of a scan need not do: steps that would give the same each time are done once, a
+carry that is copied to another order of its axes lies in that order, and a new carry is written
+where the old one lies, if nobody reads that any more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from autograd_core.capture.lowering.places import Buffer, dense
+from kernels.loops import Access, Loop
+
+Role = tuple[str, int]
+"""Of a buffer that is not local, and its number."""
+
+
+def once_before(steps: Sequence[Any], stays: Callable[[Buffer], bool]) -> tuple[list, list]:
+    """The steps that give the same in each turn, and the others.
+
+    Args:
+        stays: whether a buffer that is not local is the same in all turns.
+    """
+    writers = Counter(b for step in steps for b in set(step.writes))
+    same: set[Buffer] = set()
+    before, rest = [], []
+    for step in steps:
+        known = all(stays(b) or b in same for b in step.reads)
+        own = all(b.local and writers[b] == 1 for b in step.writes)
+        if known and own:
+            same |= set(step.writes)
+            before.append(step)
+        else:
+            rest.append(step)
+    return before, rest
+
+
+def wanted_order(steps: Sequence[Any], role: Role, shape: Sequence[int]) -> list[int] | None:
+    """The order of axes, from the slowest to the fastest, that a step copies an argument to whose
+    entries lie without gaps; None if none does."""
+    for step in steps:
+        loop = step.kernel
+        if not isinstance(loop, Loop) or len(loop.body) != 1 or len(loop.stores) != 1:
+            continue
+        (load,), (store,) = loop.body, loop.stores
+        if not isinstance(load, Access) or store.reduce or store.accumulate:
+            continue
+        (source, start), (target, begin) = (step.operands[x.buffer] for x in (load, store.access))
+        whole = source.size == target.size == loop.size and not start and not begin
+        if not (
+            whole and _is(source, role) and target.local and _distinct(loop.shape, load.strides)
+        ):
+            continue
+        return _order(loop, load, store.access, shape)
+    return None
+
+
+def _order(loop: Loop, load: Access, store: Access, shape: Sequence[int]) -> list[int]:
+    """The axes of a shape in the order in which a loop's stores have them. The loop may have joined
+    or split them: an axis is found by its stride in what is loaded."""
+
+    def moved(stride: int) -> int:
+        for old, new, n in zip(load.strides, store.strides, loop.shape, strict=True):
+            if old <= stride < old * n:
+                return stride // old * new
+        return 0  # of an axis of length 1
+
+    found = list(map(moved, dense(shape)))
+    return sorted(range(len(shape)), key=lambda axis: -found[axis])
+
+
+def in_place(steps: Sequence[Any], old: Role, new: Role) -> list[Any] | None:
+    """The steps, which may write `new` where `old` lies; None if they may not: one that comes later
+    reads the old one, or the same one does elsewhere than where it writes."""
+    reads = [n for n, step in enumerate(steps) if any(_is(b, old) for b in step.reads)]
+    writes = [n for n, step in enumerate(steps) if any(_is(b, new) for b in step.writes)]
+    if not writes:
+        return None
+    last, first = max(reads, default=-1), writes[0]
+    if last < first:
+        return list(steps)
+    joined = _as_one(steps[first], old, new) if last == first else None
+    return None if joined is None else [*steps[:first], joined, *steps[first + 1 :]]
+
+
+def _is(buffer: Buffer, role: Role) -> bool:
+    return (buffer.role, buffer.number) == role
+
+
+def _as_one(step: Any, old: Role, new: Role) -> Any:
+    """A loop that reads each entry of the old one where it writes the new one, with one operand for
+    both; None for any other step."""
+    loop = step.kernel
+    if not isinstance(loop, Loop):
+        return None
+    source = [n for n, (b, _) in enumerate(step.operands) if _is(b, old)]
+    target = [n for n, (b, _) in enumerate(step.operands) if _is(b, new)]
+    if len(source) != 1 or len(target) != 1:
+        return None
+    (k,), (m,) = source, target
+    (stored,) = (s for s in loop.stores if s.access.buffer == m)
+    loaded = {x.strides for x in loop.loads if x.buffer == k}
+    same = step.operands[k][1] == step.operands[m][1] and loaded == {stored.access.strides}
+    if stored.reduce or not same or not _distinct(loop.shape, stored.access.strides):
+        return None
+
+    def renumbered(x: Access) -> Access:
+        n = m if x.buffer == k else x.buffer
+        return x._replace(buffer=n - (n > k))
+
+    body = tuple(renumbered(x) if isinstance(x, Access) else x for x in loop.body)
+    stores = tuple(s._replace(access=renumbered(s.access)) for s in loop.stores)
+    operands = [x for n, x in enumerate(step.operands) if n != k]
+    return replace(step, kernel=Loop(loop.shape, body, stores), operands=operands)
+
+
+def _distinct(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether each point has an entry of its own."""
+    reach = 1
+    for stride, n in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1):
+        if stride < reach:
+            return False
+        reach = stride * (n - 1) + reach
+    return True
