@@ -121,7 +121,7 @@ def program_text(routines: Sequence[Routine]) -> str:
     functions += [tile.text for tile in tiles]
     for name in maths.FUNCTIONS:
         functions += [maths.text(name, d) for d in ("f4", "f8") if f"{name}.{d}" in used]
-    functions.append(nests.declarations())
+    functions += [nests.declarations(), vectors.PREFETCH]
     functions += [vectors.declarations(dtype, lanes) for dtype, lanes in sorted(kinds)]
     return "\n\n".join(functions)
 

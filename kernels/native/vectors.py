@@ -80,6 +80,9 @@ class Line:
         return f"<{self.lanes} x i1> <{bits}>"
 
 
+PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+
+
 def declarations(dtype: str, lanes: int) -> str:
     """The intrinsics that lines need."""
     line = Line(dtype, lanes, lanes)

@@ -20,13 +20,18 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.native.products import DEEPEST, Tile, tile_shape
-from kernels.native.text import TYPES, Carried, Writer, pieces
+from kernels.native.text import BYTES, TYPES, Carried, Writer, pieces
 from kernels.native.vectors import Registers
 
 ROWS = 96
 """Rows that images are grouped to reach, so that tiles fill."""
 FEW = 8
 """With fewer channels, windows are best copied."""
+AHEAD = 2**20
+"""Bytes of images that do not stay in a core's cache: those of the next group are asked for while
+one is worked on. They lie in too many short runs for the hardware to see where it goes on."""
+LINE = 64
+"""Bytes that come into a cache together."""
 
 
 class Tap(NamedTuple):
@@ -194,11 +199,13 @@ class GatherTile:
     tile: Tile
     unit: bool
     weights: bool
+    ahead: bool  # whether it asks for memory that is needed later
 
     @property
     def name(self) -> str:
         kind = "weights" if self.weights else "windows"
-        return f"{kind}_{'unit_' if self.unit else ''}{self.tile.name}"
+        more = f"{'unit_' if self.unit else ''}{'ahead_' if self.ahead else ''}"
+        return f"{kind}_{more}{self.tile.name}"
 
     @property
     def text(self) -> str:
@@ -208,6 +215,27 @@ class GatherTile:
 
 POINTERS = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "b", "c", "taps"))
 SIZE = ("%height", "%width")
+
+
+def _ask(w: Writer, start: str, lines: str, first: str = "0") -> None:
+    """Have lines of memory fetched into the cache, counted from `first`. Where there is none,
+    nothing happens."""
+    with w.loop(0, lines) as k:
+        far = w.set(f"mul nsw i64 {w.plus(first, k)}, {LINE}")
+        place = w.set(f"getelementptr i8, ptr {start}, i64 {far}")
+        w.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
+
+
+def _share(w: Writer, start: str, far: int, done: str, whole: int, part: int) -> str:
+    """The arguments for a call's share of memory ahead: where it begins, and lines.
+
+    Args:
+        start: of what is worked on; as many bytes further, `far`, lies as much that comes next.
+        done: how much of `whole` was worked on before; the call does `part` of it.
+    """
+    place = w.set(f"udiv i64 {w.set(f'mul nsw i64 {done}, {far}')}, {whole}")
+    ahead = w.set(f"getelementptr i8, ptr {start}, i64 {w.plus(place, str(far))}")
+    return f"ptr {ahead}, i64 {max(1, -(-far * part // (whole * LINE)))}"
 
 
 def _sums(tile: Tile) -> list[list[Carried]]:
@@ -231,6 +259,8 @@ def _tile_text(kernel: GatherTile) -> str:
     sums = _sums(tile)
     with w.loop(0, "%count", carried=_flat(sums)) as t:
         tap = _row(w, "%taps", t)
+        if kernel.ahead:
+            _ask(w, "%ahead", "%lines", w.set(f"mul nsw i64 {t}, %lines"))
         starts = [_entry(w, dtype, row, tap[:3], SIZE) for row in rows]
         weights = w.at("%b", w.set(f"sext i32 {tap.target} to i64"), dtype)
         inner = _sums(tile)
@@ -249,6 +279,7 @@ def _tile_text(kernel: GatherTile) -> str:
         for j, x in enumerate(each):
             line.store(w, target, j, x.next)
     more = "i64 %count, i64 %channels, i64 %channel, i64 %next, i32 %height, i32 %width"
+    more += ", ptr %ahead, i64 %lines" * kernel.ahead
     return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 
 
@@ -258,6 +289,9 @@ def _weights_tile_text(kernel: GatherTile) -> str:
     tile, w = kernel.tile, Writer()
     dtype, line = tile.dtype, tile.line
     tap = _row(w, "%taps", "0")
+    if kernel.ahead:
+        _ask(w, "%ahead", "%lines")
+        _ask(w, "%ahead_b", "%lines_b")
     sums = _sums(tile)
     with w.loop(0, "%rows", carried=_flat(sums)) as r:
         row = _row(w, "%table", r)
@@ -275,6 +309,7 @@ def _weights_tile_text(kernel: GatherTile) -> str:
             old = line.load(w, target, j)
             line.store(w, target, j, w.set(f"fadd {line.type} {x.next}, {old}"))
     more = "i64 %rows, i64 %channel, i64 %line, i32 %height, i32 %width"
+    more += ", ptr %ahead, i64 %lines, ptr %ahead_b, i64 %lines_b" * kernel.ahead
     return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 
 
@@ -322,6 +357,7 @@ def gather_text(
     lanes = registers.lanes(dtype)
     tall, wide = tile_shape(g.group * g.rows, kernel.n, dtype, registers)
     width = len(g.taps) * g.channels
+    ahead = g.images * g.image * BYTES[dtype] >= AHEAD and not kernel.copies
 
     def group(offsets: list[str], rows: int) -> None:
         a, b, c = (w.at(f"%{x}", o, dtype) for x, o in zip("abc", offsets, strict=True))
@@ -334,9 +370,9 @@ def gather_text(
                 for m, m_last, height in pieces(rows, tall):
                     with w.loop(m, m_last, height) as mm:
                         tile = Tile(dtype, height, columns, lanes, False)
-                        call(tile, a, right, target, mm)
+                        call(tile, a, right, target, mm, nn, rows)
 
-    def call(tile: Tile, a: str, right: str, target: str, mm: str) -> None:
+    def call(tile: Tile, a: str, right: str, target: str, mm: str, nn: str, rows: int) -> None:
         if kernel.copies:
             shared.add(tile)
             left = w.at("%scratch", w.times(mm, width), dtype)
@@ -346,13 +382,19 @@ def gather_text(
                 f"i64 {kernel.b}, ptr {there}, i64 {kernel.c_image // g.rows}, i64 {width})"
             )
             return
-        gathered = GatherTile(tile, g.channel == 1, weights=False)
+        gathered = GatherTile(tile, g.channel == 1, False, ahead)
         shared.add(gathered)
-        rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
+        first = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
+        more = ""
+        if ahead:
+            done = w.plus(w.times(nn, rows), w.times(mm, tile.columns))
+            part = -(-tile.rows * tile.columns // len(g.taps))
+            far = rows // g.rows * g.image * BYTES[dtype]
+            more = ", " + _share(w, a, far, done, kernel.n * rows, part)
         w.do(
-            f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {rows}, ptr {right}, "
+            f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {first}, ptr {right}, "
             f"ptr {target}, ptr @{name}.taps, i64 {len(g.taps)}, i64 {g.channels}, "
-            f"i64 {g.channel}, i64 {kernel.b}, i32 {g.size[0]}, i32 {g.size[1]})"
+            f"i64 {g.channel}, i64 {kernel.b}, i32 {g.size[0]}, i32 {g.size[1]}{more})"
         )
 
     _each_group(w, kernel, (g.image, 0, kernel.c_image), group)
@@ -372,6 +414,7 @@ def weights_text(
     width = len(g.taps) * g.channels
     channels = width if kernel.copies else g.channels
     tall, wide = tile_shape(channels, kernel.n, dtype, registers)
+    ahead = g.images * g.image * BYTES[dtype] >= AHEAD and not kernel.copies
 
     def group(offsets: list[str], rows: int) -> None:
         a, right, c = (w.at(f"%{x}", o, dtype) for x, o in zip("agc", offsets, strict=True))
@@ -388,10 +431,33 @@ def weights_text(
                         for n, n_last, columns in pieces(kernel.n, wide):
                             with w.loop(n, n_last, columns) as nn:
                                 tile = Tile(dtype, height, columns, lanes, True)
-                                call(tile, a, right, c, first, depth, tap, mm, nn)
+                                more = shares(a, right, rows, tile, tap, mm, nn)
+                                call(tile, a, right, c, first, depth, tap, mm, nn, more)
+
+    def shares(a: str, right: str, rows: int, tile: Tile, tap: str, mm: str, nn: str) -> str:
+        """Arguments for the shares of the next images and gradients that a call asks for."""
+        if not ahead:
+            return ""
+        images, whole = rows // g.rows, len(g.taps) * channels * kernel.n
+        done = w.plus(w.times(tap, channels * kernel.n), w.times(mm, kernel.n))
+        done, part = w.plus(done, w.times(nn, tile.rows)), tile.rows * tile.columns
+        given = (a, g.image), (right, kernel.g_image)
+        return "".join(
+            ", " + _share(w, start, images * each * BYTES[dtype], done, whole, part)
+            for start, each in given
+        )
 
     def call(
-        tile: Tile, a: str, right: str, c: str, first: str, depth: int, tap: str, mm: str, nn: str
+        tile: Tile,
+        a: str,
+        right: str,
+        c: str,
+        first: str,
+        depth: int,
+        tap: str,
+        mm: str,
+        nn: str,
+        more: str,
     ) -> None:
         place = w.plus(w.plus(w.times(tap, g.channels * kernel.n), w.times(mm, kernel.n)), nn)
         target, right = w.at(c, place, dtype), w.at(right, nn, dtype)
@@ -404,7 +470,7 @@ def weights_text(
                 f"i64 {kernel.g_row}, ptr {target}, i64 {kernel.n}, i64 {depth})"
             )
             return
-        gathered = GatherTile(tile, g.channel == 1, weights=True)
+        gathered = GatherTile(tile, g.channel == 1, True, ahead)
         shared.add(gathered)
         rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {first}")
         here = w.at(a, w.times(mm, g.channel), dtype)
@@ -412,7 +478,7 @@ def weights_text(
         w.do(
             f"call void @{gathered.name}(ptr {here}, ptr %zeros, ptr {rows}, ptr {right}, "
             f"ptr {target}, ptr {taps}, i64 {depth}, i64 {g.channel}, i64 {kernel.n}, "
-            f"i32 {g.size[0]}, i32 {g.size[1]})"
+            f"i32 {g.size[0]}, i32 {g.size[1]}{more})"
         )
 
     _each_group(w, kernel, (g.image, kernel.g_image, 0), group)

@@ -23,7 +23,9 @@ from autograd_core.testing.case import LawViolation
 from autograd_core.testing.check import draw_cases
 from autograd_core.testing.laws.capture import captured
 from kernels.cpu.lazy import numba_loads
+from kernels.loops import Loop
 from kernels.memory import Pool
+from kernels.native.program import Repeat
 
 pytestmark = pytest.mark.skipif(not numba_loads(), reason="METAGRAD_NUMBA=0: no programs")
 RNG = np.random.default_rng(0)
@@ -546,6 +548,77 @@ def test_bodies_of_scans_in_turns_have_all_passes():
 
     w, xs = draw(4, 3, 2, dtype=np.float64), draw(4, 5, 2, 3, dtype=np.float64)
     assert all_in_turns(ac.vmap(one), w, xs)
+
+
+def bodies(f, *args):
+    """The repeated calls of the scans in a program."""
+    routines = program_of(f, *args).plan.routines
+    calls = [call.kernel for routine in routines for call in routine.calls]
+    return [[kernel for kernel, _ in each.calls] for each in calls if isinstance(each, Repeat)]
+
+
+def agrees(f, *args):
+    for got, expected in zip(
+        ac.tree_leaves(ac.jit(f)(*args)), ac.tree_leaves(f(*args)), strict=True
+    ):
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_the_same_in_all_turns_is_done_before_them():
+    def f(x, w):
+        return ac.scan(lambda x, _: (ac.tanh(x @ ac.exp(w)), None), x, None, length=7)[0]
+
+    x, w = draw(3, 3, dtype=np.float64), draw(3, 3, dtype=np.float64) / 9
+    agrees(f, x, w)
+    (calls,) = bodies(f, x, w)
+    assert not any(isinstance(k, Loop) and "exp" in {op.name for op in k.ops} for k in calls)
+    agrees(lambda x, w: ac.scan(lambda c, x: (c + x @ ac.exp(w), c), x[0], x)[1], x, w)
+
+
+def copies(calls):
+    return sum(isinstance(k, Loop) and not k.ops for k in calls)
+
+
+CARRIES = {
+    "in place": (lambda x, y: (x + 1.0, y * x), 0),  # y is not read after x is written
+    "exchanged": (lambda x, y: (y, x), 4),
+    "elsewhere": (lambda x, y: (x[::-1] + y, y), 2),
+    "turned": (lambda x, y: (x.T + y, y), 2),
+    "repeated": (lambda x, y: (x[:1] + ac.zeros_like(x), y + 1.0), None),
+    "summed": (lambda x, y: (x - ac.sum(x) * y, y + x), None),
+    "read later": (lambda x, y: (ac.sum(y) + x, y + ac.cumsum(x, 0)), None),
+}
+
+
+@pytest.mark.parametrize("name", CARRIES)
+def test_carries_are_written_in_place_where_nobody_reads_the_old_ones(name):
+    step, most = CARRIES[name]
+
+    def f(x, y):
+        return ac.scan(lambda c, _: (step(*c), c[0] * 2.0), (x, y), None, length=5)
+
+    x, y = draw(6, 6, dtype=np.float64), draw(6, 6, dtype=np.float64)
+    agrees(f, x, y)
+    agrees(ac.grad(lambda x, y: ac.sum(f(x, y)[0][0] * y)), x, y)
+    if most is not None:
+        (calls,) = bodies(f, x, y)
+        assert copies(calls) <= most
+
+
+def test_carries_lie_in_the_order_that_the_body_wants():
+    """Filters as convolutions read them: nothing in the turns copies them to another order."""
+
+    def f(w, x):
+        loss = lambda w: ac.mean(nn.conv2d(x, w, padding=1) ** 2)
+        return ac.scan(lambda w, _: (w - 0.1 * ac.grad(loss)(w), None), w, None, length=3)[0]
+
+    w, x = draw(12, 9, 3, 3, dtype=np.float64), draw(4, 9, 6, 6, dtype=np.float64)
+    agrees(f, w, x)
+    (calls,) = bodies(f, w, x)
+    assert copies(calls) == 0
+    agrees(ac.grad(lambda w, x: ac.sum(f(w, x) ** 2)), w, x)
+    one = draw(12, 1, 3, 1, dtype=np.float64)  # with axes of length 1
+    agrees(f, one, x[:, :1])
 
 
 def test_concatenated_parts_are_in_turns():

@@ -183,6 +183,37 @@ def test_rule_is_what_fires(name, monkeypatch):
     assert names(drop_dead(merge_duplicates(simplify(graph)))) != expected
 
 
+# Masks of relu --------------------------------------------------------------------------------
+
+
+def normalised(x):
+    centred = x - ac.mean(x, 0)
+    return nn.relu(centred / ac.sqrt(ac.mean(centred**2, 0) + 1e-5)) ** 2
+
+
+def masks(f, *args) -> list[str]:
+    """What the arguments of masks are made by."""
+    graph = improve(graph_of(ac.grad(lambda *xs: ac.sum(f(*xs))), *args))
+    made = {y: e.primitive.name for e in graph.equations for y in e.outputs}
+    return [made[e.inputs[0]] for e in graph.equations if e.primitive.name == "greater"]
+
+
+def test_masks_behind_a_normalisation_are_those_of_its_result():
+    x = RNG.standard_normal((40, 4))
+    x[3, 2] = np.nan
+    assert masks(normalised, x) == ["divide"]
+    f = ac.grad(lambda x: ac.sum(normalised(x)))
+    np.testing.assert_allclose(ac.jit(f)(x).numpy(), f(x).numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_masks_that_would_keep_what_is_done_with_are_those_of_relu():
+    """x @ w is needed by nothing but relu; two large values are more to read than one."""
+    w, y = RNG.standard_normal((4, 4)), RNG.standard_normal((3, 4))
+    assert masks(lambda w: nn.relu(X @ w + 1.0) @ w, w) == ["relu"]
+    assert masks(lambda x, y: nn.relu(ac.exp(x @ w) * (y @ w)) ** 2, X, y) == ["relu"]
+    assert masks(lambda x: nn.relu((x @ w) * 2.0) * (x @ w), X) == ["multiply"]
+
+
 # Each is harmless -----------------------------------------------------------------------------
 
 WASTEFUL = [

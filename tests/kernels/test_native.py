@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kernels.loops import Access, Constant, Loop, Op, Store, merged, ordered, split, tiled
-from kernels.native import cache, machine, maths
+from kernels.native import cache, machine, maths, windows
 from kernels.native.nests import COMPARISONS, FLOAT_OPS
 from kernels.native.products import Product, tile_shape
 from kernels.native.program import Call, Native, Routine, program_text, work
@@ -274,6 +274,19 @@ def test_convolutions(case, dtype, copies):
         np.testing.assert_allclose(
             arrays[2], wanted, rtol=0, atol=200 * EPS[dtype] * np.sqrt(down * right * 12)
         )
+
+
+@pytest.mark.parametrize("case", geometries(6))
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_convolutions_that_ask_for_memory_ahead(case, dtype, monkeypatch):
+    """As those of large images do; behind the last image lies memory of others, or none."""
+    asks = lambda kernel: "call void @llvm.prefetch" in program_text([Routine((call(kernel),))])
+    call = lambda kernel: Call(kernel, tuple((n, 0) for n in range(5)))
+    kernels = [kernel for kernel, *_ in convolutions(case, dtype)]
+    assert not any(map(asks, kernels))
+    monkeypatch.setattr(windows, "AHEAD", 0)
+    assert all(map(asks, kernels))
+    test_convolutions(case, dtype, False)
 
 
 def scratch(kernel):

@@ -48,11 +48,8 @@ def wanted_order(steps: Sequence[Any], role: Role, shape: Sequence[int]) -> list
             continue
         (source, start), (target, begin) = (step.operands[x.buffer] for x in (load, store.access))
         whole = source.size == target.size == loop.size and not start and not begin
-        if not (
-            whole and _is(source, role) and target.local and _distinct(loop.shape, load.strides)
-        ):
-            continue
-        return _order(loop, load, store.access, shape)
+        if whole and _is(source, role) and target.local:
+            return _order(loop, load, store.access, shape)
     return None
 
 
@@ -102,7 +99,7 @@ def _as_one(step: Any, old: Role, new: Role) -> Any:
     (stored,) = (s for s in loop.stores if s.access.buffer == m)
     loaded = {x.strides for x in loop.loads if x.buffer == k}
     same = step.operands[k][1] == step.operands[m][1] and loaded == {stored.access.strides}
-    if stored.reduce or not same or not _distinct(loop.shape, stored.access.strides):
+    if stored.reduce or not same:
         return None
 
     def renumbered(x: Access) -> Access:
@@ -113,13 +110,3 @@ def _as_one(step: Any, old: Role, new: Role) -> Any:
     stores = tuple(s._replace(access=renumbered(s.access)) for s in loop.stores)
     operands = [x for n, x in enumerate(step.operands) if n != k]
     return replace(step, kernel=Loop(loop.shape, body, stores), operands=operands)
-
-
-def _distinct(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether each point has an entry of its own."""
-    reach = 1
-    for stride, n in sorted((abs(s), n) for s, n in zip(strides, shape, strict=True) if n > 1):
-        if stride < reach:
-            return False
-        reach = stride * (n - 1) + reach
-    return True

@@ -14,6 +14,7 @@ from autograd_core.capture.passes.dead import drop_dead
 from autograd_core.capture.passes.duplicates import merge_duplicates
 from autograd_core.capture.passes.expand import expand
 from autograd_core.capture.passes.inline import inline
+from autograd_core.capture.passes.masks import masks_from_arguments
 from autograd_core.capture.passes.pooling import expand_pooling
 
 Pass = Callable[[Graph], Graph]
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     merge_duplicates,  # so that rules know what has one reader
     simplify,
     merge_duplicates,
+    masks_from_arguments,
     drop_dead,
 )
 
