@@ -21,9 +21,9 @@ THREADS = 256
 WARP = 32
 SHORT = 512
 """Terms of a sum that one warp gathers; more of them take a block."""
-BUSY = 132 * 2
-"""Blocks that keep all multiprocessors busy."""
-PART = 2048
+BUSY = 132 * 8
+"""Blocks that keep all multiprocessors busy while most of them wait for memory."""
+PART = 128
 """Terms that are worth a block of their own."""
 MOST_BLOCKS = 132 * 16
 """Blocks of a launch: so many that each multiprocessor is busy, and loop over the rest."""
@@ -85,7 +85,7 @@ def wanted_parts(loop: Loop) -> int:
     """In how many parts the terms of a loop's reductions are best gathered: more than one where
     there are many terms, and too few results to keep all multiprocessors busy."""
     kernel = _Kernel(loop, "")
-    if not kernel.reduces or kernel.terms < 2 * PART:
+    if not kernel.reduces or kernel.terms < 4 * PART:
         return 1
     per_block = 1 if kernel.runs_along_terms() else WARP
     return min(BUSY // -(-kernel.rows // per_block), kernel.terms // PART)

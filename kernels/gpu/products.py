@@ -19,22 +19,48 @@ TILES = ((64, 64, 16, 4, 4), (64, 16, 16, 4, 1), (16, 64, 16, 1, 4), (16, 16, 16
 """Rows, columns and terms of a block's tile, and rows and columns of a thread's: 256 threads."""
 
 
+BUSY = 132 * 2
+"""Blocks that keep all multiprocessors busy."""
+PART = 128
+"""Terms that are worth a block of their own."""
+
+
 def tile_for(m: int, n: int) -> tuple[int, int, int, int, int]:
-    """The largest tile that a result fills at least to three quarters in each direction, if any."""
-    fits = [t for t in TILES if 4 * m >= 3 * t[0] and 4 * n >= 3 * t[1]]
-    return fits[0] if fits else TILES[-1]
+    """The tile that is the larger one in each direction in which a result fills three quarters of
+    that."""
+    tall, wide = (4 * size >= 3 * TILES[0][way] for way, size in enumerate((m, n)))
+    return next(t for t in TILES if (t[0] == 64) == tall and (t[1] == 64) == wide)
+
+
+def wanted_parts(kernel: Product | GatherWeights) -> int:
+    """In how many parts the terms of a product are best added up: more than one where its result
+    has too few tiles to keep all multiprocessors busy."""
+    (m, n, k), stack = _size(kernel)
+    tile = tile_for(m, n)
+    tiles = -(-m // tile[0]) * -(-n // tile[1]) * stack
+    return max(1, min(-(-BUSY // tiles), k // PART))
+
+
+def _size(kernel: Product | GatherWeights) -> tuple[tuple[int, int, int], int]:
+    """Rows, columns and terms, and how many such products."""
+    if isinstance(kernel, Product):
+        return (kernel.m, kernel.n, kernel.k), math.prod(kernel.stack)
+    g = kernel.geometry
+    return (len(g.taps) * g.channels, kernel.n, g.images * g.rows), kernel.stack
 
 
 def product_launch(product: Product, name: str) -> Launch:
     """C = A·B, or C += A·B, for a stack of matrices. Operands: A, B, C."""
     p, t = product, TYPES[product.dtype]
-    matrices = [
-        *_factors(p),
-        f"const Result<{t}, {p.c[-1]}, {str(p.accumulate).lower()}> c = "
-        f"{{b2{_stacked(p.stack, p.c)}}};",
-    ]
-    types = dict.fromkeys(range(3), t)
-    return _launch(name, p.dtype, (p.m, p.n, p.k), math.prod(p.stack), matrices, types)
+    adds = str(p.accumulate).lower()
+    c = f"const Result<{t}, {p.c[-1]}, {adds}> c = {{b2{_stacked(p.stack, p.c)}}};"
+    return _product_launch(p, name, c)
+
+
+def _product_launch(p: Product, name: str, c: str, parts: int = 1) -> Launch:
+    """The product with a result that a line of code names."""
+    size, types = (p.m, p.n, p.k), dict.fromkeys(range(3), TYPES[p.dtype])
+    return _launch(name, p.dtype, size, math.prod(p.stack), [*_factors(p), c], types, "", parts)
 
 
 def _factors(p: Product) -> list[str]:
@@ -88,15 +114,50 @@ def product_then_launch(kernel: ProductThen, name: str) -> Launch:
     return _launch(name, p.dtype, size, math.prod(p.stack), matrices, types, before)
 
 
+@dataclass(frozen=True)
+class InParts:
+    """A product, or a gradient by filters, whose terms are shared out: each part of them has a
+    result of its own. Operands: those of the kernel, but for its result the parts of it, without
+    gaps, the number of the part the slowest axis. Nothing is added to what lies there."""
+
+    kernel: Product | GatherWeights
+    parts: int
+
+    @property
+    def work(self) -> tuple[int, int]:
+        """Floating-point operations, and bytes read and written."""
+        (m, n, _), stack = _size(self.kernel)
+        flops, moved = work(self.kernel)
+        return flops, moved + (self.parts - 1) * stack * m * n * BYTES[self.kernel.dtype]
+
+
+def result_of(kernel: Product | GatherWeights) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """The result's shape and strides, and whether the kernel adds to what lies there."""
+    if isinstance(kernel, Product):
+        return (*kernel.stack, kernel.m, kernel.n), (*kernel.c, 1), kernel.accumulate
+    (m, n, _), stack = _size(kernel)
+    return (stack, m, n), (kernel.stacked[2], n, 1), True
+
+
+def in_parts_launch(kernel: InParts, name: str) -> Launch:
+    """The kernel, with as many blocks for each tile as there are parts."""
+    inner, parts = kernel.kernel, kernel.parts
+    m, n, _ = _size(inner)[0]
+    c = f"const Result<{TYPES[inner.dtype]}, {n}, false> c = {{b2 + {m * n}LL * blockIdx.z}};"
+    if isinstance(inner, Product):
+        return _product_launch(inner, name, c, parts)
+    return _weights_launch(inner, name, c, parts)
+
+
 def gather_launch(gather: Gather, name: str) -> Launch:
     """Windows of images by filters. Operands: images, filters, result, table, zeros."""
     g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
     a, b, c = gather.stacked
     matrices = [
-        f"const Windows<{t}, {kind}> a = {{b0 + {a}LL * blockIdx.z, b3}};",
-        f"const Filters<{t}, {kind}, {gather.b}> b = {{b1 + {b}LL * blockIdx.z}};",
+        f"const Windows<{t}, {kind}> a = {{b0 + {a}LL * stacked, b3}};",
+        f"const Filters<{t}, {kind}, {gather.b}> b = {{b1 + {b}LL * stacked}};",
         f"const TableRows<{t}, {kind}, {g.group * gather.c_image}LL> c = "
-        f"{{b2 + {c}LL * blockIdx.z, b3}};",
+        f"{{b2 + {c}LL * stacked, b3}};",
     ]
     size = g.images * g.rows, gather.n, len(g.taps) * g.channels
     types = {**dict.fromkeys(range(3), t), 3: "const int"}
@@ -106,17 +167,25 @@ def gather_launch(gather: Gather, name: str) -> Launch:
 def weights_launch(gather: GatherWeights, name: str) -> Launch:
     """Adds the gradient by filters. Operands: images, the result's gradient, filters, table,
     zeros."""
+    t, c = TYPES[gather.dtype], gather.stacked[2]
+    result = f"const Result<{t}, {gather.n}, true> c = {{b2 + {c}LL * stacked}};"
+    return _weights_launch(gather, name, result)
+
+
+def _weights_launch(gather: GatherWeights, name: str, c: str, parts: int = 1) -> Launch:
+    """The gradient with a result that a line of code names."""
     g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
-    a, b, c = gather.stacked
+    a, b, _ = gather.stacked
     matrices = [
-        f"const TurnedWindows<{t}, {kind}> a = {{{{b0 + {a}LL * blockIdx.z, b3}}}};",
+        f"const TurnedWindows<{t}, {kind}> a = {{{{b0 + {a}LL * stacked, b3}}}};",
         f"const TableRows<{t}, {kind}, {g.group * gather.g_image}LL> b = "
-        f"{{b1 + {b}LL * blockIdx.z, b3}};",
-        f"const Result<{t}, {gather.n}, true> c = {{b2 + {c}LL * blockIdx.z}};",
+        f"{{b1 + {b}LL * stacked, b3}};",
+        c,
     ]
-    size = len(g.taps) * g.channels, gather.n, g.images * g.rows
+    size, stack = _size(gather)
     types = {**dict.fromkeys(range(3), t), 3: "const int"}
-    return _launch(name, gather.dtype, size, gather.stack, matrices, types, _geometry_text(g, kind))
+    text = _geometry_text(g, kind)
+    return _launch(name, gather.dtype, size, stack, matrices, types, text, parts)
 
 
 def _launch(
@@ -127,12 +196,14 @@ def _launch(
     matrices: Sequence[str],
     types: dict[int, str],
     before: str = "",
+    parts: int = 1,
 ) -> Launch:
     """A kernel that multiplies `matrices` a, b and c.
 
     Args:
         types: what its operands point to.
         before: stands before the kernel.
+        parts: in how many the terms are shared out; blocks of one part lie behind those of another.
     """
     m, n, k = size
     tile = tile_for(m, n)
@@ -140,18 +211,22 @@ def _launch(
     given, pointers = parameters(types)
     rows, columns = -(-m // tile[0]), -(-n // tile[1])
     threads = tile[0] // tile[3] * (tile[1] // tile[4])
+    each = -(-k // (parts * tile[2])) * tile[2]
+    first = f"(int)(blockIdx.z / {stack}) * {each}" if parts > 1 else "0"
+    last = f"minimum({k}, {first} + {each})" if parts > 1 else str(k)
     lines = [
         f'{before}extern "C" __global__ void __launch_bounds__({threads}) {name}({given}) {{',
+        f"    const unsigned stacked = blockIdx.z{f' % {stack}' if parts > 1 else ''};",
         *(f"    {line}" for line in (*pointers, *matrices)),
-        f"    tile_product<{t}, {', '.join(map(str, tile))}>(a, b, c, {m}, {n}, {k});",
+        f"    tile_product<{t}, {', '.join(map(str, tile))}>(a, b, c, {m}, {n}, {first}, {last});",
         "}",
     ]
-    return Launch(name, "\n".join(lines), tuple(types), (columns, rows, stack), threads)
+    return Launch(name, "\n".join(lines), tuple(types), (columns, rows, stack * parts), threads)
 
 
 def _stacked(stack: Sequence[int], strides: Sequence[int]) -> str:
     """How far the matrices of this block's product lie behind the first."""
-    said, left = "", "blockIdx.z"
+    said, left = "", "stacked"
     for n, stride in zip(reversed(stack), reversed(strides[: len(stack)]), strict=True):
         if stride and n > 1:
             said += f" + {stride}LL * ({left} % {n})"

@@ -53,6 +53,8 @@ def launch_of(kernel: Kernel, name: str) -> Launch:
             return products.product_launch(kernel, name)
         case products.ProductThen():
             return products.product_then_launch(kernel, name)
+        case products.InParts():
+            return products.in_parts_launch(kernel, name)
         case Gather():
             return products.gather_launch(kernel, name)
         case GatherWeights():

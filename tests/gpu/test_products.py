@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from kernels.gpu.host import HostKernels, places
-from kernels.gpu.products import TILES, product_launch, tile_for
+from kernels.gpu.products import TILES, InParts, product_launch, tile_for, wanted_parts
 from kernels.gpu.program import launch_of
 from kernels.native.products import Product
+from kernels.native.windows import GatherWeights
 from tests.gpu.harness import compiles, needs_host_compiler
 from tests.kernels.step_cases import EPS, convolutions, draw, geometries, strides_of
 
@@ -71,9 +72,49 @@ def test_a_matrix_for_all_of_a_stack():
 def test_tiles():
     assert tile_for(1000, 1000) == TILES[0]
     assert tile_for(48, 48) == TILES[0]
-    assert tile_for(1000, 12) == TILES[1] and tile_for(12, 1000) == TILES[2]
+    assert tile_for(1000, 12) == TILES[1] and tile_for(9, 1000) == TILES[2]
     assert tile_for(10, 40) == TILES[-1]
     assert {r // tr * (c // tc) for r, c, _, tr, tc in TILES} == {256}
+
+
+PARTS = [((), 30, 70, 300, 2), ((3,), 5, 9, 129, 3), ((2, 2), 65, 17, 64, 4), ((), 4, 4, 33, 5)]
+"""Stacks, rows, columns, terms, and parts: also parts that have no terms left."""
+
+
+def parts_cases(dtype):
+    """(launch, arrays, what the parts add up to)."""
+    for number, (stack, m, n, k, parts) in enumerate(PARTS):
+        a, b = draw(dtype, *stack, m, k), draw(dtype, *stack, k, n)
+        product = Product(dtype, stack, m, n, k, strides_of(a), strides_of(b), (9, 9), True)
+        c = np.full((parts, *stack, m, n), np.nan, dtype)
+        yield launch_of(InParts(product, parts), f"parts{number}"), (a, b, c), a @ b
+    for number, case in enumerate(CASES[-3:]):
+        for kernel, arrays, wanted in convolutions(case, dtype):
+            if isinstance(kernel, GatherWeights):
+                there, c = arrays[2], np.full((3, *wanted.shape), np.nan, dtype)
+                given = (*arrays[:2], c, *arrays[3:])
+                yield launch_of(InParts(kernel, 3), f"weights{number}"), given, wanted - there
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_products_in_parts(dtype):
+    cases = list(parts_cases(dtype))
+    run([launch for launch, _, _ in cases], [arrays for _, arrays, _ in cases])
+    for launch, arrays, wanted in cases:
+        assert launch.grid[2] % len(arrays[2]) == 0
+        np.testing.assert_allclose(
+            arrays[2].sum(0), wanted, rtol=0, atol=1000 * EPS[dtype], err_msg=launch.name
+        )
+
+
+def test_terms_are_shared_out_where_there_are_few_tiles():
+    product = lambda m, n, k: Product("f4", (), m, n, k, (k, 1), (n, 1), (n,))
+    assert wanted_parts(product(64, 64, 10_000)) == 78
+    assert wanted_parts(product(576, 64, 7840)) == 30
+    assert wanted_parts(product(64, 64, 200)) == wanted_parts(product(2048, 2048, 10_000)) == 1
+    flops, moved = InParts(product(64, 64, 1000), 5).work
+    assert (flops, moved) == (2 * 64 * 64 * 1000, 4 * (2 * 64 * 1000 + 5 * 64 * 64))
 
 
 # Convolutions ---------------------------------------------------------------------------------
@@ -117,6 +158,7 @@ def test_convolutions(dtype):
 def test_nvrtc_takes_them_all():
     launches = [x for x, _, _ in product_cases("f4")][::5]
     launches += [x for x, _, _ in convolution_launches([(CASES[-1], "f4"), (CASES[-2], "f8")])]
+    launches += [x for x, _, _ in parts_cases("f4")]
     compiles("\n".join(x.source for x in launches))
 
 
@@ -128,6 +170,7 @@ MUTANTS = {
         "        for (int t = 0; t < BK; ++t) {",
     ),
     "a term too few": ("start + t < k;", "start + t < k - 1;"),
+    "parts from the beginning": ("int start = first;", "int start = 0;"),
     "a column too few": ("s < n) c.put", "s < n - 1) c.put"),
     "not added": ("ADD ? place + x : x", "x"),
 }
@@ -151,3 +194,4 @@ def test_mutants_are_noticed(name, monkeypatch):
     with pytest.raises(AssertionError):
         test_products("f4")
         test_convolutions("f4")
+        test_products_in_parts("f4")

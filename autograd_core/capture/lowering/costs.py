@@ -44,6 +44,8 @@ def describe(step: NativeStep | PythonStep) -> str:
     if hasattr(kernel, "product"):  # and a loop on its result
         product, loop = (describe(replace(step, kernel=k)) for k in (kernel.product, kernel.loop))
         return f"{product}, then {loop}"
+    if hasattr(kernel, "parts"):
+        return f"{describe(replace(step, kernel=kernel.kernel))}, in {kernel.parts} parts"
     if isinstance(kernel, Loop):
         names = [op.name for op in kernel.ops]
         kinds = [store.reduce for store in kernel.stores if store.reduce]

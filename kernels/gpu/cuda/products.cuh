@@ -6,11 +6,11 @@
 //
 // A block computes BM × BN entries of the result, a thread TM × TN of them in registers, spread
 // out so that neighbouring threads have neighbouring columns. The terms come through shared memory,
-// BK at a time. (V. Volkov and J. Demmel, Benchmarking GPUs to tune dense linear algebra, 2008.)
+// BK at a time: those from `first` to below `k`. (V. Volkov and J. Demmel, Benchmarking GPUs to tune dense linear algebra, 2008.)
 #pragma once
 
 template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B, class C>
-INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int k) {
+INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int first, int k) {
     constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
     constexpr int LEFT = (BM * BK + THREADS - 1) / THREADS;
     __shared__ T left[BK][BM + 1];
@@ -29,7 +29,7 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int k
     for (int i = 0; i < TM; ++i)
         for (int j = 0; j < TN; ++j) sums[i][j] = T(0);
 
-    for (int start = 0; start < k; start += BK) {
+    for (int start = first; start < k; start += BK) {
         for (int j = 0; j < LEFT; ++j) {
             const int i = threadIdx.x + j * THREADS;
             if (i < BM * BK) {
