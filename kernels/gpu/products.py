@@ -15,28 +15,38 @@ from kernels.native.program import work
 from kernels.native.text import BYTES
 from kernels.native.windows import Gather, GatherWeights, Geometry
 
-TILES = ((64, 64, 16, 4, 4), (64, 16, 16, 4, 1), (16, 64, 16, 1, 4), (16, 16, 16, 1, 1))
+TILES = (
+    (128, 64, 16, 8, 4),
+    (64, 64, 16, 4, 4),
+    (64, 16, 16, 4, 1),
+    (16, 64, 16, 1, 4),
+    (16, 16, 16, 1, 1),
+)
 """Rows, columns and terms of a block's tile, and rows and columns of a thread's: 256 threads."""
-
-
 BUSY = 132 * 2
 """Blocks that keep all multiprocessors busy."""
 PART = 128
 """Terms that are worth a block of their own."""
 
 
-def tile_for(m: int, n: int) -> tuple[int, int, int, int, int]:
-    """The tile that is the larger one in each direction in which a result fills three quarters of
-    that."""
-    tall, wide = (4 * size >= 3 * TILES[0][way] for way, size in enumerate((m, n)))
-    return next(t for t in TILES if (t[0] == 64) == tall and (t[1] == 64) == wide)
+def tile_for(m: int, n: int, stack: int = 1) -> tuple[int, int, int, int, int]:
+    """The largest tile that a result fills three quarters of in each direction. The largest of all
+    only where there are tiles of it for all multiprocessors."""
+    fits = [t for t in TILES if _fills(m, t[0]) and _fills(n, t[1])]
+    if fits[0] == TILES[0] and -(-m // TILES[0][0]) * -(-n // TILES[0][1]) * stack < BUSY:
+        return TILES[1]
+    return fits[0]
+
+
+def _fills(size: int, side: int) -> bool:
+    return 4 * size >= 3 * side or side == TILES[-1][0]
 
 
 def wanted_parts(kernel: Product | GatherWeights) -> int:
     """In how many parts the terms of a product are best added up: more than one where its result
     has too few tiles to keep all multiprocessors busy."""
     (m, n, k), stack = _size(kernel)
-    tile = tile_for(m, n)
+    tile = tile_for(m, n, stack)
     tiles = -(-m // tile[0]) * -(-n // tile[1]) * stack
     return max(1, min(-(-BUSY // tiles), k // PART))
 
@@ -206,7 +216,7 @@ def _launch(
         parts: in how many the terms are shared out; blocks of one part lie behind those of another.
     """
     m, n, k = size
-    tile = tile_for(m, n)
+    tile = tile_for(m, n, stack)
     t = TYPES[dtype]
     given, pointers = parameters(types)
     rows, columns = -(-m // tile[0]), -(-n // tile[1])

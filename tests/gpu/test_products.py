@@ -29,6 +29,7 @@ SIZES = [
     ((), 1, 1, 1), ((), 7, 5, 3), ((3,), 13, 40, 10), ((2, 3), 4, 17, 9), ((), 33, 70, 65),
     ((), 64, 64, 16), ((), 65, 63, 17), ((2,), 1, 64, 5), ((), 100, 1, 30), ((), 15, 130, 31),
     ((), 130, 15, 33), ((2, 1, 2), 48, 48, 15),
+    ((270,), 97, 49, 19),
 ]  # fmt: skip
 
 
@@ -70,9 +71,9 @@ def test_a_matrix_for_all_of_a_stack():
 
 
 def test_tiles():
-    assert tile_for(1000, 1000) == TILES[0]
-    assert tile_for(48, 48) == TILES[0]
-    assert tile_for(1000, 12) == TILES[1] and tile_for(9, 1000) == TILES[2]
+    assert tile_for(40_000, 1000) == tile_for(1000, 64, 33) == TILES[0]
+    assert tile_for(1000, 64, 32) == tile_for(48, 48) == tile_for(48, 48, 1000) == TILES[1]
+    assert tile_for(1000, 12) == TILES[2] and tile_for(9, 1000) == TILES[3]
     assert tile_for(10, 40) == TILES[-1]
     assert {r // tr * (c // tc) for r, c, _, tr, tc in TILES} == {256}
 
@@ -166,10 +167,11 @@ MUTANTS = {
     "rows for columns": ("entry[1], entry[2]}", "entry[2], entry[1]}"),
     "one row beside the image": ("down >= G::HEIGHT ||", "down > G::HEIGHT ||"),
     "no barrier before the terms are read": (
-        "        __syncthreads();\n        for (int t = 0; t < BK; ++t) {",
-        "        for (int t = 0; t < BK; ++t) {",
+        "        __syncthreads();\n        if (start + BK < k)",
+        "        if (start + BK < k)",
     ),
     "a term too few": ("start + t < k;", "start + t < k - 1;"),
+    "nothing fetched for the next": ("if (start + BK < k) fetch", "if (start + 2 * BK < k) fetch"),
     "parts from the beginning": ("int start = first;", "int start = 0;"),
     "a column too few": ("s < n) c.put", "s < n - 1) c.put"),
     "not added": ("ADD ? place + x : x", "x"),

@@ -4,58 +4,90 @@
 //   B: T at(int k, int n), and ALONG_K
 //   C: void put(int r, int n, T value)
 //
-// A block computes BM × BN entries of the result, a thread TM × TN of them in registers, spread
-// out so that neighbouring threads have neighbouring columns. The terms come through shared memory,
-// BK at a time: those from `first` to below `k`. (V. Volkov and J. Demmel, Benchmarking GPUs to tune dense linear algebra, 2008.)
+// A block computes BM × BN entries of the result, a thread TM × TN of them, side by side, in
+// registers. The terms come through shared memory, BK at a time, from `first` to below `k`; those
+// that come next are on their way from global memory while some are multiplied. (V. Volkov and
+// J. Demmel, Benchmarking GPUs to tune dense linear algebra, 2008.)
 #pragma once
+
+// Entries that lie side by side, which are read at once.
+template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Several {
+    T at[N];
+};
 
 template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B, class C>
 INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int first, int k) {
     constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
     constexpr int LEFT = (BM * BK + THREADS - 1) / THREADS;
-    __shared__ T left[BK][BM + 1];
-    __shared__ T right[BK][BN + 1];
-    const int column = threadIdx.x % COLUMNS, row = threadIdx.x / COLUMNS;
+    constexpr int RIGHT = (BN * BK + THREADS - 1) / THREADS;
+    constexpr int PAD = 16 / sizeof(T);  // rows begin where several entries can be read at once
+    alignas(16) __shared__ T left[BK][BM + PAD];
+    alignas(16) __shared__ T right[BK][BN + PAD];
+    const int column = threadIdx.x % COLUMNS * TN, row = threadIdx.x / COLUMNS * TM;
     const int first_row = blockIdx.y * BM, first_column = blockIdx.x * BN;
 
-    // The entries of A that this thread fetches lie in rows that stay the same.
+    // What this thread fetches of A lies in rows that stay the same.
     typename A::Row rows[LEFT];
+#pragma unroll
     for (int j = 0; j < LEFT; ++j) {
         const int i = threadIdx.x + j * THREADS;
         const int r = first_row + (A::ALONG_K ? i / BK : i % BM);
         rows[j] = a.row(r < m ? r : m - 1);
     }
-    T sums[TM][TN];
+    T sums[TM][TN], from_a[LEFT], from_b[RIGHT];
+#pragma unroll
     for (int i = 0; i < TM; ++i)
+#pragma unroll
         for (int j = 0; j < TN; ++j) sums[i][j] = T(0);
 
-    for (int start = first; start < k; start += BK) {
+    const auto fetch = [&](int start) {
+#pragma unroll
         for (int j = 0; j < LEFT; ++j) {
             const int i = threadIdx.x + j * THREADS;
-            if (i < BM * BK) {
-                const int r = A::ALONG_K ? i / BK : i % BM, t = A::ALONG_K ? i % BK : i / BM;
-                const bool inside = first_row + r < m && start + t < k;
-                left[t][r] = inside ? a.at(rows[j], start + t) : T(0);
-            }
+            const int r = A::ALONG_K ? i / BK : i % BM, t = A::ALONG_K ? i % BK : i / BM;
+            const bool inside = i < BM * BK && first_row + r < m && start + t < k;
+            from_a[j] = inside ? a.at(rows[j], start + t) : T(0);
         }
-        for (int i = threadIdx.x; i < BK * BN; i += THREADS) {
+#pragma unroll
+        for (int j = 0; j < RIGHT; ++j) {
+            const int i = threadIdx.x + j * THREADS;
             const int s = B::ALONG_K ? i / BK : i % BN, t = B::ALONG_K ? i % BK : i / BN;
-            const bool inside = first_column + s < n && start + t < k;
-            right[t][s] = inside ? b.at(start + t, first_column + s) : T(0);
+            const bool inside = i < BN * BK && first_column + s < n && start + t < k;
+            from_b[j] = inside ? b.at(start + t, first_column + s) : T(0);
+        }
+    };
+    fetch(first);
+    for (int start = first; start < k; start += BK) {
+#pragma unroll
+        for (int j = 0; j < LEFT; ++j) {
+            const int i = threadIdx.x + j * THREADS;
+            const int r = A::ALONG_K ? i / BK : i % BM, t = A::ALONG_K ? i % BK : i / BM;
+            if (i < BM * BK) left[t][r] = from_a[j];
+        }
+#pragma unroll
+        for (int j = 0; j < RIGHT; ++j) {
+            const int i = threadIdx.x + j * THREADS;
+            const int s = B::ALONG_K ? i / BK : i % BN, t = B::ALONG_K ? i % BK : i / BN;
+            if (i < BN * BK) right[t][s] = from_b[j];
         }
         __syncthreads();
+        if (start + BK < k) fetch(start + BK);
+#pragma unroll
         for (int t = 0; t < BK; ++t) {
-            T x[TM], y[TN];
-            for (int i = 0; i < TM; ++i) x[i] = left[t][row + i * ROWS];
-            for (int j = 0; j < TN; ++j) y[j] = right[t][column + j * COLUMNS];
+            const auto x = reinterpret_cast<const Several<T, TM>&>(left[t][row]);
+            const auto y = reinterpret_cast<const Several<T, TN>&>(right[t][column]);
+#pragma unroll
             for (int i = 0; i < TM; ++i)
-                for (int j = 0; j < TN; ++j) sums[i][j] += x[i] * y[j];
+#pragma unroll
+                for (int j = 0; j < TN; ++j) sums[i][j] += x.at[i] * y.at[j];
         }
         __syncthreads();
     }
+#pragma unroll
     for (int i = 0; i < TM; ++i)
+#pragma unroll
         for (int j = 0; j < TN; ++j) {
-            const int r = first_row + row + i * ROWS, s = first_column + column + j * COLUMNS;
+            const int r = first_row + row + i, s = first_column + column + j;
             if (r < m && s < n) c.put(r, s, sums[i][j]);
         }
 }
