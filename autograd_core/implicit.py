@@ -633,14 +633,16 @@ def _transposed(apply: Apply, like: Leaves) -> Apply:
 def _conjugate_gradient(
     apply: Apply, b: Leaves, tolerance: float | None, iterations: int | None
 ) -> Sequence[Tensor]:
+    start = (list(map(transforms.zeros_of, b)), list(b), list(b), _dot(b, b))
+    nothing = _nothing(start, tolerance)
+
     def step(x: Leaves, r: Leaves, p: Leaves, rr: Tensor) -> tuple:
         q = apply(p)
-        alpha = _ratio(rr, _dot(p, q))
+        alpha = _ratio(rr, _dot(p, q), nothing)
         x, r = _plus(x, alpha, p), _plus(r, -alpha, q)
         after = _dot(r, r)
-        return x, r, _plus(r, _ratio(after, rr), p), after
+        return x, r, _plus(r, _ratio(after, rr, nothing), p), after
 
-    start = (list(map(transforms.zeros_of, b)), list(b), list(b), _dot(b, b))
     return _converged(step, start, tolerance, iterations)
 
 
@@ -648,17 +650,18 @@ def _normal_conjugate_gradient(
     apply: Apply, b: Leaves, tolerance: float | None, iterations: int | None
 ) -> Sequence[Tensor]:
     transposed = _transposed(apply, b)
+    first = list(transposed(b))
+    start = (list(map(transforms.zeros_of, b)), list(b), first, _dot(first, first))
+    nothing = _nothing(start, tolerance)
 
     def step(x: Leaves, r: Leaves, p: Leaves, ss: Tensor) -> tuple:
         q = apply(p)
-        alpha = _ratio(ss, _dot(q, q))
+        alpha = _ratio(ss, _dot(q, q), nothing)
         x, r = _plus(x, alpha, p), _plus(r, -alpha, q)
         s = transposed(r)
         after = _dot(s, s)
-        return x, r, _plus(s, _ratio(after, ss), p), after
+        return x, r, _plus(s, _ratio(after, ss, nothing), p), after
 
-    s = list(transposed(b))
-    start = (list(map(transforms.zeros_of, b)), list(b), s, _dot(s, s))
     return _converged(step, start, tolerance, iterations)
 
 
@@ -692,7 +695,15 @@ def _plus(x: Leaves, scale: Tensor, y: Leaves) -> list[Tensor]:
     return [a + asarray(scale, a.dtype) * b for a, b in zip(x, y, strict=True)]
 
 
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, but 0 for 0 / b, where nothing is left to do, and NaN for a / 0: there is no solution
-    in this direction."""
-    return where(a == 0, 0.0, a / where(b == 0, np.nan, b))
+def _nothing(start: tuple, tolerance: float | None) -> Any:
+    """A square of a residual, the last of what is carried, of which only rounding errors are left.
+    Further iterations make it smaller until squares are no numbers of the dtype any more. With a
+    tolerance that says when to end."""
+    square = start[-1]
+    return np.finfo(square.dtype).eps ** 2 * square if tolerance is None else 0.0
+
+
+def _ratio(a: Tensor, b: Tensor, nothing: Any) -> Tensor:
+    """a / b, but 0 for an a of no more than `nothing`, where nothing is left to do, and NaN for
+    a / 0: there is no solution in this direction."""
+    return where(a <= nothing, 0.0, a / where(b == 0, np.nan, b))

@@ -495,6 +495,16 @@ def test_damping_and_truncation():
     close(ac.conjugate_gradient(matvec, b, iterations=20), np.linalg.solve(SYMMETRIC, A0))
 
 
+@pytest.mark.parametrize("solver", [ac.conjugate_gradient, ac.normal_conjugate_gradient])
+def test_iterations_beyond_the_solution_change_nothing(solver):
+    """Where squares of what is left are no numbers of the dtype any more."""
+    diagonal = np.float32(1) + np.linspace(0, 1e-3, 50, dtype=np.float32)
+    b = RNG.standard_normal(50).astype(np.float32) * np.float32(1e-3)
+    for jit in (lambda f: f, ac.jit):
+        found = jit(lambda b: solver(lambda v: v * diagonal, b, iterations=60))(b)
+        np.testing.assert_allclose(found.numpy(), b / diagonal, rtol=1e-5)
+
+
 def test_trees_of_several_dtypes():
     b = {"a": ac.asarray([1.0, 2.0]), "b": ac.asarray(3.0, np.float32)}
     found = ac.conjugate_gradient(lambda v: {"a": 2.0 * v["a"], "b": 4.0 * v["b"]}, b)
