@@ -7,6 +7,10 @@ notation, with φ the initialisation and U the inner optimiser on a task:
     φ̃ = Uᵏ(φ)                       k steps of Adam or SGD on minibatches of the task: `step`
     φ ← φ + ε mean(φ̃ − φ)           algorithm 2: SGD at rate ε on `meta_loss`
 
+Adam's averages of squared gradients move in the same way as φ: in the code they pass from each
+task to the next. So a parameter that hardly matters hardly moves. Started anew in each task, Adam's
+first step would move all parameters equally far.
+
 `meta_loss` has the gradient φ − φ̃, that of ½ |φ − φ̃|² with φ̃ a constant, so that the meta-update
 is any optimiser's. Its value is the query loss, for people: nothing is learned from queries.
 
@@ -20,11 +24,12 @@ transductive 5-way 1-shot Omniglot, with 5 inner steps in use, on all of a small
 commands without transduction have 86 to 100 there; for 5 shots also `train_shots` 10, `batch` 10,
 5 steps at 0.0015, and ε from 0.7.
 
-**Otherwise than there.** Adam starts anew in each task; in the code its averages of squared
-gradients pass from one task to the next. Minibatches are strides through the support set where the
-code shuffles, so that the same task gives the same parameters; and a set smaller than a minibatch
-is taken once, where the code fills the minibatch with repetitions. In use its batch norms see the
-support and the query set, of one query a class, as one batch; here `--batch-norm` says.
+**Otherwise than there.** Tasks of a meta-batch start with the same averages of squared gradients,
+where the code takes them one after the other; in use they are those of training. Minibatches are
+strides through the support set where the code shuffles, so that the same task gives the same
+parameters; and a set smaller than a minibatch is taken once, where the code fills the minibatch
+with repetitions. In use its batch norms see the query set, of one query a class, as one batch; here
+`--batch-norm` and `--queries` say.
 
 **Units of the rate.** Losses are means over the minibatch, here and there.
 """
@@ -36,29 +41,30 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import autograd_core as ac
-from autograd_core import optim
 from metalearn.algorithms.base import Algorithm
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
+from metalearn.models import Model
 from metalearn.normalisation import collected
+from metalearn.parts import with_outputs
 from metalearn.tasks import Task
 
 if TYPE_CHECKING:
     from metalearn.config import Config
     from metalearn.problems import Problem
 
-OPTIMIZERS = {
-    "adam": lambda rate: optim.adam(rate, decays=(0.0, 0.999)),
-    "sgd": optim.sgd,
-}
+OPTIMIZERS = ("adam", "sgd")
+DECAY, EPS = 0.999, 1e-8  # Adam's β₂ and ε
 TRAIN_SHOTS = 15
 
 
 class State(NamedTuple):
-    """What an inner step changes: the model's parameters, and the inner optimiser's state."""
+    """What an inner step changes, and meta-training: the model's parameters, and for Adam averages
+    of squared gradients, with the weight that they have in all (1 − β₂ᵗ after t steps)."""
 
     params: Any
-    optimizer: Any
+    squares: Any = ()
+    weight: Any = ()
 
 
 @dataclass(frozen=True)
@@ -113,21 +119,35 @@ class Reptile(Algorithm):
                 f"adapts={self.adapts!r}: Reptile learns only what inner steps change; expected all"
             )
 
-    def start(self, learner: Learner, meta: Any, support: Any) -> State:
-        """φ, and an optimiser that has made no step."""
-        del learner, support
-        return State(meta, OPTIMIZERS[self.optimizer](self.rate).init(meta))
+    def init(self, model: Model, key: Any) -> State:
+        return self.remembering(model.init(key))
+
+    def remembering(self, params: Any) -> State:
+        """Parameters, and an inner optimiser that has made no step."""
+        if self.optimizer == "sgd":
+            return State(params)
+        weight = ac.zeros_like(ac.sum(ac.tree_leaves(params)[0]))
+        return State(params, ac.tree_map(ac.zeros_like, params), weight)
 
     def step(
         self, learner: Learner, meta: Any, state: State, support: Any, number: int
     ) -> tuple[State, Any]:
-        """One step of the inner optimiser, on minibatch `number`."""
+        """One step of the inner optimiser, on minibatch `number`: of Adam with β₁ = 0 (Kingma & Ba
+        2015, algorithm 1), or of SGD."""
         del meta
+        params, squares, weight = state
         minibatch = self.minibatch(support, number)
-        gradient, seen = self.gradient(learner, state.params, minibatch, number)
-        update = OPTIMIZERS[self.optimizer](self.rate).update
-        changes, memory = update(gradient, state.optimizer, state.params)
-        return State(optim.apply(state.params, changes), memory), seen
+        gradient, seen = self.gradient(learner, params, minibatch, number)
+        if self.optimizer == "sgd":
+            return State(ac.tree_map(lambda p, g: p - self.rate * g, params, gradient)), seen
+        average = lambda old, new: DECAY * old + (1 - DECAY) * new
+        squares = ac.tree_map(lambda v, g: average(v, g * g), squares, gradient)
+        weight = average(weight, 1.0)
+
+        def descend(p: Any, g: Any, v: Any) -> Any:
+            return p - self.rate * g / (ac.sqrt(v / weight) + EPS)
+
+        return State(ac.tree_map(descend, params, gradient, squares), squares, weight), seen
 
     def adapted_at(
         self, learner: Learner, meta: Any, support: Any, steps: Sequence[int]
@@ -141,7 +161,7 @@ class Reptile(Algorithm):
         def step(state: State, minibatch: Any) -> tuple[State, None]:
             return self.step(learner, meta, state, minibatch or support, 0)[0], None
 
-        state = self.start(learner, meta, support)
+        state = meta
         for first, last in pairwise((0, *steps)):
             if last > first:
                 minibatches = self.minibatches(support, range(first, last))
@@ -153,11 +173,15 @@ class Reptile(Algorithm):
         del meta, number
         return state.params
 
+    def with_ways(self, meta: State, ways: int) -> State:
+        squares = with_outputs(meta.squares, ways) if meta.squares else ()
+        return State(with_outputs(meta.params, ways), squares, meta.weight)
+
     def meta_loss(self, learner: Learner, meta: Any, task: Task) -> tuple[Any, tuple[Any, Any]]:
         """The query loss at φ̃, with the gradient φ − φ̃; and the score and statistics."""
         state, passes = self.adapted_state(learner, _constant(meta), task.support)
-        adapted = _constant(state.params)
-        loss, (score, last) = learner.query_loss(adapted, task, self.steps)
+        adapted = _constant(state)
+        loss, (score, last) = learner.query_loss(adapted.params, task, self.steps)
         half = half_square_distance(meta, adapted)
         value = loss + (half - ac.stop_gradient(half))
         return value, (score, collected(learner.mode, [*passes, last]))
@@ -183,8 +207,14 @@ class Reptile(Algorithm):
     def settled(self, problem: "Problem", config: "Config") -> Mapping[str, Any]:
         """15 shots in training, or as many as the classes have beside the queries.
 
-        Raises `OptionError` where tasks are padded, if minibatches might be of padding alone.
+        Raises `OptionError` where tasks are padded, if minibatches might be of padding alone, and
+        for a meta-optimiser that might make averages of squares negative.
         """
+        if self.optimizer == "adam" and config.meta_optimizer != "sgd":
+            raise OptionError(
+                f"--meta-optimizer {config.meta_optimizer}: moves the inner Adam's averages of "
+                "squares as well, and may make them negative; expected sgd, or --set optimizer=sgd"
+            )
         if config.varies:
             most = config.ways * (config.most_shots or config.shots)
             if most > self.batch:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,22 +47,28 @@ def quadratic_task(count: int, seed: int = 5, n: int = 6) -> tuple[Task, np.ndar
 QUADRATICS = Quadratics(smooth_mlp(), MSE, "none")
 
 
+def back_by(algorithm: Reptile, learner, params, task: Task):
+    """φ − φ̃, the meta-gradient of the model's parameters."""
+    return meta_gradient(algorithm, learner, algorithm.remembering(params), task).params
+
+
 # The meta-gradient ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_the_gradient_is_the_way_back_and_the_value_the_query_loss(learner, params, optimizer):
     algorithm, task = Reptile(steps=4, rate=0.01, optimizer=optimizer, batch=3), sine_task(0)
-    loss, gradient = ac.value_and_grad(lambda p: algorithm.meta_loss(learner, p, task)[0])(params)
-    adapted = algorithm.adapt(learner, params, task.support)
-    np.testing.assert_array_equal(flat(gradient), flat(params) - flat(adapted))
+    meta = algorithm.remembering(params)
+    loss, gradient = ac.value_and_grad(lambda p: algorithm.meta_loss(learner, p, task)[0])(meta)
+    adapted = algorithm.adapt(learner, meta, task.support)
+    np.testing.assert_array_equal(flat(gradient.params), flat(params) - flat(adapted))
     assert float(loss) == float(learner.query_loss(adapted, task, 4)[0])
 
 
 def test_one_step_of_sgd_is_joint_training(learner, params):
     """θ − θ′ = α ∇L_support(θ)."""
     task = sine_task(1)
-    found = meta_gradient(Reptile(steps=1, rate=0.05, optimizer="sgd"), learner, params, task)
+    found = back_by(Reptile(steps=1, rate=0.05, optimizer="sgd"), learner, params, task)
     gradient = ac.grad(lambda p: learner.support_loss(p, task.support, 0)[0])(params)
     assert_close(found, ac.tree_map(lambda g: 0.05 * g, gradient), 100 * EPS)
 
@@ -75,27 +82,59 @@ def test_a_quadratic_task_has_a_closed_form(steps):
     shrunk = np.linalg.matrix_power(one - rate * a, steps)
     expected = (one - shrunk) @ (theta - np.linalg.solve(a, b))
     algorithm = Reptile(steps=steps, rate=rate, optimizer="sgd")
-    found = meta_gradient(algorithm, QUADRATICS, ac.asarray(theta), task)
+    found = back_by(algorithm, QUADRATICS, ac.asarray(theta), task)
     assert_close(found, ac.asarray(expected), 1e4 * EPS)
 
 
-def adam_on_quadratics(algorithm: Reptile, task: Task, theta: np.ndarray) -> np.ndarray:
-    """Kingma & Ba 2015, algorithm 1, with β₁ = 0."""
-    average, point = np.zeros_like(theta), theta
+def adam_on_quadratics(
+    algorithm: Reptile, task: Task, theta: np.ndarray, average: Any = 0.0, done: int = 0
+) -> tuple[np.ndarray, Any]:
+    """Kingma & Ba 2015, algorithm 1, with β₁ = 0: the point, and the average of squares. It goes on
+    with an average of `done` steps."""
+    point = theta
     for number in range(algorithm.steps):
         a, b = (x.mean(0) for x in algorithm.minibatch(task.support, number))
         gradient = a @ point - b
         average = 0.999 * average + 0.001 * gradient**2
-        root = np.sqrt(average / (1 - 0.999 ** (number + 1)))
+        root = np.sqrt(average / (1 - 0.999 ** (done + number + 1)))
         point = point - algorithm.rate * gradient / (root + 1e-8)
-    return point
+    return point, average
 
 
 def test_inner_steps_are_those_of_adam_on_minibatches():
     task, theta = quadratic_task(7)
     algorithm = Reptile(steps=5, rate=0.1, batch=3)
-    expected = adam_on_quadratics(algorithm, task, theta)
-    assert_close(algorithm.adapt(QUADRATICS, theta, task.support), ac.asarray(expected), 1e-12)
+    expected, _ = adam_on_quadratics(algorithm, task, theta)
+    meta = algorithm.remembering(ac.asarray(theta))
+    assert_close(algorithm.adapt(QUADRATICS, meta, task.support), ac.asarray(expected), 1e-12)
+
+
+def test_averages_of_squares_pass_from_task_to_task():
+    """A meta-update at rate 1 on one task makes a memory of it, with which the next one goes on."""
+    task, theta = quadratic_task(7)
+    other, _ = quadratic_task(7, seed=6)
+    algorithm = Reptile(steps=5, rate=0.1, batch=3)
+    meta = algorithm.remembering(ac.asarray(theta))
+    back = meta_gradient(algorithm, QUADRATICS, meta, task)
+    meta = ac.tree_map(lambda m, g: m - g, meta, back)
+    point, average = adam_on_quadratics(algorithm, task, theta)
+    assert_close(meta.params, ac.asarray(point), 1e-12)
+    assert_close(meta.squares, ac.asarray(average), 1e-12)
+    point, _ = adam_on_quadratics(algorithm, other, point, average, done=5)
+    assert_close(algorithm.adapt(QUADRATICS, meta, other.support), ac.asarray(point), 1e-12)
+
+
+def test_the_memory_has_outputs_as_the_parameters_have(learner, params):
+    del learner
+    algorithm = Reptile()
+    fewer = algorithm.with_ways(algorithm.remembering(params), 1)
+    assert ac.tree_map(np.shape, fewer.squares) == ac.tree_map(np.shape, fewer.params)
+    assert algorithm.with_ways(Reptile(optimizer="sgd").remembering(params), 1).squares == ()
+
+
+def test_a_meta_optimiser_that_spoils_the_memory_is_refused(capsys, tmp_path):
+    arguments = ["train", "sinusoid", "--algorithm", "reptile", "--meta-optimizer", "adam"]
+    fails(capsys, *arguments, "--out", tmp_path / "run", code=2, says=("--set optimizer=sgd",))
 
 
 def test_an_optimiser_that_forgets_is_caught():
@@ -104,14 +143,15 @@ def test_an_optimiser_that_forgets_is_caught():
     @dataclasses.dataclass(frozen=True)
     class Forgetful(Reptile):
         def step(self, learner, meta, state, support, number):
-            fresh = self.start(learner, state.params, support)
+            fresh = self.remembering(state.params)
             return super().step(learner, meta, fresh, support, number)
 
     task, theta = quadratic_task(7)
     algorithm = Forgetful(steps=5, rate=0.1, batch=3)
-    expected = adam_on_quadratics(algorithm, task, theta)
+    expected, _ = adam_on_quadratics(algorithm, task, theta)
+    meta = algorithm.remembering(ac.asarray(theta))
     with pytest.raises(AssertionError):
-        assert_close(algorithm.adapt(QUADRATICS, theta, task.support), ac.asarray(expected), 1e-3)
+        assert_close(algorithm.adapt(QUADRATICS, meta, task.support), ac.asarray(expected), 1e-3)
 
 
 # Beside MAML and its first-order form ---------------------------------------------------------
@@ -123,7 +163,7 @@ def test_two_steps_are_joint_training_and_fomaml(learner, params):
     rate, (support, _) = 0.05, sine_task(2)
     algorithm = Reptile(steps=2, rate=rate, optimizer="sgd", batch=4)
     first, second = (algorithm.minibatch(support, number) for number in range(2))
-    found = meta_gradient(algorithm, learner, params, Task(support, support))
+    found = back_by(algorithm, learner, params, Task(support, support))
     joint = ac.grad(lambda p: learner.support_loss(p, first, 0)[0])(params)
     fomaml = meta_gradient(Maml(1, rate, order=1), learner, params, Task(first, second))
     expected = ac.tree_map(lambda g, f: rate * (g + f), joint, fomaml)
@@ -156,7 +196,8 @@ def test_the_expansion_in_the_paper(name, average, inner):
         )
         both = ac.tree_map(lambda x, y: np.concatenate([x, y]), one, other)
         ordered = Task(both, both) if name == "reptile" else Task(one, other)
-        return flat(meta_gradient(algorithm, QUADRATICS, ac.asarray(theta), ordered))
+        gradient = back_by if name == "reptile" else meta_gradient
+        return flat(gradient(algorithm, QUADRATICS, ac.asarray(theta), ordered))
 
     def error(rate: float) -> float:
         leading = average * avg_grad - inner * rate * avg_grad_inner
@@ -218,8 +259,9 @@ def test_a_small_support_set_is_a_minibatch():
 def test_a_program_for_many_steps_takes_the_same_steps(learner, params, batch):
     """`adapted_at` takes stretches of them at once."""
     algorithm, support = Reptile(rate=0.01, batch=batch), sine_task(4).support
-    every = [p for p, _ in algorithm.adaptation(learner, params, support, 9)]
-    found = list(algorithm.adapted_at(learner, params, support, [0, 1, 4, 9]))
+    meta = algorithm.remembering(params)
+    every = [p for p, _ in algorithm.adaptation(learner, meta, support, 9)]
+    found = list(algorithm.adapted_at(learner, meta, support, [0, 1, 4, 9]))
     for number, adapted in zip([0, 1, 4, 9], found, strict=True):
         np.testing.assert_array_equal(flat(adapted), flat(every[number]))
 
@@ -234,8 +276,9 @@ def test_compiled_and_mapped_it_is_the_same(learner, params, optimizer):
     def loss(p):
         return ac.mean(ac.vmap(lambda task: algorithm.meta_loss(learner, p, task)[0])(tasks))
 
-    assert_close(ac.jit(ac.grad(loss))(params), ac.grad(loss)(params), 1e6 * EPS)
-    single = ac.tree_map(lambda x: ac.astype(x, np.float32), (params, tasks))
+    meta = algorithm.remembering(params)
+    assert_close(ac.jit(ac.grad(loss))(meta), ac.grad(loss)(meta), 1e6 * EPS)
+    single = ac.tree_map(lambda x: ac.astype(x, np.float32), (meta, tasks))
     adapted = ac.vmap(lambda s: algorithm.adapt(learner, single[0], s))(single[1].support)
     assert {leaf.dtype for leaf in ac.tree_leaves(adapted)} == {np.dtype(np.float32)}
 
