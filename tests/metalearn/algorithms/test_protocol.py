@@ -32,8 +32,9 @@ OF_THE_DATA = {"pretrained": {"classes": 7}, "oml": {"classes": 7}}
 
 
 def prepared(name, mode="transductive", **settings):
-    """An algorithm, a learner, meta-parameters in float64 (not those it starts from, where some
-    parts would be 0), and tasks. Skips what the algorithm refuses, and says so."""
+    """An algorithm, a learner, meta-parameters in float64 (larger than those it starts from, where
+    some parts would be 0; averages of squares are not negative), and tasks. Skips what the
+    algorithm refuses, and says so."""
     settings = {"steps": STEPS, "rate": 0.1, **OF_THE_DATA.get(name, {}), **settings}
     if "inner_steps" in without(name):
         settings["steps"] = 0
@@ -44,7 +45,7 @@ def prepared(name, mode="transductive", **settings):
     model = conv4(1, 8, WAYS, filters=4, normalise=mode != "none")
     meta = doubles(algorithm.init(model, random.key(2)))
     rng = np.random.default_rng(3)
-    meta = ac.tree_map(lambda x: x + 0.03 * rng.normal(size=x.shape), meta)
+    meta = ac.tree_map(lambda x: x + 0.03 * np.abs(rng.normal(size=x.shape)), meta)
     x = rng.normal(size=(2, TASKS, WAYS * SHOTS, 1, 8, 8))
     labels = np.tile(np.arange(WAYS * SHOTS) % WAYS, (TASKS, 1))
     learner = Learner(algorithm.network(model), ACCURACY, mode, ways=WAYS)
