@@ -33,6 +33,11 @@ def device_of(array: Any) -> str:
 
 def on_gpu(array: Any) -> bool:
     """Whether an array lies in a GPU's memory."""
+    kind = array.__class__
+    if kind is np.ndarray:
+        return False
+    if kind.__name__ == "ndarray" and kind.__module__.startswith("cupy"):
+        return True  # without asking: CuPy answers with a dictionary, made each time
     return hasattr(array, "__cuda_array_interface__")
 
 

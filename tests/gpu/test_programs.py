@@ -218,3 +218,32 @@ def test_a_product_does_not_wait_for_what_overwrites_its_factors():
     assert _may_wait([Access([], []), Access(["a"], []), Access([], ["a"])], 0, 2)
     assert not _may_wait([Access(["a"], []), Access([], ["a"]), Access([], [])], 0, 2)
     assert not _may_wait([Access(["a"], []), Access([], ["a"])], 0, 1)
+
+
+# Results --------------------------------------------------------------------------------------
+
+
+@needs_host_compiler
+def test_results_that_nobody_holds_are_used_again():
+    program, arrays, _ = program_of(lambda x: (x + 1.0, ac.sum(x)), RNG.standard_normal((3, 4)))
+    first, second = program(arrays), program(arrays)
+    places = [[y.value.ctypes.data for y in some] for some in (first, second)]
+    assert all(a != b for a, b in zip(*places, strict=True))
+    view = first[0].value[1:]
+    before = view.copy()
+    del first
+    third = program(arrays)
+    assert third[0].value.ctypes.data not in (places[0][0], places[1][0])  # a view holds the first
+    assert third[1].value.ctypes.data == places[0][1]
+    np.testing.assert_array_equal(view, before)
+    del second, third, view
+    found = {program(arrays)[0].value.ctypes.data for _ in range(5)}
+    assert len(found) <= 2
+
+
+@needs_host_compiler
+def test_large_results_are_not_kept(monkeypatch):
+    monkeypatch.setattr("autograd_core.capture.lowering.cuda_program._Results.SMALL", 50)
+    program, arrays, _ = program_of(lambda x: (x + 1.0, ac.sum(x)), RNG.standard_normal((3, 4)))
+    del arrays
+    assert [len(output._kept) for output in program._outputs] == [0, 2]

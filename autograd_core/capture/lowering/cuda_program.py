@@ -7,6 +7,8 @@ call to call, so that one captured graph serves them all.
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 import time
 import warnings
@@ -55,6 +57,40 @@ class Device(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
+class _Results:
+    """Arrays for a result of a program. Small ones are used again once nobody holds them: to make
+    an array takes as long as some launches, and a training step has dozens of small results."""
+
+    SMALL = 2**20  # bytes
+    MANY = 2  # as training needs: what a step takes, and what it makes
+
+    def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype):
+        self._make = partial(device.empty, shape, dtype)
+        small = math.prod(shape) * dtype.itemsize <= self.SMALL
+        self._kept: list[Any] = [None] * (self.MANY if small else 0)
+
+    def empty(self) -> Any:
+        """An array with anything in it, which nobody else holds."""
+        kept = self._kept
+        for n in range(len(kept)):
+            if kept[n] is not None and sys.getrefcount(kept[n]) == KEPT_ALONE:
+                kept.append(kept.pop(n))  # the other one is the next to be free
+                return kept[-1]
+        made = self._make()
+        if kept:
+            del kept[0]
+            kept.append(made)
+        return made
+
+
+def _references(kept: list[Any]) -> int:
+    return sys.getrefcount(kept[0])
+
+
+KEPT_ALONE = _references([np.empty(2)])
+"""References to an array that lies in a list and nowhere else, as long as it is asked for them."""
+
+
 class CudaProgram:
     """A graph, planned and compiled for a device. Calls from several threads take turns.
 
@@ -74,7 +110,7 @@ class CudaProgram:
         self.steps = steps_of(self.plan.routines)
         self._lock = threading.Lock()
         self._dtypes = [x.aval.dtype for x in graph.inputs]
-        self._outputs = [(y.aval.shape, y.aval.dtype) for y in graph.outputs]
+        self._outputs = [_Results(device, y.aval.shape, y.aval.dtype) for y in graph.outputs]
         with device:
             try:
                 self._own = [self._array(own, constants) for own in self.plan.own]
@@ -133,7 +169,7 @@ class CudaProgram:
         with self._lock, self.device:
             try:
                 arrays = [self._given(x, n) for n, x in enumerate(args)]
-                results = [self.device.empty(*output) for output in self._outputs]
+                results = [output.empty() for output in self._outputs]
                 self._run([*arrays, *results])
             except MemoryError as error:
                 raise self._too_large(error) from error
@@ -222,7 +258,7 @@ class CudaProgram:
         with self._lock, self.device:
             module = self.device.module(sources_of(steps))
             given = [self._given(x, n) for n, x in enumerate(args)]
-            given += [self.device.empty(*output) for output in self._outputs]
+            given += [output.empty() for output in self._outputs]
             self._point_to(given)
             waiting = iter(steps)
             return [
