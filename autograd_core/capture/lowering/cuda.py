@@ -24,6 +24,7 @@ class CudaLowering(Lowering):
     product are done with it."""
 
     uses_scratch = False
+    reads_any_strides = True
 
     def lowered(self) -> Lowered:
         found = super().lowered()

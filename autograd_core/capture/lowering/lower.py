@@ -133,6 +133,8 @@ class Lowering:
 
     uses_scratch = True
     """Whether products and convolutions copy blocks to scratch in the arena."""
+    reads_any_strides = False
+    """Whether products read factors as fast whose rows and columns both lie apart, or crosswise."""
 
     def __init__(
         self,
@@ -531,7 +533,8 @@ class Lowering:
         turned = a.strides[-2] == 1 or m == 1
         if not upright and not turned:
             upright = True
-            if b.strides[-2] != 1 or not is_large(m, n, k, dtype):
+            copied = b.strides[-2] != 1 or not is_large(m, n, k, dtype)
+            if copied and not self.reads_any_strides:
                 b = self.contiguous(y, b, range(y.aval.ndim))
         if upright and turned:
             wanted = self.direct.get(out)
