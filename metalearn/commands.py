@@ -423,13 +423,13 @@ def adapt(
         compiled=False,
     )
     predictions = predicted(adapted, task)
-    harm = _harm(trained, adapted, task, steps)
-    record = _adapted_record(trained, task, predictions, support, query or support, steps)
+    notes = [*_cautions(trained, task), *_harm(trained, adapted, task, steps)]
+    record = _adapted_record(trained, task, predictions, notes, support, query or support, steps)
     folder = _save_adapted(out, trained, task, predictions, record, steps)
     if as_json:
         print(to_json(record, indent=1))
     else:
-        print_lines([*_adapted_lines(trained, task, predictions, steps, folder), *harm])
+        print_lines(_adapted_lines(trained, task, predictions, notes, steps, folder))
     return 0
 
 
@@ -448,6 +448,7 @@ def _adapted_record(
     trained: Trained,
     task: NewTask,
     predictions: Predictions,
+    notes: Sequence[str],
     support: Path,
     query: Path,
     steps: int,
@@ -462,7 +463,7 @@ def _adapted_record(
         "support": str(support),
         "query": str(query),
         "classes": list(task.classes),
-        "notes": list(task.notes),
+        "notes": list(notes),
         **score,
         "predictions": [p._asdict() for p in predictions],
     }
@@ -503,6 +504,7 @@ def _adapted_lines(
     trained: Trained,
     task: NewTask,
     predictions: Predictions,
+    notes: Sequence[str],
     steps: int,
     folder: Path,
 ) -> list[str]:
@@ -513,7 +515,7 @@ def _adapted_lines(
         + (f" of {classes}" if classes else ""),
         *trained.describe(),
         *_prediction_lines(predictions),
-        *_cautions(trained, task),
+        *(f"note: {note}" for note in notes),
     ]
     right, error = share_right(predictions), mean_square_error(predictions)
     if right is not None:
@@ -551,7 +553,7 @@ def _prediction_lines(predictions: Predictions) -> list[str]:
 
 
 def _harm(trained: Trained, adapted: Adapted, task: NewTask, steps: int) -> list[str]:
-    """A line where adaptation did not even help on what it has seen."""
+    """Said where adaptation did not even help on what it has seen."""
     if not steps:
         return []
     x, y = task.support
@@ -561,24 +563,24 @@ def _harm(trained: Trained, adapted: Adapted, task: NewTask, steps: int) -> list
     if after <= before:
         return []
     return [
-        f"note: the loss on the {len(y)} labelled examples rose from {before:.3g} to {after:.3g}: "
+        f"the loss on the {len(y)} labelled examples rose from {before:.3g} to {after:.3g}: "
         "adaptation does harm here; give fewer --steps, or train with a lower --inner-lr"
     ]
 
 
 def _cautions(trained: Trained, task: NewTask) -> list[str]:
     """What a reader of the predictions should know."""
-    lines = [f"note: {note}" for note in task.notes]
+    notes = list(task.notes)
     learned = {image.tobytes() for image in task.support[0]}
     known = sum(image.tobytes() in learned for image in task.query)
     if known:
-        lines.append(f"note: {known} of {len(task.query)} queries are among the support images")
+        notes.append(f"{known} of {len(task.query)} queries are among the support images")
     if trained.learner.mode == "transductive" and len(task.query) < len(task.classes):
-        lines.append(
-            f"note: {len(task.query)} queries are normalised by their own statistics, too few for "
+        notes.append(
+            f"{len(task.query)} queries are normalised by their own statistics, too few for "
             f"{len(task.classes)} classes; --batch-norm support uses those of the support images"
         )
-    return lines
+    return notes
 
 
 # export ---------------------------------------------------------------------------------------

@@ -443,3 +443,11 @@ def test_adaptation_that_does_harm_is_told(capsys, schools_run, tmp_path):
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     result = command(capsys, "evaluate", tmp_path / "run", "--episodes", 20)
     assert "note: adaptation" in result.out and "--inner-lr than 0.3" in result.out
+    header, lines = schools(np.random.default_rng(2), 1, 40)
+    lines = [line if i < 10 else (*line[:3], None) for i, line in enumerate(lines)]
+    new = write_schools(tmp_path / "new.csv", header, lines)
+    arguments = ["adapt", tmp_path / "run", "--support", new, "--steps", 1]
+    told = "adaptation does harm here"
+    assert told in command(capsys, *arguments, "--out", tmp_path / "a").out
+    record = json.loads(command(capsys, *arguments, "--out", tmp_path / "b", "--json").out)
+    assert any(told in note for note in record["notes"])
