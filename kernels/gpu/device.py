@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 import cupy as cp
 import numpy as np
 
-from kernels.gpu.eager import OPTIONS, argument
+from kernels.gpu.eager import OPTIONS, argument, run
+from kernels.gpu.library import Words
 from kernels.gpu.schedule import Turn
 from kernels.gpu.source import assembled
 
+FLOAT = np.dtype(np.float32)
 PART = 8
 """Kernels that are compiled together: less would be spent on what stands before them."""
 
@@ -45,9 +48,13 @@ class CudaDevice:
         return array.data.ptr
 
     def write(self, array: Any, numbers: np.ndarray) -> None:
-        """Give an array other entries, in the order of all that is launched. The numbers may be
-        changed at once: little that is not pinned is copied before the call is over."""
-        array.set(numbers)
+        """Give the first entries of an array, whole numbers of 64 bits, other values, in the order
+        of all that is launched. The numbers may be changed at once: they go along with a launch."""
+        for first in range(0, len(numbers), Words.MOST):
+            part = numbers[first : first + Words.MOST]
+            words = Words()
+            ctypes.memmove(ctypes.byref(words), part.ctypes.data, part.nbytes)
+            run("table.cu", "write_words", FLOAT, len(part), array, words, first, len(part))
 
     def module(self, sources: Mapping[str, str]) -> Kernels:
         """Kernels, compiled; what was compiled before comes from CuPy's cache on disk."""

@@ -90,8 +90,8 @@ class HostDevice:
         return array.ctypes.data
 
     def write(self, array: np.ndarray, numbers: np.ndarray) -> None:
-        """Give an array other entries, in the order of all that is launched."""
-        array[...] = numbers
+        """Give the first entries of an array other values, in the order of all that is launched."""
+        array[: len(numbers)] = numbers
 
     def module(self, sources: Mapping[str, str]) -> HostKernels:
         """Kernels, compiled."""

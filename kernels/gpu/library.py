@@ -25,6 +25,7 @@ FILES = {
         )
     ),
     "norm.cu": ("batch_norm", "batch_norm_vjp", "batch_norm_vjp_vjp"),
+    "table.cu": ("write_words",),
     "softmax.cu": ("softmax", "log_softmax", "cross_entropy", "cross_entropy_vjp"),
 }
 """The kernels of each file."""
@@ -50,6 +51,13 @@ def _coefficients() -> str:
         numbers = ", ".join(float(x).hex() for x in np.ravel(getattr(special, name)))
         lines.append(f"static __device__ const double {name}[] = {{{numbers}}};")
     return "\n".join(lines) + "\n"
+
+
+class Words(ctypes.Structure):
+    """Numbers that a launch brings along, as `table.cu` has them."""
+
+    MOST = 256
+    _fields_ = (("at", ctypes.c_uint64 * MOST),)
 
 
 class WindowSizes(ctypes.Structure):

@@ -140,6 +140,20 @@ def test_random_bits(stacked, count):
     np.testing.assert_array_equal(children, reference.random_children(keys, numbers))
 
 
+# Addresses ------------------------------------------------------------------------------------
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("first,count", [(0, 1), (3, 256), (256, 77)])
+def test_words_that_come_with_a_launch(first, count):
+    table = np.arange(600, dtype=np.uint64)
+    expected, numbers = table.copy(), RNG.integers(0, 2**64, library.Words.MOST, np.uint64)
+    words = library.Words(tuple(map(int, numbers)))
+    launch("table.cu", "write_words", "f4", table, words, LONG(first), LONG(count))
+    expected[first : first + count] = numbers[:count]
+    np.testing.assert_array_equal(table, expected)
+
+
 # Datasets -------------------------------------------------------------------------------------
 
 
@@ -378,6 +392,7 @@ def test_every_file_is_known():
 # What the tests would notice ------------------------------------------------------------------
 
 MUTANTS = {
+    "table.cu": [("first + n", "n")],
     "windows.cu": [
         ("h < s.height", "h <= s.height - 2"),
         ("below % s.down ||", ""),
@@ -463,6 +478,7 @@ def _softmax():
 
 
 NOTICED_BY = {
+    "table.cu": lambda: test_words_that_come_with_a_launch(3, 256),
     "windows.cu": _windows,
     "scatter.cu": _scatter,
     "random.cu": lambda: test_random_bits(2, 1001),

@@ -214,7 +214,7 @@ class CudaProgram:
         addresses = list(map(self.device.address, given))
         if self._addresses[: len(given)].tolist() != addresses:
             self._addresses[: len(given)] = addresses
-            self.device.write(self._table, self._addresses)
+            self.device.write(self._table, self._addresses[: len(given)])
 
     def _launch_all(self, given: list[Any]) -> None:
         for stage in self.plan.stages:
