@@ -621,6 +621,38 @@ def test_carries_lie_in_the_order_that_the_body_wants():
     agrees(f, one, x[:, :1])
 
 
+def test_what_tasks_share_lies_in_the_order_that_loops_read_it_in():
+    """Rates of filters, whose gradients lie as convolutions have them; and what turns add up."""
+
+    def adapted_loss(w, rates, x):
+        loss = lambda w: ac.mean(nn.conv2d(x, w, padding=1) ** 2)
+        for _ in range(3):
+            w = w - rates * ac.grad(loss)(w)
+        return loss(w)
+
+    def f(x, w, rates):
+        total = lambda w, rates: ac.sum(ac.vmap(adapted_loss, (None, None, 0))(w, rates, x))
+        return ac.value_and_grad(total, (0, 1))(w, rates)
+
+    x, w = draw(4, 2, 16, 6, 6, dtype=np.float64), draw(16, 16, 3, 3, dtype=np.float64) / 9
+    rates = draw(16, 16, 3, 3, dtype=np.float64) / 50
+    agrees(f, x, w, rates)
+    plan = program_of(f, x, w, rates).plan
+    assert plan.turns == 4
+    loops = [s.kernel for s in plan.parts["turn"].lowered.steps if isinstance(s.kernel, Loop)]
+    mixed = [k for k in loops if k.size == w.size and len({x.strides for x in k.accesses}) > 1]
+    # The first step reads the filters once. Some are turned by copies, for gradients by images.
+    assert len([k for k in mixed if k.ops]) <= 1
+    agrees(lambda x, w, rates: f(x, w, rates)[1][0] * 2.0, x, w, rates)
+
+
+def test_matrices_and_what_is_read_once_stay_as_they_lie():
+    f = lambda x, w: ac.vmap(lambda x: ac.sum(ac.tanh(x @ w) @ w.T) + ac.sum(w.T * 2.0))(x)
+    agrees(f, draw(4, 3, 5, dtype=np.float64), draw(5, 5, dtype=np.float64))
+    g = lambda x, w: ac.vmap(lambda x: ac.sum(x * ac.transpose(w, (2, 1, 0))))(x)
+    agrees(g, draw(4, 3, 5, 2, dtype=np.float64), draw(2, 5, 3, dtype=np.float64))
+
+
 def test_concatenated_parts_are_in_turns():
     one = lambda x, y: ac.concatenate([x[::2], 2 * y, x[1::2]]) * 3
     x, y = draw(4, 6, dtype=np.float64), draw(4, 2, dtype=np.float64)

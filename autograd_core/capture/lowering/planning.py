@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -40,15 +41,21 @@ from autograd_core.capture.lowering.plan import (
     Summed,
     Table,
 )
+from autograd_core.capture.lowering.points import code
+from autograd_core.capture.lowering.turns import turned_order
 from autograd_core.capture.passes import FOR_TURNS, improve
 from autograd_core.primitive import explain
 from autograd_core.tensor import Tensor
 from kernels.cpu.threads import thread_count
 from kernels.devices import namespace, to_host, view
 from kernels.gpu.schedule import Access, Span
+from kernels.loops import Access as Accessed
+from kernels.loops import Loop, Store, merged
 from kernels.native.program import Call, Routine, work
 from kernels.native.text import BYTES
 
+MATRIX = 2
+"""Axes of what products read either way, so that its order is left alone."""
 WORTH_A_THREAD = 2e-4
 """Seconds of work that are worth waking a thread for; estimated by the numbers above."""
 
@@ -84,24 +91,23 @@ class Part:
 
     Args:
         graph: what the steps compute.
+        lowered: the steps.
         inputs, outputs: the slots of its inputs and outputs.
-        strides, targets: see `lower`.
         moves: by how many bytes an address in a slot moves from one turn to the next.
-        kind: for which device.
+        known: slots of other buffers than inputs, outputs and constants, which other parts have.
     """
 
     def __init__(
         self,
         graph: Graph,
+        lowered: Lowered,
         slots: Slots,
         inputs: Sequence[int],
         outputs: Sequence[int],
-        strides: Sequence[tuple[int, ...]] | None = None,
-        targets: Sequence[Target] | None = None,
         moves: Sequence[tuple[int, int]] = (),
-        kind: type[Lowering] | None = None,
+        known: Mapping[Buffer, int] = MappingProxyType({}),
     ):
-        self.lowered: Lowered = lower(graph, strides, targets, kind)
+        self.lowered, self._known = lowered, dict(known)
         self.offsets, self.arena_bytes = plan(self.lowered.steps)
         self.arena = slots.add(Arena(self.arena_bytes))
         self._slots = {
@@ -137,10 +143,23 @@ class Part:
         places = []
         for buffer, offset in step.operands:
             far = offset * BYTES[buffer.dtype]
-            if buffer.local:
-                far += self.offsets.get(buffer, 0)  # an empty one has no place
-            places.append((self._slots[buffer.role][buffer.number], far))
+            slot, start = self._place(buffer)
+            places.append((slot, start + far))
         return Call(step.kernel, tuple(places))
+
+    def _place(self, buffer: Buffer) -> tuple[int, int]:
+        """A buffer's slot, and bytes from the beginning of what lies there."""
+        if buffer in self._known:
+            return self._known[buffer], 0
+        start = self.offsets.get(buffer, 0) if buffer.local else 0  # an empty one has no place
+        return self._slots[buffer.role][buffer.number], start
+
+    def append(self, steps: Sequence[NativeStep], known: Mapping[Buffer, int]) -> None:
+        """Steps of another part that are done at the end of this one, and the slots of all that
+        they work on."""
+        self._known |= known
+        self.lowered.steps += steps
+        self.items = self._together()
 
     def accesses(self) -> list[Access]:
         """What each step reads and writes, as places of slots."""
@@ -150,8 +169,7 @@ class Part:
         ]
 
     def _span(self, buffer: Buffer) -> Span:
-        slot = self._slots[buffer.role][buffer.number]
-        start = self.offsets.get(buffer, 0) if buffer.local else 0
+        slot, start = self._place(buffer)
         return slot, start, start + buffer.size * BYTES[buffer.dtype]
 
     @property
@@ -186,11 +204,11 @@ class Part:
     def _array(self, place: Place, shape: tuple[int, ...], arrays: Sequence[Array]) -> Array:
         buffer, item = place.buffer, BYTES[place.buffer.dtype]
         dtype = np.dtype("?" if buffer.dtype == "b1" else buffer.dtype)
-        memory = arrays[self._slots[buffer.role][buffer.number]]
+        slot, start = self._place(buffer)
+        memory = arrays[slot]
         if 0 in shape:
             return namespace(memory).empty(shape, dtype)
         memory = memory.reshape(-1).view(np.uint8)
-        start = self.offsets.get(buffer, 0) if buffer.local else 0
         strides = tuple(s * item for s in place.strides)
         return view(memory, shape, dtype, start + place.offset * item, strides)
 
@@ -223,8 +241,8 @@ class _Planner:
             parts = cut(graph, is_native) or cut_batch(graph, is_native, thread_count())
         results = [self.slots.results + n for n in range(len(graph.outputs))]
         if parts is None:
-            inputs = range(len(graph.inputs))
-            self.parts["before"] = Part(graph, self.slots, inputs, results, kind=kind)
+            inputs, lowered = range(len(graph.inputs)), lower(graph, kind=kind)
+            self.parts["before"] = Part(graph, lowered, self.slots, inputs, results)
         else:
             self._cut(parts, results)
 
@@ -234,9 +252,7 @@ class _Planner:
             variables[x] = slots.constant(value)
         for y in parts.before.outputs:
             variables[y] = slots.add(Fresh(y.aval.shape, str(y.aval.dtype)))
-        self.parts["before"] = Part(
-            parts.before, slots, self._of(parts.before.inputs), self._of(parts.before.outputs)
-        )
+        self.parts["before"] = self._whole(parts.before, self._of(parts.before.outputs))
         self._add_outputs_of_turns(parts)
         inputs, outputs = self._of(parts.turn_inputs), self._of(parts.turn_outputs)
         into = [
@@ -246,19 +262,75 @@ class _Planner:
             _walk(y, a, parts.turns)
             for y, a in zip(parts.turn_outputs, parts.out_axes, strict=True)
         ]
+        targets = [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)]
+        graph = improve(parts.turn, FOR_TURNS)
+        strides = [strides for strides, _ in into]
+        lowered = self._lowered_turn(graph, strides, targets, parts, inputs)
         # A value may be read whole and in slices, so slices have slots of their own.
         self.slices = [(slot, slots.add(Slice(slot))) for slot in inputs]
         mine = [second for _, second in self.slices]
         moves = [(s, m) for s, (_, m) in zip((*mine, *outputs), (*into, *out), strict=True) if m]
-        targets = [Target(s, a is None) for (s, _), a in zip(out, parts.out_axes, strict=True)]
-        strides = [strides for strides, _ in into]
         self.turns = parts.turns
-        turn = self.parts["turn"] = Part(
-            improve(parts.turn, FOR_TURNS), slots, mine, outputs, strides, targets, moves
-        )
+        turn = Part(graph, lowered, slots, mine, outputs, moves)
+        self.parts["turn"] = turn
         if turn.seconds * self.turns > WORTH_A_THREAD:
             self.threads = min(thread_count(), self.turns)
-        self.parts["after"] = Part(parts.after, slots, self._of(parts.after.inputs), results)
+        lies = {y: t.strides for y, t in zip(parts.turn_outputs, targets, strict=True)}
+        self.parts["after"] = self._whole(parts.after, results, lies)
+
+    def _whole(
+        self,
+        graph: Graph,
+        outputs: Sequence[int],
+        lies: Mapping[Variable, tuple[int, ...]] = MappingProxyType({}),
+    ) -> Part:
+        """A part that is done once; `lies` has the strides of inputs that have others than plain
+        ones."""
+        strides = [lies.get(x, dense(x.aval.shape)) for x in graph.inputs]
+        return Part(graph, lower(graph, strides), self.slots, self._of(graph.inputs), outputs)
+
+    def _lowered_turn(
+        self,
+        graph: Graph,
+        strides: list[tuple[int, ...]],
+        targets: list[Target],
+        parts: Cut,
+        inputs: list[int],
+    ) -> Lowered:
+        """The steps of a turn. What is the same in all turns, and is read in another order than it
+        lies in, is copied to that order before: its slot in `inputs` becomes that of the copy. What
+        turns add up lies in the order in which they do. Changes strides and targets likewise."""
+        found = lower(graph, strides, targets)
+        changed = False
+        for k, (x, axis) in enumerate(zip(graph.inputs, parts.in_axes, strict=True)):
+            if axis is not None or x.aval.ndim <= MATRIX:
+                continue
+            order = turned_order(found.steps, ("argument", k), x.aval.shape, 2)
+            if order is not None:
+                strides[k] = dense(x.aval.shape, order)
+                inputs[k] = self._copied(x, inputs[k], order)
+                changed = True
+        for k, (y, axis) in enumerate(zip(graph.outputs, parts.out_axes, strict=True)):
+            if axis is not None or y.aval.ndim <= MATRIX:
+                continue
+            order = turned_order(found.steps, ("result", k), y.aval.shape)
+            if order is not None:
+                targets[k] = Target(dense(y.aval.shape, order), True)
+                changed = True
+        return lower(graph, strides, targets) if changed else found
+
+    def _copied(self, x: Variable, slot: int, order: Sequence[int]) -> int:
+        """The slot of a copy with the axes in an order, which is made before all turns."""
+        shape, dtype = x.aval
+        source, target = (Buffer(code(dtype), x.aval.size) for _ in range(2))
+        copy = self.slots.add(Fresh(shape, str(dtype)))
+        axes = [shape[a] for a in order]
+        load = Accessed(0, source.dtype, tuple(dense(shape)[a] for a in order))
+        store = Store(Accessed(1, target.dtype, dense(axes)), 0)
+        kernel = merged(Loop(tuple(axes), (load,), (store,)))
+        step = NativeStep(kernel, [(source, 0), (target, 0)], [source], [target])
+        self.parts["before"].append([step], {source: slot, target: copy})
+        return copy
 
     def _of(self, variables: Sequence[Variable]) -> list[int]:
         return [self.variables[x] for x in variables]

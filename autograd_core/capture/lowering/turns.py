@@ -1,6 +1,7 @@
-"""What the turns of a scan need not do: steps that would give the same each time are done once, a
-carry that is copied to another order of its axes lies in that order, and a new carry is written
-where the old one lies, if nobody reads that any more."""
+"""What turns need not do, those of a scan and those that a program has for tasks: steps that would
+give the same each time are done once, and what is read in another order of its axes than it lies in
+lies in that order. A scan's new carry is written where the old one lies, if nobody reads that any
+more."""
 
 from __future__ import annotations
 
@@ -53,12 +54,43 @@ def wanted_order(steps: Sequence[Any], role: Role, shape: Sequence[int]) -> list
     return None
 
 
-def _order(loop: Loop, load: Access, store: Access, shape: Sequence[int]) -> list[int]:
-    """The axes of a shape in the order in which a loop's stores have them. The loop may have joined
-    or split them: an axis is found by its stride in what is loaded."""
+def turned_order(
+    steps: Sequence[Any], role: Role, shape: Sequence[int], least: int = 1
+) -> list[int] | None:
+    """The order of axes in which loops go through an argument or a result whose entries lie without
+    gaps, where `least` or more go through it in another order than its own, and more than in that;
+    else None."""
+    found: Counter[tuple[int, ...]] = Counter()
+    for step in steps:
+        loop = step.kernel
+        if isinstance(loop, Loop) and any(_is(b, role) for b, _ in step.operands):
+            found.update(_orders(step, loop, role, shape))
+    best = max(found, key=lambda order: found[order], default=None)
+    own = tuple(range(len(shape)))
+    if best is None or best == own or found[best] < least or found[best] <= found[own]:
+        return None
+    return list(best)
+
+
+def _orders(step: Any, loop: Loop, role: Role, shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """The order in which most other arrays lie that a loop goes through with an array; none where
+    it does not go through all of that."""
+    whole = [x for x in loop.accesses if step.operands[x.buffer][0].size == loop.size]
+    mine = [x for x in whole if _is(step.operands[x.buffer][0], role)]
+    others = [x for x in whole if not _is(step.operands[x.buffer][0], role)]
+    if not mine or not others or step.operands[mine[0].buffer][1]:
+        return []
+    found = Counter(tuple(_order(loop, mine[0], x, shape)) for x in others)
+    return [max(found, key=lambda order: found[order])]
+
+
+def _order(loop: Loop, here: Access, there: Access, shape: Sequence[int]) -> list[int]:
+    """The axes of an array without gaps, of a shape, in the order in which another one that the
+    loop goes through has them. The loop may have joined or split them: an axis is found by its
+    stride `here`."""
 
     def moved(stride: int) -> int:
-        for old, new, n in zip(load.strides, store.strides, loop.shape, strict=True):
+        for old, new, n in zip(here.strides, there.strides, loop.shape, strict=True):
             if old <= stride < old * n:
                 return stride // old * new
         return 0  # of an axis of length 1
