@@ -173,15 +173,19 @@ class Lowering:
         for k, y in enumerate(self.graph.outputs):
             x: Variable = y
             place: Place | None = self.results[k]
+            is_read = self._readers(x) > 1
             while self.fusion.kind_of(x) == "view" and place is not None:
                 x, place = self._before_view(self.fusion.makers[x], place)
+                is_read |= self._readers(x) > 1
             if place is None or x in found or self.fusion.kind_of(x) == "given":
                 continue
-            readers = len(self.fusion.uses.get(x, ())) + self.graph.outputs.count(x)
-            if self.targets[k].accumulate and readers > 1:
+            if self.targets[k].accumulate and is_read:
                 continue
             found[x] = k, place
         return found
+
+    def _readers(self, x: Variable) -> int:
+        return len(self.fusion.uses.get(x, ())) + self.graph.outputs.count(x)
 
     @staticmethod
     def _before_view(equation: Equation, place: Place) -> tuple[Variable, Place | None]:
