@@ -1,12 +1,18 @@
 """Is a meta-gradient right, the first order what it says, a family's tasks what they should be?
 
-Three tests of an algorithm and of a family of tasks, yours or ours, each against something that is
+Tests of an algorithm and of a family of tasks, yours or ours, each against something that is
 computed in another way:
 
 - the meta-gradient against differences of the meta-loss
 - the first order against differences of the meta-loss in which the inner gradients of the point are
   written down, and used again as constants
-- the split: what tasks of training, validation and test have in common, and what else tasks owe
+- the meta-loss against the loss of what `predict` says of the queries, which it does not see
+- inner steps, small ones: they descend the loss on the support set
+- the split: examples that tasks of training, validation and test have in common, and what else
+  tasks owe
+
+What they cannot see: a rate that is applied twice, classes or functions that parts share without
+sharing examples, targets that inputs give away.
 """
 
 import dataclasses
@@ -24,6 +30,10 @@ from metalearn.problems import PARTS, Problem
 from metalearn.tasks import Task
 
 TASKS_CHECKED = 2
+ALIKE = 1e-6
+"""The most by which two ways to the same loss may differ, relative."""
+SMALL = 1e-3
+"""The share of its rate at which an algorithm's steps are small."""
 
 
 class Finding(NamedTuple):
@@ -48,32 +58,34 @@ def check_algorithm(
         learner: a model and its loss. Small ones are quick, and differences near kinks (relu,
             max-pooling) are told from wrong gradients.
         tasks: (x, y) of support and query each, for one task.
-        seed: of the meta-parameters, which are moved a little from where they start, as some start
+        seed: of the meta-parameters, which are a little larger than where they start, as some start
             at 0, where derivatives may vanish.
     """
     algorithm = dataclasses.replace(algorithm, remat="none")
-    meta = _moved(algorithm.init(learner.model, random.key(seed)), seed)
+    meta = _larger(algorithm.init(learner.model, random.key(seed)), seed)
     found = []
     for number, task in enumerate(map(_doubles, tasks)):
         found.append(_differences(algorithm, learner, meta, task, number))
         found.append(_first_order(algorithm, learner, meta, task, number))
+        found.append(_judged_alike(algorithm, learner, meta, task, number))
+        found.append(_descends(algorithm, learner, seed, task, number))
     return found
 
 
-def _moved(meta: Any, seed: int) -> Any:
+def _larger(meta: Any, seed: int) -> Any:
     rng = np.random.default_rng(seed)
 
-    def moved(leaf: Any) -> Any:
+    def larger(leaf: Any) -> Any:
         values = np.asarray(leaf, np.float64)
-        return ac.asarray(values + 0.01 * rng.normal(size=values.shape))
+        return ac.asarray(values + 0.01 * np.abs(rng.normal(size=values.shape)))
 
-    return ac.tree_map(moved, meta)
+    return ac.tree_map(larger, meta)
 
 
 def _doubles(tree: Any) -> Any:
     def double(leaf: Any) -> Any:
         values = np.asarray(leaf)
-        return values.astype(np.float64) if values.dtype.kind == "f" else values
+        return ac.asarray(values.astype(np.float64)) if values.dtype.kind == "f" else values
 
     return ac.tree_map(double, tree)
 
@@ -95,6 +107,8 @@ def _judged(test: str, loss: Callable, meta: Any) -> Finding:
     except GradientError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
         return Finding(test, False, "; ".join(lines[:3]))
+    if not report.checked:
+        return Finding(test, False, "nothing could be decided; is the meta-loss a finite number?")
     worst = max(report.checked.values())
     return Finding(test, True, f"worst error {worst:.2g} of its tolerance")
 
@@ -146,6 +160,48 @@ def _writing(algorithm: Algorithm, written: list[Any]) -> Callable:
 def _reading(written: list[Any]) -> Callable:
     left = iter(written)
     return lambda *_args: next(left)
+
+
+# In use ---------------------------------------------------------------------------------------
+
+
+def _judged_alike(
+    algorithm: Algorithm, learner: Learner, meta: Any, task: Task, number: int
+) -> Finding:
+    """Whether the meta-loss is that of predictions for the queries, made without their targets."""
+    test = f"the meta-loss of task {number} is the loss of what predict says"
+    if not algorithm.judges_predictions:
+        return Finding(test, None, f"{type(algorithm).__name__} is trained on other tasks")
+    value = float(algorithm.meta_loss(learner, meta, task)[0])
+    x, y = task.query
+    judged = float(learner.measure.loss(algorithm.predict(learner, meta, task.support, x), y))
+    if abs(value - judged) <= ALIKE * max(1.0, abs(judged)):
+        return Finding(test, True, f"{value:.6g}")
+    return Finding(test, False, f"it is {value:.6g}, and predictions have {judged:.6g}")
+
+
+def _descends(
+    algorithm: Algorithm, learner: Learner, seed: int, task: Task, number: int
+) -> Finding:
+    """Whether inner steps that are small enough make the loss on the support set smaller."""
+    test = f"small inner steps on task {number} descend the loss on the support set"
+    if not algorithm.steps or "inner_steps" in algorithm.without:
+        return Finding(test, None, "there are no inner steps")
+    if not algorithm.judges_predictions:
+        return Finding(test, None, f"{type(algorithm).__name__} is trained on other tasks")
+    small = dataclasses.replace(algorithm, rate=SMALL * algorithm.rate)
+    meta = _doubles(small.init(learner.model, random.key(seed)))
+    x, y = task.support
+
+    def loss(steps: int) -> float:
+        outputs = small.predict(learner, meta, task.support, x, steps)
+        return float(learner.measure.loss(outputs, y))
+
+    before, after = loss(0), loss(small.steps)
+    if after < before:
+        return Finding(test, True, f"{before:.6g} falls by {before - after:.2g}")
+    what = "is unchanged" if after == before else f"rises by {after - before:.2g}"
+    return Finding(test, False, f"{before:.6g} {what} in {small.steps} at {small.rate:.2g}")
 
 
 # Tasks ----------------------------------------------------------------------------------------

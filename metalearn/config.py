@@ -367,11 +367,22 @@ def _defaults(dataset: str, chosen: Mapping[str, Any], regression: bool | None) 
     kind = kind_of(dataset)
     if regression or kind in REGRESSION_KINDS:
         defaults |= algorithm.kind_defaults.get("regression", {})
-    defaults |= algorithm.kind_defaults.get(kind, {})
+    defaults |= {**algorithm.kind_defaults.get(kind, {}), **_declared(algorithm)}
     if {"iterations", "minutes"} & chosen.keys():
         # A budget that is given replaces the default one as a whole.
         defaults |= {"iterations": None, "minutes": None}
     return defaults
+
+
+def _declared(algorithm: type) -> dict[str, Any]:
+    """Options that a class of a user's own has as defaults of its fields."""
+    own = [each for each in algorithm.__mro__ if not each.__module__.startswith("metalearn.")]
+    fields = {"steps": "inner_steps", "rate": "inner_lr"}
+    return {
+        option: getattr(algorithm, field)
+        for field, option in fields.items()
+        if any(field in vars(each) for each in own)
+    }
 
 
 # Checks: each says what is wrong with a value, or None.

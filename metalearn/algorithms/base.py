@@ -75,6 +75,10 @@ class Algorithm:
     """Whether the gradient of `meta_loss` is its derivative, at the second order; an algorithm
     whose gradient is another direction by design says False."""
 
+    judges_predictions: ClassVar[bool] = True
+    """Whether the value of `meta_loss` is the loss of what `predict` says of the queries; not so
+    where training has other tasks than use."""
+
     def __post_init__(self) -> None:
         if self.order not in (1, 2):
             raise OptionError(f"order={self.order!r}; expected 1 or 2")

@@ -210,6 +210,7 @@ class Pretrained(FineTuning):
     upright: bool = False
     classes: int = 0
 
+    judges_predictions: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 0,
         "inner_lr": 0.1,

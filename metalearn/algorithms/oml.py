@@ -76,6 +76,7 @@ class Oml(Algorithm):
     upright: bool = False
     classes: int = 0
 
+    judges_predictions: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {
         "inner_steps": 0,
         "inner_lr": 0.03,

@@ -205,7 +205,8 @@ class ScarceDataExperiment(Experiment):
     def report(self, records: Mapping[Cell, Record]) -> Report:
         scores = _intervals(records)
         tables = [_table(panel, found) for panel, found in scores.items()]
-        findings = [_finding(panel, found) for panel, found in scores.items()]
+        whole = {p: found for p, found in scores.items() if len(_starts(found)) == len(STARTS)}
+        findings = [_finding(panel, found) for panel, found in whole.items()]
         return Report(tables, findings, {"examples": _picture(scores)})
 
 
@@ -255,11 +256,17 @@ def _text(panel: str, interval: Interval) -> str:
 
 def _table(panel: str, found: Mapping[int, Mapping[str, Interval]]) -> Table:
     examples = "examples" if _is_error(panel) else "examples a class"
+    known = _starts(found)
     rows = [
-        [str(shots), *(_text(panel, starts[start]) for start in STARTS)]
+        [str(shots), *(_text(panel, starts[start]) for start in known)]
         for shots, starts in sorted(found.items())
     ]
-    return Table(PANELS[panel], [examples, *STARTS], rows)
+    return Table(PANELS[panel], [examples, *known], rows)
+
+
+def _starts(found: Mapping[int, Mapping[str, Interval]]) -> list[str]:
+    """Those that there are scores of: all, but where some arms alone were asked for."""
+    return [start for start in STARTS if start in next(iter(found.values()))]
 
 
 def _ahead(panel: str, one: Interval, other: Interval) -> bool:
@@ -323,7 +330,7 @@ def _picture(scores: Scores) -> "Figure":
 def _draw(axes: "Axes", panel: str, found: Mapping[int, Mapping[str, Interval]]) -> None:
     scale = 1 if _is_error(panel) else 100
     shots = sorted(found)
-    for start in STARTS:
+    for start in _starts(found):
         each = [found[n][start] for n in shots]
         means = np.array([scale * e.mean for e in each])
         halves = np.array(

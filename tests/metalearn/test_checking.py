@@ -8,6 +8,7 @@ import pytest
 import autograd_core as ac
 from metalearn import checking
 from metalearn.algorithms import Maml, make_algorithm
+from metalearn.config import make_config
 from metalearn.learner import ACCURACY, MSE, Learner
 from metalearn.models import conv4
 from metalearn.problems import Functions
@@ -59,16 +60,86 @@ class Elsewhere(Maml):
 def test_algorithms_that_fix_a_setting(name):
     """What ANIL and CAVIA hold constant in the first order is told in their own tests."""
     first = True if name == "boil" else None
-    assert verdicts(make_algorithm(name, steps=2, rate=0.05)) == [True, first]
+    assert verdicts(make_algorithm(name, steps=2, rate=0.05)) == [True, first, True, True]
+
+
+@dataclasses.dataclass(frozen=True)
+class Peeks(Maml):
+    """It learns from the queries that it is judged by."""
+
+    def meta_loss(self, learner, meta, task):
+        both = ac.tree_map(lambda x, y: ac.concatenate([x, y]), task.support, task.query)
+        return super().meta_loss(learner, meta, Task(both, task.query))
+
+
+@dataclasses.dataclass(frozen=True)
+class Negated(Maml):
+    def meta_loss(self, learner, meta, task):
+        loss, more = super().meta_loss(learner, meta, task)
+        return -loss, more
+
+
+@dataclasses.dataclass(frozen=True)
+class Unadapted(Maml):
+    """What it is judged by is not what it does in use."""
+
+    def predict(self, learner, meta, support, x, steps=None):
+        return super().predict(learner, meta, support, x, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uphill(Maml):
+    def step(self, learner, meta, params, support, number):
+        gradient, seen = self.gradient(learner, params, support, number)
+        return ac.tree_map(lambda p, g: p + self.rate * g, params, gradient), seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Idle(Maml):
+    def step(self, learner, meta, params, support, number):
+        return params, self.gradient(learner, params, support, number)[1]
 
 
 def test_algorithms_that_are_right_and_wrong():
-    assert verdicts(Maml(steps=3, rate=0.05)) == [True, True]
-    assert verdicts(Maml(steps=3, rate=0.05, order=1)) == [None, True]
-    assert verdicts(HalfRate(steps=2, rate=0.2)) == [False, True]
-    assert verdicts(AlwaysSecond(steps=2, rate=0.2)) == [True, False]
-    assert verdicts(OwnGradient(steps=2, rate=0.05)) == [True, None]
-    assert verdicts(Elsewhere()) == [None, None]
+    assert verdicts(Maml(steps=3, rate=0.05)) == [True, True, True, True]
+    assert verdicts(Maml(steps=3, rate=0.05, order=1)) == [None, True, True, True]
+    assert verdicts(HalfRate(steps=2, rate=0.2)) == [False, True, True, True]
+    assert verdicts(AlwaysSecond(steps=2, rate=0.2)) == [True, False, True, True]
+    assert verdicts(OwnGradient(steps=2, rate=0.05)) == [True, None, True, True]
+    assert verdicts(Elsewhere()) == [None, None, True, True]
+    assert verdicts(Peeks(steps=2, rate=0.05)) == [True, True, False, True]
+    assert verdicts(Negated(steps=2, rate=0.05)) == [True, True, False, True]
+    assert verdicts(Unadapted(steps=2, rate=0.05))[2:] == [False, False]
+    assert verdicts(Uphill(steps=2, rate=0.05)) == [True, True, True, False]
+    assert verdicts(Idle(steps=2, rate=0.05))[2:] == [True, False]
+    assert verdicts(Maml(steps=0))[2:] == [True, None]
+
+
+@pytest.mark.parametrize("name", ["maml++", "meta-sgd", "meta-curvature", "imaml", "reptile"])
+def test_other_algorithms_are_judged_by_what_they_predict_and_descend(name):
+    assert verdicts(make_algorithm(name, steps=2, rate=0.05))[2:] == [True, True]
+
+
+def test_what_is_not_finite_is_told():
+    task = ac.tree_map(lambda x: x * np.nan, sine_task(0))
+    found = checking.check_algorithm(Maml(), LEARNER, [task])
+    assert found[0].passed is False and "finite" in found[0].detail
+
+
+def test_defaults_of_a_class_of_ones_own_are_respected(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from metalearn.algorithms import Maml\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine(Maml):\n"
+        "    steps: int = 4\n"
+        "    rate: float = 0.07\n"
+    )
+    given = {"algorithm": f"{tmp_path / 'own.py'}:Mine"}
+    config = make_config("sinusoid", given)
+    assert (config.inner_steps, config.inner_lr) == (4, 0.07)
+    assert make_config("sinusoid", {**given, "inner_lr": 0.5}).inner_lr == 0.5
+    assert make_config("sinusoid", {}).inner_steps == 1
 
 
 def test_through_kinks_and_batch_norm():
@@ -77,7 +148,7 @@ def test_through_kinks_and_batch_norm():
     learner = Learner(conv4(1, 8, 3, filters=3), ACCURACY, "transductive")
     task = Task((x[0], labels), (x[1], labels))
     found = checking.check_algorithm(Maml(steps=2, rate=0.1), learner, [task])
-    assert [f.passed for f in found] == [True, True]
+    assert [f.passed for f in found] == [True, True, True, True]
 
 
 class Sampler:
@@ -132,7 +203,7 @@ def test_tasks_that_are_right_and_wrong():
 def test_the_command(capsys, tmp_path):
     result = command(capsys, "check", "glyphs", "--ways", 3, "--episodes", 5, "--filters", 2)
     assert result.code == 0, result.err
-    assert result.out.count("pass") == 9 and "FAIL" not in result.out
+    assert result.out.count("pass") == 13 and "FAIL" not in result.out
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         "from dataclasses import dataclass\n"

@@ -287,6 +287,17 @@ def test_the_report_of_cross_domain():
     assert any("on digits it is" in finding for finding in report.findings)
 
 
+@pytest.mark.parametrize("make", ["cross_domain", "scarce"])
+def test_reports_of_some_arms_alone(make):
+    """As `--only` asks for."""
+    scores = dict.fromkeys(("meta-learned", "pretrained", "random"), {1: 0.4, 100: 0.6})
+    experiment, records = cross_domain_records() if make != "scarce" else scarce_records(scores)
+    for arm in experiment.arms:
+        mine = {cell: record for cell, record in records.items() if cell.arm == arm}
+        report = experiment.report(mine)
+        assert report.tables and report.figures
+
+
 def test_fine_tuning_is_ahead_or_not():
     far, near = Interval(0.5, 0.01), Interval(0.52, 0.02)
     assert cross_domain._compared(Interval(0.6, 0.01), far) == "it is so here"
