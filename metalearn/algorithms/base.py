@@ -162,7 +162,8 @@ class Algorithm:
         state = self.start(learner, meta, support)
         yield self.params(meta, state, 0), None
         for number in range(steps):
-            state, seen = self.step(learner, meta, state, support, number)
+            found = self.step(learner, meta, state, support, number)
+            state, seen = self._state_and_seen(found)
             yield self.params(meta, state, number + 1), seen
 
     def adapted_at(
@@ -233,6 +234,16 @@ class Algorithm:
         parts = [partition(tree, self.adapts)[0] for tree in trees]
         return joined(ac.tree_map(change, part, *parts))
 
+    def _state_and_seen(self, found: Any) -> tuple[Any, Any]:
+        """What a step returned. Raises `OptionError` where it is something else."""
+        if isinstance(found, tuple) and len(found) == 2:
+            return found
+        what = f"{len(found)} things" if isinstance(found, tuple) else f"a {type(found).__name__}"
+        raise OptionError(
+            f"algorithm {type(self).__name__}: step returned {what}; expected (state, seen): the "
+            "state after the step, and what self.gradient gave beside the gradient"
+        )
+
     @property
     def _stretch(self) -> int:
         """Inner steps that are computed again together."""
@@ -245,7 +256,7 @@ class Algorithm:
         def run(meta: Any, state: Any, data: Any) -> tuple[Any, list]:
             found = []
             for number in numbers:
-                state, seen = step(meta, state, data, number)
+                state, seen = self._state_and_seen(step(meta, state, data, number))
                 found.append(seen)
             return state, found
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -51,7 +52,14 @@ def experiment(
     _check_arms(found, only)
     checked_device(device)
     label = f"{name}-quick" if quick else name
-    again = f"metalearn experiment {name}{' --quick' * quick}"
+    chosen: list[tuple[str, Any]] = [
+        ("--seeds", seeds),
+        *(("--only", arm) for arm in only),
+        ("--data", data),
+    ]
+    chosen += [("--out", out), ("--results", results), ("--device", device)]
+    given = [str(x) for pair in chosen if pair[1] is not None for x in pair]
+    again = shlex.join(["metalearn", "experiment", name, *["--quick"] * quick, *given])
     with open_display(ACCURACY) as display, Interrupts() as interrupts:
         workspace = Workspace(out / label, display, interrupts.requested, places, device)
         try:

@@ -41,6 +41,7 @@ def load_folder(
     folder = Path(path)
     preprocess = Preprocess(size, channels, ink or ("auto" if channels == 1 else "keep"))
     files = class_files(folder, "data")
+    _check_no_parts(folder, files)
 
     def build() -> Arrays:
         names = [name for found in files.values() for name in found]
@@ -50,6 +51,22 @@ def load_folder(
     images = (cached("folder", key, build) if cache else build())["images"]
     counts = np.array([len(found) for found in files.values()], dtype=np.int64)
     return ImageDataset(folder.name, images, tuple(files), counts, preprocess, tuple(rotations))
+
+
+PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+
+
+def _check_no_parts(folder: Path, classes: Iterable[str]) -> None:
+    """Raise `DataError` for class folders in folders for the parts of a split, which would make two
+    classes of each, one to learn from and one to be tested on."""
+    above = {PurePosixPath(name).parts[0] for name in classes}
+    if len(above) > 1 and {name.lower() for name in above} <= PARTS:
+        first = min(above, key=lambda name: not name.lower().startswith("train"))
+        raise DataError(
+            f"{folder}: holds {listed(sorted(above))}, parts of a split; expected a folder for "
+            f"each class: give {folder / first}, whose classes are split anew, or keep the split "
+            "by metalearn.tasks.load_split_folders in Python"
+        )
 
 
 def is_in_colour(path: str | Path, cache: bool = True, progress: Progress | None = None) -> bool:

@@ -193,7 +193,9 @@ def test_what_was_stopped_goes_on_to_the_same_numbers(tmp_path):
 def test_a_stop_says_how_to_go_on(waves, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(running.Interrupts, "requested", lambda _: True)
     out = ["--out", tmp_path / "o", "--results", tmp_path / "r"]
-    fails(capsys, "experiment", "waves", *out, code=130, says=("metalearn experiment waves",))
+    says = f"metalearn experiment waves --seeds 2 --only maml --out {tmp_path / 'o'} --results"
+    arguments = ["--seeds", 2, "--only", "maml"]
+    fails(capsys, "experiment", "waves", *arguments, *out, code=130, says=(says,))
     assert not (tmp_path / "r").exists()
 
 
@@ -290,7 +292,7 @@ def test_the_report_of_cross_domain():
 @pytest.mark.parametrize("make", ["cross_domain", "scarce"])
 def test_reports_of_some_arms_alone(make):
     """As `--only` asks for."""
-    scores = dict.fromkeys(("meta-learned", "pretrained", "random"), {1: 0.4, 100: 0.6})
+    scores = {start: {1: 0.4, 100: 0.6} for start in ("meta-learned", "pretrained", "random")}
     experiment, records = cross_domain_records() if make != "scarce" else scarce_records(scores)
     for arm in experiment.arms:
         mine = {cell: record for cell, record in records.items() if cell.arm == arm}

@@ -38,12 +38,17 @@ def helper(x):
 @dataclass(frozen=True)
 class Half(Algorithm):
     def step(self, learner, meta, params, support, number):
-        return None
+        return None, None
 
 @dataclass(frozen=True)
 class Settings(Algorithm):
     def __post_init__(self):
         raise ValueError
+
+@dataclass(frozen=True)
+class StateAlone(Algorithm):
+    def step(self, learner, meta, params, support, number):
+        return params
 """
 TASKS = """\
 import numpy as np
@@ -146,6 +151,12 @@ def test_a_missing_step_is_told(capsys, mine):
     given = ["train", "sinusoid", *own, *flags(SINUSOID), "--out", mine / "run"]
     expected = "define step(self, learner, meta, state, support, number)"
     fails(capsys, *given, code=2, says=("NoStep", expected))
+
+
+def test_a_step_that_returns_something_else_is_told(capsys, mine):
+    own = ["--algorithm", f"{mine}/mine.py:StateAlone"]
+    given = ["train", "sinusoid", *own, *flags(SINUSOID), "--out", mine / "run"]
+    fails(capsys, *given, code=2, says=("StateAlone", "step returned a", "(state, seen)"))
 
 
 def test_what_a_step_returns_is_suspected(capsys, mine):

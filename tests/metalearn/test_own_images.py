@@ -124,3 +124,15 @@ def test_channels_that_come_last_are_moved_and_not_reshaped():
     found = inputs.arrays(last)
     for channel in range(3):
         np.testing.assert_allclose(found[:, channel], last[..., channel] / np.float32(255))
+
+
+def test_folders_of_a_split_are_not_mixed(capsys, tmp_path):
+    """Their classes would be two each, and what is tested on learned before."""
+    for part in ("train", "test"):
+        paint_folder(tmp_path / "signs" / part)
+    says = ("test", "train", "parts of a split", str(tmp_path / "signs" / "train"), "load_split")
+    fails(capsys, "train", tmp_path / "signs", *SMALL, "--out", tmp_path / "run", says=says)
+    assert not (tmp_path / "run").exists()
+    made(capsys, tmp_path / "signs" / "train", tmp_path / "run")
+    (tmp_path / "signs" / "test").rename(tmp_path / "signs" / "greek")  # a class folder above
+    made(capsys, tmp_path / "signs", tmp_path / "other")
