@@ -122,7 +122,11 @@ Ignore = Annotated[
 ]
 Labels = Annotated[
     str | None,
-    option("Of a table: shared by all tasks [default], or each task's own, as --ways many.", TASK),
+    option(
+        "Of a table: shared by all tasks [default], each task's own, as --ways many, or numbers, "
+        "where few whole ones are no classes.",
+        TASK,
+    ),
 ]
 SplitName = Annotated[
     str | None,

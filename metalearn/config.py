@@ -32,7 +32,7 @@ from metalearn.measures import PADDED_ACCURACY
 from metalearn.normalisation import check_mode
 from metalearn.own import is_own, short_name, whole_name
 from metalearn.tasks.images import INKS
-from metalearn.tasks.tabular import LABELS
+from metalearn.tasks.tabular import LABELS, NUMBERS
 
 SCHEDULES = ("cosine", "linear", "constant")
 OPTIMIZERS = ("adam", "sgd", "momentum")
@@ -57,7 +57,9 @@ class Config:
     task_column: str | None = None  # of a table; "" where each file is a task
     target: str | None = None  # the column of a table to predict
     ignore: tuple[str, ...] = ()  # columns of a table to leave out
-    labels: str = "shared"  # of a table with classes: the same in all tasks, or each task's "own"
+    # Of a table: classes that are the same in all tasks ("shared") or each task's "own", if its
+    # targets are no "numbers", which they are for certain where that is said.
+    labels: str = "shared"
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5
     train_ways: int | None = None  # of training tasks, where the algorithm makes their heads
@@ -441,7 +443,7 @@ OPTIONAL = {
 }
 CHECKS: Mapping[str, Check] = {
     "dataset": lambda value: None if _is_dataset(value) else "expected a dataset's name",
-    "labels": one_of(*LABELS),
+    "labels": one_of(*LABELS, NUMBERS),
     "ways": at_least(2, MOST),
     "train_ways": at_least(2, MOST),
     "fewest_ways": at_least(2, MOST),

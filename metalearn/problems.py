@@ -48,6 +48,7 @@ from metalearn.tasks import (
 )
 from metalearn.tasks.errors import amount, listed
 from metalearn.tasks.shortage import asked, few_text, fitting
+from metalearn.tasks.tabular import NUMBERS
 from metalearn.tasks.variable import Range, bounds
 
 PARTS = ("train", "validation", "test")
@@ -560,7 +561,8 @@ def _table(config: Config, split: Split | None) -> TabularDataset:
         str(config.data),
         task=config.task_column or "task",
         target=str(config.target),
-        labels=config.labels,
+        kind="regression" if config.labels == NUMBERS else None,
+        labels="shared" if config.labels == NUMBERS else config.labels,
         ignore=config.ignore,
         needs=needs,
         split=split,

@@ -29,6 +29,8 @@ from metalearn.tasks.table_features import (
 from metalearn.tasks.tables import MISSING, Table, leave_out, number_of, read_tables
 
 LABELS = ("shared", "own")
+NUMBERS = "numbers"
+"""What `--labels` says of targets that are numbers, not classes, however few and whole."""
 MOST_VALUES = 100  # of a category, each of which becomes a column
 MOST_WHOLE_LABELS = 20  # different whole numbers that are still taken for classes
 TEST, VALIDATION = 0.2, 0.1  # shares of the tasks, where no split is given
@@ -292,10 +294,12 @@ def _raise_labels(
             f"{max(each.values())}"
         )
     found = sorted(set(cells))
+    numbers = all(number_of(cell) is not None for cell in found)
+    more = ", --labels numbers to predict them as such (kind='regression')" * numbers
     raise DataError(
         f"{where}: no task has all of {amount(len(found), 'label')}, {listed(found)}; expected the "
-        "same in every task, or --labels own where each has classes of its own (labels='own' in "
-        "Python)"
+        "same in every task, --labels own where each has classes of its own (in Python "
+        f"labels='own'){more}"
     )
 
 

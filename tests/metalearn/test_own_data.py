@@ -179,3 +179,27 @@ def test_too_few_classes_that_are_large_enough(capsys, tmp_path):
     folder = draw_folder(tmp_path / "signs", classes=12, images=3)
     says = ("0 of 12 classes have 6 images (1 shot + 5 queries)", "--shots 1 --queries 2 all")
     fails(capsys, "train", folder, "--ways", 3, "--out", tmp_path / "run", says=says)
+
+
+def test_few_whole_numbers_may_be_numbers(capsys, tmp_path):
+    """Marks from 0 to 6: as classes, no task has all of them."""
+    rng = np.random.default_rng(0)
+    lines = ["school,hours,mark"]
+    for school in range(30):
+        slope = rng.uniform(0.3, 0.6)
+        for hours in rng.uniform(0, 10, 12):
+            lines.append(f"s{school},{hours:.2f},{min(6, round(slope * hours))}")
+    path = tmp_path / "marks.csv"
+    path.write_text("\n".join(lines) + "\n")
+    given = ["--task-column", "school", "--target", "mark", "--shots", 4, "--queries", 4]
+    short = [*flags({"iterations": 20, "validate_every": 20, "hidden": (8,)}), "--out"]
+    fails(capsys, "train", path, *given, *short, tmp_path / "a", says=("--labels numbers",))
+    result = command(capsys, "train", path, *given, "--labels", "numbers", *short, tmp_path / "b")
+    assert result.code == 0 and "accuracy" not in result.out, result.err
+    record = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert record["dataset"]["preprocess"]["kind"] == "regression"
+    words = tmp_path / "words.csv"
+    words.write_text(path.read_text().replace(",6\n", ",six\n"))
+    fails(
+        capsys, "train", words, *given, "--labels", "numbers", *short, tmp_path / "c", says=("six",)
+    )
