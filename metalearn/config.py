@@ -57,8 +57,8 @@ class Config:
     task_column: str | None = None  # of a table; "" where each file is a task
     target: str | None = None  # the column of a table to predict
     ignore: tuple[str, ...] = ()  # columns of a table to leave out
-    # Of a table: classes that are the same in all tasks ("shared") or each task's "own", if its
-    # targets are no "numbers", which they are for certain where that is said.
+    # Of a table: classes, the same in all tasks ("shared") or each task's "own", or certainly
+    # "numbers". With "shared" its values decide whether they are classes.
     labels: str = "shared"
     split: str = "random"  # "random", "alphabets" (Omniglot), or a JSON file of a split
     ways: int = 5

@@ -99,6 +99,25 @@ def is_native(equation: Equation) -> bool:
     return can and len(dtypes) == 1 and min(sizes) > 0 and max(sizes) < 2**31
 
 
+def copy_loop(
+    source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
+) -> tuple[Loop, list[Buffer]]:
+    """A loop that copies, or adds, one entry after the other of the target; and its buffers."""
+    axes = sorted(range(len(shape)), key=lambda a: -abs(target.strides[a]))
+    buffers = list(dict.fromkeys((source.buffer, target.buffer)))
+    load, access = (
+        Access(
+            buffers.index(place.buffer),
+            place.buffer.dtype,
+            tuple(place.strides[a] for a in axes),
+            place.offset,
+        )
+        for place in (source, target)
+    )
+    stores = (Store(access, 0, None, accumulate),)
+    return Loop(tuple(shape[a] for a in axes), (load,), stores), buffers
+
+
 def lower(
     graph: Graph,
     strides: Sequence[tuple[int, ...]] | None = None,
@@ -311,22 +330,9 @@ class Lowering:
     def copy(
         self, source: Place, shape: Sequence[int], target: Place, accumulate: bool = False
     ) -> None:
-        """A loop that copies, or adds, one entry after the other of the target."""
-        if math.prod(shape) == 0:
-            return
-        axes = sorted(range(len(shape)), key=lambda a: -abs(target.strides[a]))
-        shape = [shape[a] for a in axes]
-        source, target = (
-            Place(p.buffer, tuple(p.strides[a] for a in axes), p.offset) for p in (source, target)
-        )
-        buffers = list(dict.fromkeys((source.buffer, target.buffer)))
-        dtype = source.buffer.dtype
-        load = Access(buffers.index(source.buffer), dtype, source.strides, source.offset)
-        access = Access(
-            buffers.index(target.buffer), target.buffer.dtype, target.strides, target.offset
-        )
-        loop = Loop(tuple(shape), (load,), (Store(access, 0, None, accumulate),))
-        self.add_loop(loop, buffers)
+        """A loop that copies, or adds."""
+        if math.prod(shape):
+            self.add_loop(*copy_loop(source, shape, target, accumulate))
 
     # Other steps ------------------------------------------------------------------------------
 

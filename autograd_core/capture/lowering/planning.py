@@ -16,6 +16,7 @@ from autograd_core.capture.lowering.lower import (
     NativeStep,
     PythonStep,
     Target,
+    copy_loop,
     is_native,
     lower,
 )
@@ -49,8 +50,7 @@ from autograd_core.tensor import Tensor
 from kernels.cpu.threads import thread_count
 from kernels.devices import namespace, to_host, view
 from kernels.gpu.schedule import Access, Span
-from kernels.loops import Access as Accessed
-from kernels.loops import Loop, Store, merged
+from kernels.loops import merged
 from kernels.native.program import Call, Routine, work
 from kernels.native.text import BYTES
 
@@ -94,7 +94,6 @@ class Part:
         lowered: the steps.
         inputs, outputs: the slots of its inputs and outputs.
         moves: by how many bytes an address in a slot moves from one turn to the next.
-        known: slots of other buffers than inputs, outputs and constants, which other parts have.
     """
 
     def __init__(
@@ -105,9 +104,9 @@ class Part:
         inputs: Sequence[int],
         outputs: Sequence[int],
         moves: Sequence[tuple[int, int]] = (),
-        known: Mapping[Buffer, int] = MappingProxyType({}),
     ):
-        self.lowered, self._known = lowered, dict(known)
+        self.lowered = lowered
+        self._known: dict[Buffer, int] = {}  # slots of what other parts had done here
         self.offsets, self.arena_bytes = plan(self.lowered.steps)
         self.arena = slots.add(Arena(self.arena_bytes))
         self._slots = {
@@ -324,10 +323,8 @@ class _Planner:
         shape, dtype = x.aval
         source, target = (Buffer(code(dtype), x.aval.size) for _ in range(2))
         copy = self.slots.add(Fresh(shape, str(dtype)))
-        axes = [shape[a] for a in order]
-        load = Accessed(0, source.dtype, tuple(dense(shape)[a] for a in order))
-        store = Store(Accessed(1, target.dtype, dense(axes)), 0)
-        kernel = merged(Loop(tuple(axes), (load,), (store,)))
+        lies, wanted = Place(source, dense(shape)), Place(target, dense(shape, order))
+        kernel = merged(copy_loop(lies, shape, wanted)[0])
         step = NativeStep(kernel, [(source, 0), (target, 0)], [source], [target])
         self.parts["before"].append([step], {source: slot, target: copy})
         return copy
