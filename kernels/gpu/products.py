@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kernels.gpu import loops
 from kernels.gpu.launch import TYPES, Launch, parameters
@@ -15,40 +16,85 @@ from kernels.native.program import work
 from kernels.native.text import BYTES
 from kernels.native.windows import Gather, GatherWeights, Geometry
 
+
+class Tile(NamedTuple):
+    """How a block computes a part of a result.
+
+    Attributes:
+        rows: of the part.
+        columns: of the part.
+        terms: that are in shared memory at a time, of four bytes each.
+        high: rows of the part that a thread computes.
+        wide: columns of it.
+        rate: share of the multiprocessor's arithmetic that is reached, with enough such blocks.
+    """
+
+    rows: int
+    columns: int
+    terms: int
+    high: int
+    wide: int
+    rate: float
+
+    @property
+    def threads(self) -> int:
+        return self.rows // self.high * (self.columns // self.wide)
+
+
 TILES = (
-    (128, 64, 16, 8, 4),
-    (64, 64, 16, 4, 4),
-    (64, 16, 16, 4, 1),
-    (16, 64, 16, 1, 4),
-    (16, 16, 16, 1, 1),
+    Tile(128, 64, 16, 8, 8, 0.7),
+    Tile(64, 64, 16, 4, 8, 0.55),
+    Tile(128, 32, 16, 8, 4, 0.55),
+    Tile(64, 32, 16, 4, 4, 0.45),
+    Tile(32, 64, 16, 4, 4, 0.45),
+    Tile(32, 32, 32, 4, 4, 0.3),
+    Tile(64, 16, 32, 4, 2, 0.25),
+    Tile(16, 64, 32, 2, 4, 0.25),
+    Tile(16, 16, 64, 1, 1, 0.1),
 )
-"""Rows, columns and terms of a block's tile, and rows and columns of a thread's: 256 threads."""
-BUSY = 132 * 2
+MULTIPROCESSORS = 132
+BUSY = 2 * MULTIPROCESSORS
 """Blocks that keep all multiprocessors busy."""
 PART = 128
 """Terms that are worth a block of their own."""
+ALIGNMENT = 16
+"""Bytes that a thread reads at once, at most."""
+FEW_TAPS = 128
+"""Of a window, that the memory for constants has room for, with those of some other kernels."""
 
 
-def tile_for(m: int, n: int, stack: int = 1) -> tuple[int, int, int, int, int]:
-    """The largest tile that a result fills three quarters of in each direction. The largest of all
-    only where there are tiles of it for all multiprocessors."""
-    fits = [t for t in TILES if _fills(m, t[0]) and _fills(n, t[1])]
-    if fits[0] == TILES[0] and -(-m // TILES[0][0]) * -(-n // TILES[0][1]) * stack < BUSY:
-        return TILES[1]
-    return fits[0]
+class Schedule(NamedTuple):
+    """The tile of a product, and in how many parts its terms are added up."""
+
+    tile: Tile
+    parts: int
 
 
-def _fills(size: int, side: int) -> bool:
-    return 4 * size >= 3 * side or side == TILES[-1][0]
+def schedule_for(size: tuple[int, int, int], stack: int, parts: int | None = None) -> Schedule:
+    """The quickest by an estimate: of the multiprocessor that has most to do, the terms of its
+    blocks over the rate at which these take them.
+
+    Args:
+        size: rows, columns and terms.
+        parts: so many; None for more than one where the result has too few tiles to keep all
+            multiprocessors busy.
+    """
+    m, n, k = size
+
+    def estimate(tile: Tile) -> tuple[float, Schedule]:
+        tiles = -(-m // tile.rows) * -(-n // tile.columns) * stack
+        shared = parts or max(1, min(-(-BUSY // tiles), k // PART))
+        blocks = -(-tiles * shared // MULTIPROCESSORS)
+        busy = min(1.0, blocks * tile.threads / 256)
+        seconds = blocks * tile.rows * tile.columns * (k / shared) / (tile.rate * busy)
+        return seconds, Schedule(tile, shared)
+
+    return min(map(estimate, TILES), key=lambda found: found[0])[1]
 
 
 def wanted_parts(kernel: Product | GatherWeights) -> int:
-    """In how many parts the terms of a product are best added up: more than one where its result
-    has too few tiles to keep all multiprocessors busy."""
-    (m, n, k), stack = _size(kernel)
-    tile = tile_for(m, n, stack)
-    tiles = -(-m // tile[0]) * -(-n // tile[1]) * stack
-    return max(1, min(-(-BUSY // tiles), k // PART))
+    """In how many parts the terms of a product are best added up."""
+    return schedule_for(*_size(kernel)).parts
 
 
 def _size(kernel: Product | GatherWeights) -> tuple[tuple[int, int, int], int]:
@@ -59,26 +105,41 @@ def _size(kernel: Product | GatherWeights) -> tuple[tuple[int, int, int], int]:
     return (len(g.taps) * g.channels, kernel.n, g.images * g.rows), kernel.stack
 
 
-def product_launch(product: Product, name: str) -> Launch:
-    """C = A·B, or C += A·B, for a stack of matrices. Operands: A, B, C."""
+def product_launch(product: Product, name: str, aligned: bool = True) -> Launch:
+    """C = A·B, or C += A·B, for a stack of matrices. Operands: A, B, C.
+
+    Args:
+        aligned: whether A and B begin where several entries can be read at once; the same below.
+    """
     p, t = product, TYPES[product.dtype]
     adds = str(p.accumulate).lower()
     c = f"const Result<{t}, {p.c[-1]}, {adds}> c = {{b2{_stacked(p.stack, p.c)}}};"
-    return _product_launch(p, name, c)
+    return _product_launch(p, name, c, aligned)
 
 
-def _product_launch(p: Product, name: str, c: str, parts: int = 1) -> Launch:
+def _product_launch(p: Product, name: str, c: str, aligned: bool, parts: int = 1) -> Launch:
     """The product with a result that a line of code names."""
     size, types = (p.m, p.n, p.k), dict.fromkeys(range(3), TYPES[p.dtype])
-    return _launch(name, p.dtype, size, math.prod(p.stack), [*_factors(p), c], types, "", parts)
+    matrices = [*_factors(p, aligned), c]
+    return _launch(name, p.dtype, size, math.prod(p.stack), matrices, types, "", parts)
 
 
-def _factors(p: Product) -> list[str]:
+def _factors(p: Product, aligned: bool) -> list[str]:
     t = TYPES[p.dtype]
+    along = p.a[-2] if p.a[-1] == 1 else p.a[-1]
+    a = _several(p.dtype, aligned and 1 in p.a[-2:], *p.a[:-2], along)
+    b = _several(p.dtype, aligned and p.b[-1] == 1, *p.b[:-1])
     return [
-        f"const Left<{t}, {p.a[-2]}, {p.a[-1]}> a = {{b0{_stacked(p.stack, p.a)}}};",
-        f"const Right<{t}, {p.b[-2]}, {p.b[-1]}> b = {{b1{_stacked(p.stack, p.b)}}};",
+        f"const Left<{t}, {p.a[-2]}, {p.a[-1]}, {a}> a = {{b0{_stacked(p.stack, p.a)}}};",
+        f"const Right<{t}, {p.b[-2]}, {p.b[-1]}, {b}> b = {{b1{_stacked(p.stack, p.b)}}};",
     ]
+
+
+def _several(dtype: str, aligned: bool, *strides: int) -> int:
+    """How many neighbouring entries are read at once: as many as 16 bytes have, if all that is read
+    begins at a multiple of them."""
+    several = ALIGNMENT // BYTES[dtype]
+    return several if aligned and all(s % several == 0 for s in strides) else 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +164,7 @@ class ProductThen:
         return flops + work(loop)[0], moved + work(others)[1] - between
 
 
-def product_then_launch(kernel: ProductThen, name: str) -> Launch:
+def product_then_launch(kernel: ProductThen, name: str, aligned: bool = True) -> Launch:
     """A product and a loop on its result. Operands: A, B, and those of the loop."""
     p, t = kernel.product, TYPES[kernel.product.dtype]
     lines, dtypes = loops.entry_lines(kernel.loop)
@@ -119,7 +180,7 @@ def product_then_launch(kernel: ProductThen, name: str) -> Launch:
 }};
 """
     given = ", ".join([*(f"b{n}" for n in dtypes), f"0{_stacked(p.stack, p.c)}"])
-    matrices = [*_factors(p), f"const {name}_result c = {{{given}}};"]
+    matrices = [*_factors(p, aligned), f"const {name}_result c = {{{given}}};"]
     size = p.m, p.n, p.k
     return _launch(name, p.dtype, size, math.prod(p.stack), matrices, types, before)
 
@@ -149,24 +210,27 @@ def result_of(kernel: Product | GatherWeights) -> tuple[tuple[int, ...], tuple[i
     return (stack, m, n), (kernel.stacked[2], n, 1), True
 
 
-def in_parts_launch(kernel: InParts, name: str) -> Launch:
+def in_parts_launch(kernel: InParts, name: str, aligned: bool = True) -> Launch:
     """The kernel, with as many blocks for each tile as there are parts."""
     inner, parts = kernel.kernel, kernel.parts
     m, n, _ = _size(inner)[0]
     c = f"const Result<{TYPES[inner.dtype]}, {n}, false> c = {{b2 + {m * n}LL * blockIdx.z}};"
     if isinstance(inner, Product):
-        return _product_launch(inner, name, c, parts)
-    return _weights_launch(inner, name, c, parts)
+        return _product_launch(inner, name, c, aligned, parts)
+    return _weights_launch(inner, name, c, aligned, parts)
 
 
-def gather_launch(gather: Gather, name: str) -> Launch:
+def gather_launch(gather: Gather, name: str, aligned: bool = True) -> Launch:
     """Windows of images by filters. Operands: images, filters, result, table, zeros."""
     g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
     a, b, c = gather.stacked
+    weights = [tap.weights for tap in g.taps]
+    several_a = _several_channels(g, gather.dtype, aligned, a)
+    several_b = _several(gather.dtype, aligned, b, gather.b, *weights)
     matrices = [
-        f"const Windows<{t}, {kind}> a = {{b0 + {a}LL * stacked, b3}};",
-        f"const Filters<{t}, {kind}, {gather.b}> b = {{b1 + {b}LL * stacked}};",
-        f"const TableRows<{t}, {kind}, {g.group * gather.c_image}LL> c = "
+        f"const Windows<{t}, {kind}, {several_a}> a = {{b0 + {a}LL * stacked, b3}};",
+        f"const Filters<{t}, {kind}, {gather.b}, {several_b}> b = {{b1 + {b}LL * stacked}};",
+        f"const TableRows<{t}, {kind}, {g.group * gather.c_image}LL, 1> c = "
         f"{{b2 + {c}LL * stacked, b3}};",
     ]
     size = g.images * g.rows, gather.n, len(g.taps) * g.channels
@@ -174,21 +238,33 @@ def gather_launch(gather: Gather, name: str) -> Launch:
     return _launch(name, gather.dtype, size, gather.stack, matrices, types, _geometry_text(g, kind))
 
 
-def weights_launch(gather: GatherWeights, name: str) -> Launch:
+def _several_channels(g: Geometry, dtype: str, aligned: bool, stacked: int) -> int:
+    """How many channels of a pixel are read at once."""
+    strides = g.channels, g.image, g.line, g.pixel, stacked
+    return _several(dtype, aligned and g.channel == 1, *strides)
+
+
+def weights_launch(gather: GatherWeights, name: str, aligned: bool = True) -> Launch:
     """Adds the gradient by filters. Operands: images, the result's gradient, filters, table,
     zeros."""
     t, c = TYPES[gather.dtype], gather.stacked[2]
     result = f"const Result<{t}, {gather.n}, true> c = {{b2 + {c}LL * stacked}};"
-    return _weights_launch(gather, name, result)
+    return _weights_launch(gather, name, result, aligned)
 
 
-def _weights_launch(gather: GatherWeights, name: str, c: str, parts: int = 1) -> Launch:
+def _weights_launch(
+    gather: GatherWeights, name: str, c: str, aligned: bool, parts: int = 1
+) -> Launch:
     """The gradient with a result that a line of code names."""
     g, t, kind = gather.geometry, TYPES[gather.dtype], f"{name}_geometry"
     a, b, _ = gather.stacked
+    several_a = _several_channels(g, gather.dtype, aligned, a)
+    # Rows that do not lie evenly may begin anywhere.
+    even = aligned and gather.g_row > 0
+    several_b = _several(gather.dtype, even, b, gather.g_row, gather.g_image)
     matrices = [
-        f"const TurnedWindows<{t}, {kind}> a = {{{{b0 + {a}LL * stacked, b3}}}};",
-        f"const TableRows<{t}, {kind}, {g.group * gather.g_image}LL> b = "
+        f"const TurnedWindows<{t}, {kind}, {several_a}> a = {{{{b0 + {a}LL * stacked, b3}}}};",
+        f"const TableRows<{t}, {kind}, {g.group * gather.g_image}LL, {several_b}> b = "
         f"{{b1 + {b}LL * stacked, b3}};",
         c,
     ]
@@ -216,22 +292,25 @@ def _launch(
         parts: in how many the terms are shared out; blocks of one part lie behind those of another.
     """
     m, n, k = size
-    tile = tile_for(m, n, stack)
-    t = TYPES[dtype]
+    tile = schedule_for(size, stack, parts).tile
+    terms = tile.terms * 4 // BYTES[dtype]
+    sizes = tile.rows, tile.columns, terms, tile.high, tile.wide
     given, pointers = parameters(types)
-    rows, columns = -(-m // tile[0]), -(-n // tile[1])
-    threads = tile[0] // tile[3] * (tile[1] // tile[4])
-    each = -(-k // (parts * tile[2])) * tile[2]
+    rows, columns = -(-m // tile.rows), -(-n // tile.columns)
+    each = -(-k // (parts * terms)) * terms
     first = f"(int)(blockIdx.z / {stack}) * {each}" if parts > 1 else "0"
     last = f"minimum({k}, {first} + {each})" if parts > 1 else str(k)
+    head = f'extern "C" __global__ void __launch_bounds__({tile.threads}) {name}({given})'
     lines = [
-        f'{before}extern "C" __global__ void __launch_bounds__({threads}) {name}({given}) {{',
+        f"{before}{head} {{",
         f"    const unsigned stacked = blockIdx.z{f' % {stack}' if parts > 1 else ''};",
         *(f"    {line}" for line in (*pointers, *matrices)),
-        f"    tile_product<{t}, {', '.join(map(str, tile))}>(a, b, c, {m}, {n}, {first}, {last});",
+        f"    tile_product<{TYPES[dtype]}, {', '.join(map(str, sizes))}>"
+        f"(a, b, c, {m}, {n}, {first}, {last});",
         "}",
     ]
-    return Launch(name, "\n".join(lines), tuple(types), (columns, rows, stack * parts), threads)
+    grid = (columns, rows, stack * parts)
+    return Launch(name, "\n".join(lines), tuple(types), grid, tile.threads)
 
 
 def _stacked(stack: Sequence[int], strides: Sequence[int]) -> str:
@@ -251,7 +330,8 @@ def _geometry_text(g: Geometry, name: str) -> str:
         for t in g.taps
     )
     (height, width), group = g.size, g.group * g.image
-    return f"""static __device__ const int {name}_taps[{len(g.taps)}][4] = {{{taps}}};
+    where = "__constant__" if len(g.taps) <= FEW_TAPS else "static __device__ const"
+    return f"""{where} int {name}_taps[{len(g.taps)}][4] = {{{taps}}};
 struct {name} {{
     static constexpr int ROWS = {g.group * g.rows}, CHANNELS = {g.channels};
     static constexpr unsigned HEIGHT = {height}, WIDTH = {width};

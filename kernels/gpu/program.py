@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
 def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
     """The launches of each call of each routine, in order; equal kernels are one."""
-    known: dict[Kernel, Launch] = {}
+    known: dict[tuple[Kernel, bool], Launch] = {}
 
     def once(kernel: Repeat, places: Places, turn: int) -> list[Step]:
         found = []
@@ -36,29 +36,36 @@ def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
     def expand(kernel: Kernel, places: Places) -> list[Step]:
         if isinstance(kernel, Repeat):
             return [step for turn in range(kernel.turns) for step in once(kernel, places, turn)]
-        if kernel not in known:
-            known[kernel] = launch_of(kernel, f"kernel{len(known)}")
-        launch = known[kernel]
+        matrices = () if isinstance(kernel, Loop) else places[:2]
+        aligned = all(far % products.ALIGNMENT == 0 for _, far in matrices)
+        if (kernel, aligned) not in known:
+            known[kernel, aligned] = launch_of(kernel, f"kernel{len(known)}", aligned)
+        launch = known[kernel, aligned]
         return [Step(launch, tuple(places[n] for n in launch.operands))]
 
     return [[expand(call.kernel, call.places) for call in routine.calls] for routine in routines]
 
 
-def launch_of(kernel: Kernel, name: str) -> Launch:
-    """The CUDA kernel for one of the CPU's."""
+def launch_of(kernel: Kernel, name: str, aligned: bool = True) -> Launch:
+    """The CUDA kernel for one of the CPU's.
+
+    Args:
+        aligned: whether the first two operands, a product's matrices, begin at a multiple of
+            `products.ALIGNMENT` bytes.
+    """
     match kernel:
         case Loop():
             return loops.launch(kernel, name)
         case Product():
-            return products.product_launch(kernel, name)
+            return products.product_launch(kernel, name, aligned)
         case products.ProductThen():
-            return products.product_then_launch(kernel, name)
+            return products.product_then_launch(kernel, name, aligned)
         case products.InParts():
-            return products.in_parts_launch(kernel, name)
+            return products.in_parts_launch(kernel, name, aligned)
         case Gather():
-            return products.gather_launch(kernel, name)
+            return products.gather_launch(kernel, name, aligned)
         case GatherWeights():
-            return products.weights_launch(kernel, name)
+            return products.weights_launch(kernel, name, aligned)
     raise TypeError(f"no CUDA kernel for {kernel!r}")
 
 

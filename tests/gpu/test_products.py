@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from kernels.gpu import products
 from kernels.gpu.host import HostKernels, places
-from kernels.gpu.products import TILES, InParts, product_launch, tile_for, wanted_parts
+from kernels.gpu.products import TILES, InParts, product_launch, schedule_for, wanted_parts
 from kernels.gpu.program import launch_of
 from kernels.native.products import Product
 from kernels.native.windows import GatherWeights
@@ -45,6 +46,19 @@ def product_cases(dtype):
             yield product_launch(product, name), (a, b, c), accumulate
 
 
+def with_tile(monkeypatch, number):
+    """Products are cut into tiles of one kind."""
+    monkeypatch.setattr(products, "TILES", TILES[number : number + 1])
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("number", range(len(TILES)))
+def test_products_in_each_tile(number, monkeypatch):
+    with_tile(monkeypatch, number)
+    monkeypatch.setattr("tests.gpu.test_products.SIZES", SIZES[:-1])
+    test_products("f8" if number % 2 else "f4")
+
+
 @needs_host_compiler
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_products(dtype):
@@ -70,12 +84,46 @@ def test_a_matrix_for_all_of_a_stack():
     np.testing.assert_allclose(c, a @ b, rtol=1e-5, atol=1e-5)
 
 
-def test_tiles():
-    assert tile_for(40_000, 1000) == tile_for(1000, 64, 33) == TILES[0]
-    assert tile_for(1000, 64, 32) == tile_for(48, 48) == tile_for(48, 48, 1000) == TILES[1]
-    assert tile_for(1000, 12) == TILES[2] and tile_for(9, 1000) == TILES[3]
-    assert tile_for(10, 40) == TILES[-1]
-    assert {r // tr * (c // tc) for r, c, _, tr, tc in TILES} == {256}
+@pytest.mark.parametrize(
+    ("size", "stack", "tile"),
+    [
+        ((40_000, 1000, 100), 1, (128, 64)),
+        ((3675, 64, 576), 32, (128, 64)),
+        ((40_000, 32, 288), 4, (128, 32)),
+        ((640, 64, 576), 1, (16, 16)),
+        ((9, 64, 50_000), 256, (16, 64)),
+        ((5, 5, 64), 32, (16, 16)),
+    ],
+)
+def test_tiles(size, stack, tile):
+    assert schedule_for(size, stack, parts=1).tile[:2] == tile
+
+
+def test_threads_of_tiles():
+    for tile in TILES:
+        assert tile.threads in (64, 128, 256)
+        assert tile.rows % tile.high == tile.columns % tile.wide == 0
+
+
+@needs_host_compiler
+def test_entries_that_begin_anywhere_are_read_one_by_one():
+    """Matrices that begin between multiples of 16 bytes, as the program says."""
+    a, b = (draw("f4", 40 * 24 + 1)[1:].reshape(s) for s in ((40, 24), (24, 40)))
+    c, strides = np.zeros((40, 40), "f4"), ((24, 1), (40, 1), (40,))
+    launch = product_launch(Product("f4", (), 40, 40, 24, *strides), "anywhere", aligned=False)
+    run([launch], [(a, b, c)])
+    np.testing.assert_allclose(c, a @ b, rtol=1e-5, atol=1e-5)
+
+
+@needs_host_compiler
+def test_what_lies_beside_a_matrix_is_not_read():
+    a, b = np.full((20, 24), np.nan, "f4"), np.full((24, 40), np.nan, "f4")
+    a[:, :18], b[:18, :30] = draw("f4", 20, 18), draw("f4", 18, 30)
+    b[17, 3] = np.inf  # the last term, which nothing that fills up a tile is multiplied by
+    c = np.zeros((20, 30), "f4")
+    launch = product_launch(Product("f4", (), 20, 30, 18, (24, 1), (40, 1), (30,)), "beside")
+    run([launch], [(a, b, c)])
+    np.testing.assert_allclose(c, a[:, :18] @ b[:18, :30], rtol=1e-5, atol=1e-5)
 
 
 PARTS = [((), 30, 70, 300, 2), ((3,), 5, 9, 129, 3), ((2, 2), 65, 17, 64, 4), ((), 4, 4, 33, 5)]
@@ -112,7 +160,7 @@ def test_products_in_parts(dtype):
 def test_terms_are_shared_out_where_there_are_few_tiles():
     product = lambda m, n, k: Product("f4", (), m, n, k, (k, 1), (n, 1), (n,))
     assert wanted_parts(product(64, 64, 10_000)) == 78
-    assert wanted_parts(product(576, 64, 7840)) == 30
+    assert wanted_parts(product(576, 64, 7840)) == 53
     assert wanted_parts(product(64, 64, 200)) == wanted_parts(product(2048, 2048, 10_000)) == 1
     flops, moved = InParts(product(64, 64, 1000), 5).work
     assert (flops, moved) == (2 * 64 * 64 * 1000, 4 * (2 * 64 * 1000 + 5 * 64 * 64))
@@ -167,13 +215,30 @@ MUTANTS = {
     "rows for columns": ("entry[1], entry[2]}", "entry[2], entry[1]}"),
     "one row beside the image": ("down >= G::HEIGHT ||", "down > G::HEIGHT ||"),
     "no barrier before the terms are read": (
-        "        __syncthreads();\n        if (start + BK < k)",
-        "        if (start + BK < k)",
+        "        __syncthreads();  // all threads' copies",
+        "        // all threads' copies",
     ),
-    "a term too few": ("start + t < k;", "start + t < k - 1;"),
-    "nothing fetched for the next": ("if (start + BK < k) fetch", "if (start + 2 * BK < k) fetch"),
-    "parts from the beginning": ("int start = first;", "int start = 0;"),
+    "terms are read before they are there": (
+        "wait_copies<STAGES - 2>();",
+        "wait_copies<STAGES - 1>();",
+    ),
+    "a term too few": ("more_terms = k - start - t;", "more_terms = k - start - t - 1;"),
+    "a term of B too many": ("more_columns > 0 && start + t < k", "more_columns > 0"),
+    "entries behind the last term": ("at_most(left, N)", "N"),
+    "nothing fetched for the next": (
+        "        if (fetched < k) fetch(next, fetched);",
+        "        if (fetched + BK < k) fetch(next, fetched);",
+    ),
+    "the terms after the next": (
+        "        fetched += BK;\n        if (fetched < k) look(fetched);\n        multiply",
+        "        fetched += BK;\n        if (fetched < k) look(fetched + BK);\n        multiply",
+    ),
+    "parts from the beginning": ("int fetched = first;", "int fetched = 0;"),
     "a column too few": ("s < n) c.put", "s < n - 1) c.put"),
+    "no barrier before the result": (
+        "        __syncthreads();\n        for (int e = me;",
+        "        for (int e = me;",
+    ),
     "not added": ("ADD ? place + x : x", "x"),
 }
 
@@ -193,7 +258,9 @@ def test_mutants_are_noticed(name, monkeypatch):
     )
     monkeypatch.setattr("tests.gpu.test_products.SIZES", SIZES[2:5])
     monkeypatch.setattr("tests.gpu.test_products.CASES", CASES[-2:])
+    with_tile(monkeypatch, 3)
     with pytest.raises(AssertionError):
         test_products("f4")
+        test_what_lies_beside_a_matrix_is_not_read()
         test_convolutions("f4")
         test_products_in_parts("f4")

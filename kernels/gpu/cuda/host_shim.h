@@ -4,19 +4,21 @@
 // Blocks run one after the other, each with its threads as contexts of their own (ucontext). A
 // thread runs until it waits for its block or its warp, or ends; when all that are waited for have
 // arrived, all go on. A barrier that some threads never reach ends the program with a message,
-// where a GPU would hang.
+// where a GPU would hang. Copies to shared memory are done as late as they may be.
 #pragma once
 
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <tuple>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
 
+#define HOST_SHIM
 #define __global__
 #define __device__
 #define __host__
@@ -35,12 +37,21 @@ namespace shim {
 
 enum State { RUNS, AT_BLOCK, AT_WARP, ENDED };
 
+struct Copy {
+    void* to;
+    const void* from;
+    int bytes, given;
+    unsigned group;
+};
+
 struct Thread {
     ucontext_t context;
     std::unique_ptr<char[]> stack;  // not filled with anything: most of its pages are never touched
     dim3 index;
     State state = ENDED;
     unsigned long long slot = 0;  // what a shuffle or a vote offers
+    std::deque<Copy> copies;      // not done yet
+    unsigned groups = 0;          // of copies that were ended
 };
 
 static std::vector<Thread> threads;
@@ -82,6 +93,8 @@ inline void run_block() {
         Thread& t = threads[n];
         t.index = dim3(n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y);
         t.state = RUNS;
+        t.copies.clear();
+        t.groups = 0;
         if (!t.stack) t.stack.reset(new char[STACK]);
         getcontext(&t.context);
         t.context.uc_stack.ss_sp = t.stack.get();
@@ -145,6 +158,25 @@ template <class T> T exchange(T x, unsigned lane) {
 }
 
 }  // namespace shim
+
+template <int BYTES> void copy_async(void* to, const void* from, int given) {
+    if (reinterpret_cast<size_t>(to) % BYTES || (given && reinterpret_cast<size_t>(from) % BYTES)) {
+        std::fprintf(stderr, "a copy of %d bytes is not aligned to them\n", BYTES);
+        std::abort();
+    }
+    shim::Thread& me = shim::threads[shim::current];
+    me.copies.push_back({to, from, BYTES, given, me.groups});
+}
+inline void commit_copies() { ++shim::threads[shim::current].groups; }
+template <int LEFT> void wait_copies() {
+    shim::Thread& me = shim::threads[shim::current];
+    while (!me.copies.empty() && me.copies.front().group + LEFT < me.groups) {
+        const shim::Copy& c = me.copies.front();
+        std::memcpy(c.to, c.from, c.given);
+        std::memset(static_cast<char*>(c.to) + c.given, 0, c.bytes - c.given);
+        me.copies.pop_front();
+    }
+}
 
 inline void __syncthreads() {
     shim::give_way(shim::AT_BLOCK);

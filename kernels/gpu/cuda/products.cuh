@@ -1,109 +1,237 @@
 // Products in tiles. What the matrices are, plain ones or windows of images, their types say:
 //
-//   A: Row, Row row(int r), T at(Row, int k), and ALONG_K: neighbouring entries lie along k
-//   B: T at(int k, int n), and ALONG_K
+//   A: Row row(int r), Term term(int k), const T* place(Row, Term); ALONG_K: neighbouring entries
+//      lie along k, else along rows; SEVERAL: so many of them lie side by side, aligned
+//   B: Term term(int k), const T* place(Term, int n); ALONG_K, where they do not lie along n; SEVERAL
 //   C: void put(int r, int n, T value)
 //
-// A block computes BM × BN entries of the result, a thread TM × TN of them, side by side, in
-// registers. The terms come through shared memory, BK at a time, from `first` to below `k`; those
-// that come next are on their way from global memory while some are multiplied. (V. Volkov and
-// J. Demmel, Benchmarking GPUs to tune dense linear algebra, 2008.)
+// A place that is null holds zeros. A block computes BM × BN entries of the result, a thread
+// TM × TN of them in registers. The terms come through shared memory, BK at a time, from `first` to
+// below `k`; those of the next STAGES - 1 times are on their way from global memory while some are
+// multiplied, without passing through registers. (V. Volkov and J. Demmel, Benchmarking GPUs to tune
+// dense linear algebra, 2008; NVIDIA, Controlling data movement to boost performance on the Ampere
+// architecture, 2020.)
 #pragma once
+
+constexpr int STAGES = 3;
+
+#ifndef HOST_SHIM
+// Copies BYTES from global to shared memory, at some time before `wait_copies`: `given` of them are
+// read, the rest is 0.
+template <int BYTES> INLINE void copy_async(void* to, const void* from, int given) {
+    const unsigned there = static_cast<unsigned>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(there), "l"(from), "n"(BYTES),
+                 "r"(given)
+                 : "memory");
+}
+// Ends a group of copies.
+INLINE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits until all groups of this thread but the last LEFT are done.
+template <int LEFT> INLINE void wait_copies() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+#endif
 
 // Entries that lie side by side, which are read at once.
 template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Several {
     T at[N];
 };
 
+INLINE constexpr int at_most(int x, int most) { return x < most ? x : most; }
+
+// How the tiles of a product lie in shared memory, and who fetches what and computes what.
+template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> struct Tiles {
+    static constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
+    static constexpr int WIDE = 16 / sizeof(T);  // entries that a thread reads at once
+    static constexpr int HIGH = at_most(TM, WIDE), BROAD = at_most(TN, WIDE);
+    static constexpr int DEEP = A::ALONG_K ? WIDE : 1;  // terms for which entries of A are read
+
+    // Entries of A lie in shared memory as in global memory; those of B always along n.
+    static constexpr int PITCH_A = A::ALONG_K ? BK + WIDE : BM, PITCH_B = BN + WIDE;
+    static constexpr int SIZE_A = PITCH_A * (A::ALONG_K ? BM : BK), SIZE_B = PITCH_B * BK;
+    static constexpr int SIZE = STAGES * (SIZE_A + SIZE_B);
+
+    // Chunks of several entries, dealt out to threads in turn.
+    static constexpr int LINE_A = (A::ALONG_K ? BK : BM) / A::SEVERAL;
+    static constexpr int LINE_B = (B::ALONG_K ? BK : BN) / B::SEVERAL;
+    static constexpr int CHUNKS_A = BM * BK / A::SEVERAL, CHUNKS_B = BN * BK / B::SEVERAL;
+    static constexpr int EACH_A = (CHUNKS_A + THREADS - 1) / THREADS;
+    static constexpr int EACH_B = (CHUNKS_B + THREADS - 1) / THREADS;
+    static_assert(THREADS % LINE_A == 0 && THREADS % LINE_B == 0, "a thread stays in its place");
+    static constexpr int ROWS_HELD = A::ALONG_K ? EACH_A : 1, TERMS_A = A::ALONG_K ? 1 : EACH_A;
+    static constexpr int TERMS_B = B::ALONG_K ? 1 : EACH_B;
+
+    static INLINE int row_of(int thread, int i) {
+        if (A::ALONG_K) return thread + i * ROWS;
+        return i / HIGH * HIGH * ROWS + thread * HIGH + i % HIGH;
+    }
+    static INLINE int column_of(int thread, int j) {
+        return j / BROAD * BROAD * COLUMNS + thread * BROAD + j % BROAD;
+    }
+};
+
+// Copies a chunk, of which `left` entries exist, if it has a place.
+template <class T, int N> INLINE void fetch_chunk(T* to, const T* from, const T* any, int left) {
+    const int given = from ? at_most(left, N) * int(sizeof(T)) : 0;
+    copy_async<N * sizeof(T)>(to, from ? from : any, given);
+}
+
 template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B, class C>
 INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int first, int k) {
-    constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
-    constexpr int LEFT = (BM * BK + THREADS - 1) / THREADS;
-    constexpr int RIGHT = (BN * BK + THREADS - 1) / THREADS;
-    constexpr int PAD = 16 / sizeof(T);  // rows begin where several entries can be read at once
-    alignas(16) __shared__ T left[BK][BM + PAD];
-    alignas(16) __shared__ T right[BK][BN + PAD];
-    const int column = threadIdx.x % COLUMNS * TN, row = threadIdx.x / COLUMNS * TM;
+    using L = Tiles<T, BM, BN, BK, TM, TN, A, B>;
+    alignas(16) __shared__ T memory[L::SIZE];
+    const int me = threadIdx.x, across = me % L::COLUMNS, down = me / L::COLUMNS;
     const int first_row = blockIdx.y * BM, first_column = blockIdx.x * BN;
 
-    // What this thread fetches of A lies in rows that stay the same.
-    typename A::Row rows[LEFT];
+    // What this thread fetches: chunks of A in some rows, or in one; of B in some columns, or in one.
+    const int row_a = A::ALONG_K ? me / L::LINE_A : me % L::LINE_A * A::SEVERAL;
+    const int term_a = A::ALONG_K ? me % L::LINE_A * A::SEVERAL : me / L::LINE_A;
+    const int column_b = B::ALONG_K ? me / L::LINE_B : me % L::LINE_B * B::SEVERAL;
+    const int term_b = B::ALONG_K ? me % L::LINE_B * B::SEVERAL : me / L::LINE_B;
+    constexpr int FURTHER_A = L::THREADS / L::LINE_A, FURTHER_B = L::THREADS / L::LINE_B;
+    typename A::Row rows[L::ROWS_HELD];
 #pragma unroll
-    for (int j = 0; j < LEFT; ++j) {
-        const int i = threadIdx.x + j * THREADS;
-        const int r = first_row + (A::ALONG_K ? i / BK : i % BM);
-        rows[j] = a.row(r < m ? r : m - 1);
-    }
-    T sums[TM][TN], from_a[LEFT], from_b[RIGHT];
+    for (int j = 0; j < L::ROWS_HELD; ++j)
+        rows[j] = a.row(at_most(first_row + row_a + j * FURTHER_A, m - 1));
+    typename A::Term terms_a[L::TERMS_A];
+    typename B::Term terms_b[L::TERMS_B];
+
+    // What is read on the way to the terms from `start` on.
+    const auto look = [&](int start) {
+#pragma unroll
+        for (int j = 0; j < L::TERMS_A; ++j)
+            terms_a[j] = a.term(at_most(start + term_a + j * FURTHER_A, k - 1));
+#pragma unroll
+        for (int j = 0; j < L::TERMS_B; ++j)
+            terms_b[j] = b.term(at_most(start + term_b + j * FURTHER_B, k - 1));
+    };
+    const auto fetch = [&](int stage, int start) {
+        T* left = memory + stage * L::SIZE_A;
+#pragma unroll
+        for (int j = 0; j < L::EACH_A; ++j) {
+            const int r = row_a + (A::ALONG_K ? j * FURTHER_A : 0);
+            const int t = term_a + (A::ALONG_K ? 0 : j * FURTHER_A);
+            if (L::CHUNKS_A % L::THREADS && me + j * L::THREADS >= L::CHUNKS_A) continue;
+            const int more_rows = m - first_row - r, more_terms = k - start - t;
+            const T* from = more_rows > 0 && more_terms > 0
+                                ? a.place(rows[A::ALONG_K ? j : 0], terms_a[A::ALONG_K ? 0 : j])
+                                : nullptr;
+            T* to = left + (A::ALONG_K ? r * L::PITCH_A + t : t * L::PITCH_A + r);
+            fetch_chunk<T, A::SEVERAL>(to, from, a.any(), A::ALONG_K ? more_terms : more_rows);
+        }
+        T* right = memory + STAGES * L::SIZE_A + stage * L::SIZE_B;
+#pragma unroll
+        for (int j = 0; j < L::EACH_B; ++j) {
+            const int s = column_b + (B::ALONG_K ? j * FURTHER_B : 0);
+            const int t = term_b + (B::ALONG_K ? 0 : j * FURTHER_B);
+            if (L::CHUNKS_B % L::THREADS && me + j * L::THREADS >= L::CHUNKS_B) continue;
+            const int more_columns = n - first_column - s;
+            const T* from = more_columns > 0 && start + t < k
+                                ? b.place(terms_b[B::ALONG_K ? 0 : j], first_column + s)
+                                : nullptr;
+            fetch_chunk<T, B::SEVERAL>(right + t * L::PITCH_B + s, from, b.p, more_columns);
+        }
+    };
+    T sums[TM][TN];
 #pragma unroll
     for (int i = 0; i < TM; ++i)
 #pragma unroll
         for (int j = 0; j < TN; ++j) sums[i][j] = T(0);
 
-    const auto fetch = [&](int start) {
+    const auto multiply = [&](int stage) {
+        const T* left = memory + stage * L::SIZE_A;
+        const T* right = memory + STAGES * L::SIZE_A + stage * L::SIZE_B;
 #pragma unroll
-        for (int j = 0; j < LEFT; ++j) {
-            const int i = threadIdx.x + j * THREADS;
-            const int r = A::ALONG_K ? i / BK : i % BM, t = A::ALONG_K ? i % BK : i / BM;
-            const bool inside = i < BM * BK && first_row + r < m && start + t < k;
-            from_a[j] = inside ? a.at(rows[j], start + t) : T(0);
-        }
+        for (int t = 0; t < BK; t += L::DEEP) {
+            T x[TM][L::DEEP], y[TN];
+            if (A::ALONG_K) {
 #pragma unroll
-        for (int j = 0; j < RIGHT; ++j) {
-            const int i = threadIdx.x + j * THREADS;
-            const int s = B::ALONG_K ? i / BK : i % BN, t = B::ALONG_K ? i % BK : i / BN;
-            const bool inside = i < BN * BK && first_column + s < n && start + t < k;
-            from_b[j] = inside ? b.at(start + t, first_column + s) : T(0);
+                for (int i = 0; i < TM; ++i)
+                    reinterpret_cast<Several<T, L::DEEP>&>(x[i]) =
+                        reinterpret_cast<const Several<T, L::DEEP>&>(
+                            left[(down + i * L::ROWS) * L::PITCH_A + t]);
+            } else {
+#pragma unroll
+                for (int i = 0; i < TM; i += L::HIGH) {
+                    const auto some = reinterpret_cast<const Several<T, L::HIGH>&>(
+                        left[t * L::PITCH_A + i * L::ROWS + down * L::HIGH]);
+#pragma unroll
+                    for (int u = 0; u < L::HIGH; ++u) x[i + u][0] = some.at[u];
+                }
+            }
+#pragma unroll
+            for (int u = 0; u < L::DEEP; ++u) {
+#pragma unroll
+                for (int j = 0; j < TN; j += L::BROAD) {
+                    const auto some = reinterpret_cast<const Several<T, L::BROAD>&>(
+                        right[(t + u) * L::PITCH_B + j * L::COLUMNS + across * L::BROAD]);
+#pragma unroll
+                    for (int v = 0; v < L::BROAD; ++v) y[j + v] = some.at[v];
+                }
+#pragma unroll
+                for (int i = 0; i < TM; ++i)
+#pragma unroll
+                    for (int j = 0; j < TN; ++j) sums[i][j] += x[i][u] * y[j];
+            }
         }
     };
-    fetch(first);
-    for (int start = first; start < k; start += BK) {
-#pragma unroll
-        for (int j = 0; j < LEFT; ++j) {
-            const int i = threadIdx.x + j * THREADS;
-            const int r = A::ALONG_K ? i / BK : i % BM, t = A::ALONG_K ? i % BK : i / BM;
-            if (i < BM * BK) left[t][r] = from_a[j];
-        }
-#pragma unroll
-        for (int j = 0; j < RIGHT; ++j) {
-            const int i = threadIdx.x + j * THREADS;
-            const int s = B::ALONG_K ? i / BK : i % BN, t = B::ALONG_K ? i % BK : i / BN;
-            if (i < BN * BK) right[t][s] = from_b[j];
-        }
-        __syncthreads();
-        if (start + BK < k) fetch(start + BK);
-#pragma unroll
-        for (int t = 0; t < BK; ++t) {
-            const auto x = reinterpret_cast<const Several<T, TM>&>(left[t][row]);
-            const auto y = reinterpret_cast<const Several<T, TN>&>(right[t][column]);
-#pragma unroll
-            for (int i = 0; i < TM; ++i)
-#pragma unroll
-                for (int j = 0; j < TN; ++j) sums[i][j] += x.at[i] * y.at[j];
-        }
-        __syncthreads();
+
+    int fetched = first;
+    look(fetched);
+    for (int stage = 0; stage < STAGES - 1; ++stage) {
+        if (fetched < k) fetch(stage, fetched);
+        commit_copies();
+        fetched += BK;
+        if (fetched < k) look(fetched);
     }
+    int stage = 0, next = STAGES - 1;
+    for (int start = first; start < k; start += BK) {
+        wait_copies<STAGES - 2>();
+        __syncthreads();  // all threads' copies are there; and all are done with the stage before
+        if (fetched < k) fetch(next, fetched);
+        commit_copies();
+        fetched += BK;
+        if (fetched < k) look(fetched);
+        multiply(stage);
+        stage = stage == STAGES - 1 ? 0 : stage + 1;
+        next = next == STAGES - 1 ? 0 : next + 1;
+    }
+
+    // The result, by way of shared memory, so that neighbouring threads write neighbouring entries.
+    wait_copies<0>();
 #pragma unroll
-    for (int i = 0; i < TM; ++i)
+    for (int i = 0; i < TM; ++i) {
+        __syncthreads();
 #pragma unroll
-        for (int j = 0; j < TN; ++j) {
-            const int r = first_row + row + i, s = first_column + column + j;
-            if (r < m && s < n) c.put(r, s, sums[i][j]);
+        for (int j = 0; j < TN; ++j)
+            memory[down * L::PITCH_B + L::column_of(across, j)] = sums[i][j];
+        __syncthreads();
+        for (int e = me; e < L::ROWS * BN; e += L::THREADS) {
+            const int r = first_row + L::row_of(e / BN, i), s = first_column + e % BN;
+            if (r < m && s < n) c.put(r, s, memory[e / BN * L::PITCH_B + e % BN]);
         }
+    }
 }
 
 // A matrix by its strides.
-template <class T, int64 ROW, int64 TERM> struct Left {
-    typedef const T* Row;
+template <class T, int64 ROW, int64 TERM, int N> struct Left {
+    typedef int64 Row;
+    typedef int64 Term;
     static constexpr bool ALONG_K = TERM == 1;
+    static constexpr int SEVERAL = N;
     const T* p;
-    INLINE Row row(int r) const { return p + r * ROW; }
-    INLINE T at(Row row, int k) const { return row[k * TERM]; }
+    INLINE Row row(int r) const { return r * ROW; }
+    INLINE Term term(int k) const { return k * TERM; }
+    INLINE const T* place(Row row, Term term) const { return p + row + term; }
+    INLINE const T* any() const { return p; }
 };
-template <class T, int64 TERM, int64 COLUMN> struct Right {
+template <class T, int64 TERM, int64 COLUMN, int N> struct Right {
+    typedef int64 Term;
     static constexpr bool ALONG_K = TERM == 1 && COLUMN != 1;
+    static constexpr int SEVERAL = N;
     const T* p;
-    INLINE T at(int k, int n) const { return p[k * TERM + n * COLUMN]; }
+    INLINE Term term(int k) const { return k * TERM; }
+    INLINE const T* place(Term term, int n) const { return p + term + n * COLUMN; }
 };
 template <class T, int64 ROW, bool ADD> struct Result {
     T* p;
@@ -122,48 +250,67 @@ struct WindowRow {
     int down, right;
 };
 
-template <class T, class G> struct Windows {
+// Where the channels of pixels lie side by side, several of them are read at once; else
+// neighbouring windows are fetched by neighbouring threads.
+template <class T, class G, int N> struct Windows {
     typedef WindowRow Row;
-    static constexpr bool ALONG_K = G::CHANNEL == 1;
+    typedef int Term;
+    static constexpr bool ALONG_K = N > 1;
+    static constexpr int SEVERAL = N;
     const T* images;
     const int* table;
     INLINE Row row(int r) const {
         const int* entry = table + 4 * (r % G::ROWS);
         return {r / G::ROWS * G::GROUP + entry[0], entry[1], entry[2]};
     }
-    INLINE T at(Row row, int k) const { return entry(row, G::tap(k / G::CHANNELS), k % G::CHANNELS); }
-    INLINE T entry(Row row, const int* tap, int channel) const {
+    INLINE Term term(int k) const { return k; }
+    INLINE const T* place(Row row, Term k) const {
+        return entry(row, G::tap(k / G::CHANNELS), k % G::CHANNELS);
+    }
+    INLINE const T* entry(Row row, const int* tap, int channel) const {
         const unsigned down = row.down + tap[0], right = row.right + tap[1];
-        if (down >= G::HEIGHT || right >= G::WIDTH) return T(0);
-        return images[row.begin + tap[2] + channel * G::CHANNEL];
+        if (down >= G::HEIGHT || right >= G::WIDTH) return nullptr;
+        return images + row.begin + tap[2] + channel * G::CHANNEL;
     }
+    INLINE const T* any() const { return images; }
 };
-template <class T, class G, int64 TERM> struct Filters {
+template <class T, class G, int64 TERM, int N> struct Filters {
+    typedef int64 Term;
     static constexpr bool ALONG_K = false;
+    static constexpr int SEVERAL = N;
     const T* p;
-    INLINE T at(int k, int n) const {
-        return p[G::tap(k / G::CHANNELS)[3] + k % G::CHANNELS * TERM + n];
+    INLINE Term term(int k) const {
+        return G::tap(k / G::CHANNELS)[3] + k % G::CHANNELS * TERM;
     }
+    INLINE const T* place(Term term, int n) const { return p + term + n; }
 };
 // Rows of a result, or of its gradient, where the table says.
-template <class T, class G, int64 GROUP> struct TableRows {
+template <class T, class G, int64 GROUP, int N> struct TableRows {
+    typedef int64 Term;
+    static constexpr bool ALONG_K = false;
+    static constexpr int SEVERAL = N;
     T* p;
     const int* table;
-    INLINE T* row(int r) const { return p + r / G::ROWS * GROUP + table[4 * (r % G::ROWS) + 3]; }
-    INLINE void put(int r, int n, T x) const { row(r)[n] = x; }
-    static constexpr bool ALONG_K = false;
-    INLINE T at(int k, int n) const { return row(k)[n]; }
+    INLINE Term term(int r) const { return r / G::ROWS * GROUP + table[4 * (r % G::ROWS) + 3]; }
+    INLINE const T* place(Term term, int n) const { return p + term + n; }
+    INLINE void put(int r, int n, T x) const { p[term(r) + n] = x; }
 };
 // Windows the other way round: rows are taps and channels, terms are windows.
-template <class T, class G> struct TurnedWindows {
+template <class T, class G, int N> struct TurnedWindows {
     struct Row {
-        const int* tap;
-        int channel;
+        int tap[3], channel;
     };
+    typedef WindowRow Term;
     static constexpr bool ALONG_K = false;
-    Windows<T, G> windows;
-    INLINE Row row(int r) const { return {G::tap(r / G::CHANNELS), r % G::CHANNELS}; }
-    INLINE T at(Row row, int k) const {
-        return windows.entry(windows.row(k), row.tap, row.channel);
+    static constexpr int SEVERAL = N;
+    Windows<T, G, N> windows;
+    INLINE Row row(int r) const {
+        const int* tap = G::tap(r / G::CHANNELS);
+        return {{tap[0], tap[1], tap[2]}, r % G::CHANNELS};
     }
+    INLINE Term term(int k) const { return windows.row(k); }
+    INLINE const T* place(Row row, Term window) const {
+        return windows.entry(window, row.tap, row.channel);
+    }
+    INLINE const T* any() const { return windows.images; }
 };
