@@ -18,9 +18,15 @@ from kernels.loops import Access, Constant, Loop, Op, Store
 
 THREADS = 256
 """Of a block."""
+MORE_THREADS = 512
+"""Of a block that gathers, where there are few blocks."""
 WARP = 32
+INSIDE = 8
+"""Terms of the last axes that a thread gathers one after the other: their indices take no
+divisions, and what they load is on its way at the same time."""
 SHORT = 512
 """Terms of a sum that one warp gathers; more of them take a block."""
+FEW_BLOCKS = 132 * 2
 BUSY = 132 * 8
 """Blocks that keep all multiprocessors busy while most of them wait for memory."""
 PART = 128
@@ -144,20 +150,25 @@ class _Kernel:
     # The three kinds --------------------------------------------------------------------------
 
     def launch(self) -> Launch:
+        threads = THREADS
         if not self.reduces:
             blocks = self.maps()
         elif self.runs_along_terms():
             blocks = self.gathers_along_threads()
         else:
-            blocks = self.gathers_across_threads()
+            few = self.rows // WARP < FEW_BLOCKS and self.terms > 4 * THREADS // WARP
+            threads = MORE_THREADS if few else THREADS
+            blocks = self.gathers_across_threads(threads // WARP)
         given, pointers = parameters({n: TYPES[dtype] for n, dtype in self.dtypes.items()})
-        head = f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({given})'
+        head = f'extern "C" __global__ void __launch_bounds__({threads}) {self.name}({given})'
         source = "\n".join([head + " {", *(f"    {x}" for x in pointers), *self.lines, "}"])
-        return Launch(self.name, source, tuple(self.dtypes), (blocks, 1, 1), THREADS)
+        return Launch(self.name, source, tuple(self.dtypes), (blocks, 1, 1), threads)
 
     def maps(self) -> int:
         t = self.index
         start = f"({t})blockIdx.x * {THREADS} + threadIdx.x"
+        if self.loop.size > 2 * THREADS * MOST_BLOCKS:
+            self.line("#pragma unroll 2")
         self.open(f"for ({t} p = {start}; p < {self.loop.size}; p += ({t})gridDim.x * {THREADS})")
         self.indices("p", list(range(len(self.loop.shape))))
         self.point()
@@ -180,10 +191,7 @@ class _Kernel:
         )
         self.indices("row", self.kept)
         self.totals()
-        self.open(f"for ({t} k = lane; k < {self.terms}; k += {width})")
-        self.indices("k", self.summed)
-        self.point()
-        self.close()
+        self.gather("lane", width)
         how = "warp" if width == WARP else "block"
         for n, store in enumerate(self.reduces):
             self.line(f"t{n} = join_{how}<{REDUCTIONS[store.reduce or '']}>(t{n});")
@@ -193,9 +201,9 @@ class _Kernel:
         self.close()
         return _blocks(self.rows, per_block)
 
-    def gathers_across_threads(self) -> int:
+    def gathers_across_threads(self, warps: int) -> int:
         """Threads of a warp for neighbouring results, the warps of a block for parts of them."""
-        t, warps = self.index, THREADS // WARP
+        t = self.index
         self.line(f"const int lane = threadIdx.x % {WARP}, warp = threadIdx.x / {WARP};")
         for n, store in enumerate(self.reduces):
             self.line(f"__shared__ {TYPES[store.access.dtype]} parts{n}[{warps}][{WARP}];")
@@ -206,10 +214,7 @@ class _Kernel:
         self.totals()
         self.open(f"if (row < {self.rows})")
         self.indices("row", self.kept)
-        self.open(f"for ({t} k = warp; k < {self.terms}; k += {warps})")
-        self.indices("k", self.summed)
-        self.point()
-        self.close()
+        self.gather("warp", warps)
         self.close()
         for n in range(len(self.reduces)):
             self.line(f"parts{n}[warp][lane] = t{n};")
@@ -238,6 +243,26 @@ class _Kernel:
             first = a == moving[0]
             self.line(f"const {self.index} i{a} = {left if first else f'{left} % {n}'};")
             left = f"({left}) / {n}" if left == flat else f"{left} / {n}"
+
+    def gather(self, first: str, step: int) -> None:
+        """The terms from a first one on, each further by a step."""
+        axes = [a for a in self.summed if self.loop.shape[a] > 1]
+        inside: list[int] = []
+        while (
+            len(axes) > 1 and math.prod(self.loop.shape[a] for a in [*axes[-1:], *inside]) <= INSIDE
+        ):
+            inside.insert(0, axes.pop())
+        terms = math.prod(self.loop.shape[a] for a in axes)
+        if not inside:
+            self.line("#pragma unroll 4")
+        self.open(f"for ({self.index} k = {first}; k < {terms}; k += {step})")
+        self.indices("k", axes)
+        for a in inside:
+            self.line("#pragma unroll")
+            self.open(f"for ({self.index} i{a} = 0; i{a} < {self.loop.shape[a]}; ++i{a})")
+        self.point()
+        for _ in [None, *inside]:
+            self.close()
 
     def totals(self) -> None:
         for n, store in enumerate(self.reduces):
@@ -298,7 +323,7 @@ OPERATORS = {
     "add": "{0} + {1}",
     "subtract": "{0} - {1}",
     "multiply": "{0} * {1}",
-    "divide": "{0} / {1}",
+    "divide": "divided({0}, {1})",
     "negative": "-{0}",
     "maximum": "maximum({0}, {1})",
     "minimum": "minimum({0}, {1})",

@@ -119,6 +119,23 @@ def test_every_operation_of_the_cpu_is_there():
 
 
 @needs_host_compiler
+def test_quotients_are_rounded_correctly():
+    extreme = np.array([*EXTREME, 1e-42, -1e38, 1e38, 3e-39, 2.0**126, 2.0**-126, 7.0], "f4")
+    ends = np.array(list(itertools.product(extreme, extreme)), "f4").T
+    scales = np.float32(2) ** RNG.integers(-60, 60, (2, 20_000)).astype("f4")
+    x, y = np.concatenate([ends, RNG.standard_normal((2, 20_000)).astype("f4") * scales], 1)
+    out = np.zeros_like(x)
+    loads = [Access(n, "f4", (1,)) for n in range(2)]
+    loop = Loop(x.shape, (*loads, Op("divide", "f4", (0, 1))), (Store(Access(2, "f4", (1,)), 2),))
+    run([(loop, [x.copy(), y.copy(), out])])
+    with np.errstate(all="ignore"):
+        wanted = x / y
+    there = ~np.isnan(wanted)
+    np.testing.assert_array_equal(np.isnan(out), ~there)
+    np.testing.assert_array_equal(out[there].view("i4"), wanted[there].view("i4"))
+
+
+@needs_host_compiler
 def test_copies_of_every_dtype():
     cases = []
     for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):

@@ -196,6 +196,7 @@ inline float __int_as_float(int x) { float y; std::memcpy(&y, &x, 4); return y; 
 inline int __float_as_int(float x) { int y; std::memcpy(&y, &x, 4); return y; }
 inline double __longlong_as_double(long long x) { double y; std::memcpy(&y, &x, 8); return y; }
 inline long long __double_as_longlong(double x) { long long y; std::memcpy(&y, &x, 8); return y; }
+inline float __frcp_rn(float x) { return 1.f / x; }
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
     return (unsigned __int128)x * y >> 64;
