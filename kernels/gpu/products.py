@@ -293,7 +293,8 @@ def _launch(
     """
     m, n, k = size
     tile = schedule_for(size, stack, parts).tile
-    terms = tile.terms * 4 // BYTES[dtype]
+    few = 1 << (max(k, ALIGNMENT // BYTES[dtype]) - 1).bit_length()  # no more than there are
+    terms = min(tile.terms * 4 // BYTES[dtype], few)
     sizes = tile.rows, tile.columns, terms, tile.high, tile.wide
     given, pointers = parameters(types)
     rows, columns = -(-m // tile.rows), -(-n // tile.columns)

@@ -59,5 +59,26 @@ class CudaLowering(Lowering):
             if parts > 1:
                 each, totals = in_parts(each, given, parts)
             self.add_step(each, given)
-            for total, of in totals:
+            for total, of in together(totals):
                 self.add_loop(total, of)
+
+
+def together(totals: Sequence[tuple[Loop, list[Buffer]]]) -> list[tuple[Loop, list[Buffer]]]:
+    """Loops that each add up the parts of a sum, those of one shape as one: a launch takes longer
+    than what it does."""
+    of_shape: dict[tuple[int, ...], list[tuple[Loop, list[Buffer]]]] = {}
+    for loop, buffers in totals:
+        of_shape.setdefault(loop.shape, []).append((loop, buffers))
+    found = []
+    for shape, some in of_shape.items():
+        given = list(dict.fromkeys(b for _, buffers in some for b in buffers))
+        body, stores = [], []
+        for n, (loop, buffers) in enumerate(some):
+            (load,), (store,) = loop.body, loop.stores
+            at = store.access
+            assert isinstance(load, Access)
+            body.append(load._replace(buffer=given.index(buffers[load.buffer])))
+            at = at._replace(buffer=given.index(buffers[at.buffer]))
+            stores.append(store._replace(access=at, value=n))
+        found.append((Loop(shape, tuple(body), tuple(stores)), given))
+    return found

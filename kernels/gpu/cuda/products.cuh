@@ -38,6 +38,7 @@ template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16
 };
 
 INLINE constexpr int at_most(int x, int most) { return x < most ? x : most; }
+INLINE constexpr int at_least(int x, int least) { return x > least ? x : least; }
 
 // How the tiles of a product lie in shared memory, and who fetches what and computes what.
 template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> struct Tiles {
@@ -49,7 +50,7 @@ template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> str
     // Entries of A lie in shared memory as in global memory; those of B always along n.
     static constexpr int PITCH_A = A::ALONG_K ? BK + WIDE : BM, PITCH_B = BN + WIDE;
     static constexpr int SIZE_A = PITCH_A * (A::ALONG_K ? BM : BK), SIZE_B = PITCH_B * BK;
-    static constexpr int SIZE = STAGES * (SIZE_A + SIZE_B);
+    static constexpr int SIZE = at_least(STAGES * (SIZE_A + SIZE_B), ROWS * PITCH_B);
 
     // Chunks of several entries, dealt out to threads in turn.
     static constexpr int LINE_A = (A::ALONG_K ? BK : BM) / A::SEVERAL;
@@ -146,10 +147,12 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
             T x[TM][L::DEEP], y[TN];
             if (A::ALONG_K) {
 #pragma unroll
-                for (int i = 0; i < TM; ++i)
-                    reinterpret_cast<Several<T, L::DEEP>&>(x[i]) =
-                        reinterpret_cast<const Several<T, L::DEEP>&>(
-                            left[(down + i * L::ROWS) * L::PITCH_A + t]);
+                for (int i = 0; i < TM; ++i) {
+                    const auto some = reinterpret_cast<const Several<T, L::DEEP>&>(
+                        left[(down + i * L::ROWS) * L::PITCH_A + t]);
+#pragma unroll
+                    for (int u = 0; u < L::DEEP; ++u) x[i][u] = some.at[u];
+                }
             } else {
 #pragma unroll
                 for (int i = 0; i < TM; i += L::HIGH) {
