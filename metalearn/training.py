@@ -458,8 +458,8 @@ class Trainer:
         """
         unread, self._unread = self._unread, []
         first = iteration + 1 - len(unread)
-        fetched = np.asarray(ac.stack([ac.stack(numbers) for numbers in unread])).tolist()
-        for number, found in enumerate(fetched, first):
+        fetched = np.asarray(ac.stack([x for numbers in unread for x in numbers]))  # all at once
+        for number, found in enumerate(fetched.reshape(len(unread), -1).tolist(), first):
             if not math.isfinite(found[0]):
                 raise self._diverged(f"iteration {number}", f"the loss is {found[0]}")
             self.sums = [a + b for a, b in zip(self.sums, [*found, 1], strict=True)]
