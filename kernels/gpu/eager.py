@@ -217,10 +217,13 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
 
 
 def _by_part(kernel: Callable) -> Callable:
-    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one."""
+    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one.
+    Those of 16 bits are added as floats."""
 
     @functools.wraps(kernel)
     def of_parts(values: Array, *args: Any) -> Array:
+        if values.dtype == np.float16:
+            return kernel(values.astype(np.float32), *args).astype(np.float16)
         if values.dtype.kind != "c":
             return kernel(values, *args)
         x, y = kernel(values.real, *args), kernel(values.imag, *args)

@@ -320,7 +320,7 @@ def test_every_kernel_has_one_for_the_gpu(cuda):
 
 @needs_host_compiler
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (33, 65), (257, 31), (3, 1000)])
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "f2"])
 def test_gather_and_scatter_around_the_sizes_of_blocks(shape, dtype, cuda):
     rng = np.random.default_rng(0)
     rows = shape[0]
