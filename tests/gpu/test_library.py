@@ -377,7 +377,8 @@ def launch_blocks(name, dtype, *args):
 
 
 FLOATS = ["f4", "f8"]
-DTYPES = dict.fromkeys(["scatter.cu", "windows.cu"], [t for t in TYPES if t[0] != "c"])
+REAL = [dtype for dtype in TYPES if dtype[0] != "c"]
+DTYPES = {"scatter.cu": REAL, "windows.cu": REAL}
 """Of files that are for other dtypes than these."""
 
 
