@@ -164,6 +164,7 @@ _between = elementwise(
     lambda _out, unit, _low, _high: 1 - unit,
     lambda _out, unit, _low, _high: unit,
     domain=[(0.0, 1.0), (-3.0, 3.0), (-3.0, 3.0)],
+    complex=True,
 )
 permutation_p = _keyed(
     "random_permutation",
