@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import kernels
-from autograd_core.declare import nondifferentiable
+from autograd_core.declare import elementwise, nondifferentiable
 from autograd_core.device import beside, placed
 from autograd_core.errors import DtypeError, ShapeError
 from autograd_core.ops.arithmetic import less
@@ -155,6 +155,17 @@ normal_p = _keyed(
     dtype=lambda shape, dtype: dtype,  # noqa: ARG005
     domain=_shape_and_dtype,
 )
+_between = elementwise(
+    # A primitive, as compilers make one operation, rounded once, of a product and a sum: numbers
+    # would depend on the device, and on whether they are drawn in a program.
+    "random_between",
+    lambda unit, low, high: unit * (high - low) + low,
+    lambda _out, _unit, low, high: high - low,
+    lambda _out, unit, _low, _high: 1 - unit,
+    lambda _out, unit, _low, _high: unit,
+    domain=[(0.0, 1.0), (-3.0, 3.0), (-3.0, 3.0)],
+    complex=True,
+)
 permutation_p = _keyed(
     "random_permutation",
     _sample_permutation,
@@ -250,7 +261,7 @@ def uniform(
     dtype = _float(dtype)
     unit = uniform_p(_checked("uniform", key), shape=as_shape(shape), dtype=dtype)
     low, high = (beside(asarray(bound, dtype), unit) for bound in (low, high))
-    return unit * (high - low) + low
+    return _between(unit, low, high)
 
 
 def normal(key: Any, shape: Shape = (), dtype: Any = np.float32) -> Tensor:

@@ -11,6 +11,7 @@ if that matters: see `NUMBER` and `FREE`. Operators and methods are installed by
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -229,6 +230,17 @@ def box(value: Any, trace: Interpreter | None = None, mark: Any = None) -> Tenso
     tensor.interpreter = trace
     tensor.mark = mark
     return tensor
+
+
+def boxes(arrays: Iterable[Any]) -> list[Tensor]:
+    """A plain tensor of each array; a program has dozens of results."""
+    found = []
+    for array in arrays:
+        tensor = _new(Tensor)
+        tensor.value = array
+        tensor.interpreter = tensor.mark = None
+        found.append(tensor)
+    return found
 
 
 def entries(x: Tensor) -> Array | None:

@@ -27,6 +27,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from kernels.devices import cupy, devices
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("numpy", "torch", "jax", "autograd")
@@ -265,9 +267,26 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def machine_slug() -> str:
-    """A short name of the machine for file names, such as "amd-epyc-2-cores"."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{_cpu_name()} {cores()} cores".lower()).strip("-")
+def gpu() -> dict[str, Any]:
+    """The first GPU and its driver; nothing where there is none."""
+    if len(devices()) == 1:
+        return {}
+    runtime = cupy().cuda.runtime
+    return {"gpu": runtime.getDeviceProperties(0)["name"].decode(), "driver": _driver(runtime)}
+
+
+def _driver(runtime: Any) -> str:
+    told = Path("/proc/driver/nvidia/version")
+    said = told.read_text() if told.exists() else ""
+    if found := re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", said):
+        return found[1]
+    number = runtime.driverGetVersion()  # 13020 is 13.2
+    return f"for CUDA {number // 1000}.{number % 1000 // 10}"
+
+
+def slug(name: str) -> str:
+    """A name in file names, such as "amd-epyc-2-cores"."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def peak_rss() -> int:
@@ -384,7 +403,11 @@ class Table:
 
 @dataclass
 class Report:
-    """What one benchmark found: printed as it comes, and saved on request."""
+    """What one benchmark found: printed as it comes, and saved on request.
+
+    Attributes:
+        on_gpu: its numbers are those of the GPU, if there is one.
+    """
 
     name: str
     title: str
@@ -392,12 +415,14 @@ class Report:
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
+    on_gpu: bool = False
 
     def __post_init__(self) -> None:
+        self.machine = {**(gpu() if self.on_gpu else {}), **machine()}
         console = Console()
         self.console = console if console.is_terminal else Console(width=170)
         self.console.rule(escape(self.title))
-        self.console.print(escape(_listed(machine())), highlight=False)
+        self.console.print(escape(_listed(self.machine)), highlight=False)
         self.console.print(escape(_listed(self.settings)), highlight=False)
         busy = busyness()
         if busy:
@@ -421,17 +446,27 @@ class Report:
     def save(self, folder: Path = RESULTS) -> list[Path]:
         """Write `<name>-<machine>.json` and `.md`, and say where."""
         folder.mkdir(parents=True, exist_ok=True)
-        stem = folder / f"{self.name}-{machine_slug()}"
+        stem = folder / f"{self.name}-{self.where}"
         paths = [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
-        record = {"machine": machine(), "settings": self.settings, **self.data, "notes": self.notes}
+        record = {
+            "machine": self.machine,
+            "settings": self.settings,
+            **self.data,
+            "notes": self.notes,
+        }
         paths[0].write_text(json.dumps(record, indent=1) + "\n")
         paths[1].write_text(self.markdown())
         for path in paths:
             self.console.print(f"wrote {path}", highlight=False)
         return paths
 
+    @property
+    def where(self) -> str:
+        """A short name of the GPU, or of the CPU and its cores, for file names."""
+        return slug(self.machine.get("gpu", "{cpu} {cores} cores".format_map(self.machine)))
+
     def markdown(self) -> str:
-        parts = [f"# {self.title}", _listed(machine()), _listed(self.settings)]
+        parts = [f"# {self.title}", _listed(self.machine), _listed(self.settings)]
         parts += [table.markdown() for table in self.tables]
         parts += ["\n".join(f"- {note}" for note in self.notes)]
         return "\n\n".join(filter(None, parts)) + "\n"

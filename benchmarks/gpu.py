@@ -1,6 +1,6 @@
 """One meta-training step on a GPU: ours beside its peers, agreement, the floor, and how it grows.
 
-    python -m benchmarks.gpu [workload …] [--seconds S] [--save]
+    python -m benchmarks.gpu [workload …] [--seconds S] [--peers ENGINE,…] [--save]
     python -m benchmarks.gpu --saved    # print what was measured before
 
 Each engine runs in a process of its own on the same GPU. Without a GPU nothing is timed: what the
@@ -66,7 +66,7 @@ class Options(NamedTuple):
         quick: tiny sizes.
         at_once: processes that compile at the same time.
         longest: seconds that a process may take to its first step, and from there.
-        only: engines beside ours.
+        peers: engines beside ours.
         grow: also measure how the time grows.
     """
 
@@ -74,14 +74,14 @@ class Options(NamedTuple):
     quick: bool = False
     at_once: int = 1
     longest: float = 120.0
-    only: Sequence[str] = PEERS
+    peers: Sequence[str] = PEERS
     grow: bool = True
 
 
 def measure(names: Sequence[str], options: Options) -> Report:
     """Every workload on the GPU, or what is known of them without one."""
     title = "One meta-training step on a GPU (second-order MAML)"
-    report = Report("gpu", title, {"seconds": options.seconds})
+    report = Report("gpu", title, {"seconds": options.seconds}, on_gpu=True)
     report.add(_counted(report, names, options.quick))
     if len(ac.devices()) == 1:
         report.note(
@@ -91,7 +91,7 @@ def measure(names: Sequence[str], options: Options) -> Report:
         )
         return report
     peers = []
-    for engine in options.only:
+    for engine in options.peers:
         reason = absent(str(ENGINES[engine].package))
         if reason:
             report.skip({engine: reason})
@@ -327,7 +327,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "that chooses its kernels by timing them is not disturbed by others",
     )
     made.add_argument("--longest", type=float, default=120.0, help="seconds for a first step")
-    made.add_argument("--only-ours", action="store_true", help="no peers")
+    made.add_argument(
+        "--peers",
+        default=",".join(PEERS),
+        metavar="ENGINE,…",
+        help='engines beside ours, with commas between them, "" for none (default: %(default)s)',
+    )
     made.add_argument("--no-growth", action="store_true", help="not by tasks and inner steps")
     made.add_argument("--saved", action="store_true", help="print what was measured before")
     options = made.parse_args(argv)
@@ -338,6 +343,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = set(options.workloads) - set(WORKLOADS)
     if unknown:
         made.error(f"unknown workloads {sorted(unknown)}; there are {', '.join(WORKLOADS)}")
+    peers = [peer for peer in options.peers.split(",") if peer]
+    unknown = set(peers) - set(PEERS)
+    if unknown:
+        made.error(f"unknown peers {sorted(unknown)}; there are {', '.join(PEERS)}")
     names = options.workloads or (["sine_1step"] if options.quick else list(WORKLOADS))
     report = measure(
         names,
@@ -346,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.quick,
             options.at_once,
             options.longest,
-            () if options.only_ours else PEERS,
+            peers,
             not options.no_growth,
         ),
     )

@@ -18,6 +18,8 @@ INSTALL = (
 )
 NO_DEVICE, INSUFFICIENT_DRIVER = 100, 35
 """cudaErrorNoDevice and cudaErrorInsufficientDriver."""
+CUPYS: set[type] = set()
+"""The class of CuPy's arrays, once one was met: to look a class up is the fastest question."""
 
 
 class DeviceError(RuntimeError):
@@ -28,7 +30,7 @@ def device_of(array: Any) -> str:
     """The device of an array; numbers and whatever else is no array are on the CPU."""
     if isinstance(array, np.ndarray | np.generic) or not on_gpu(array):
         return CPU
-    return f"cuda:{array.device.id}"
+    return f"cuda:{array.data.device_id}"
 
 
 def on_gpu(array: Any) -> bool:
@@ -36,8 +38,11 @@ def on_gpu(array: Any) -> bool:
     kind = array.__class__
     if kind is np.ndarray:
         return False
+    if kind in CUPYS:  # without asking: CuPy answers with a dictionary, made each time
+        return True
     if kind.__name__ == "ndarray" and kind.__module__.startswith("cupy"):
-        return True  # without asking: CuPy answers with a dictionary, made each time
+        CUPYS.add(kind)
+        return True
     return hasattr(array, "__cuda_array_interface__")
 
 

@@ -15,7 +15,7 @@ from autograd_core.errors import AutogradError
 from autograd_core.reverse import PYTHON_NUMBERS
 from autograd_core.tensor import Aval, Tensor, asarray, aval_of
 from autograd_core.tree import tree_flatten, tree_paths, tree_unflatten
-from kernels.devices import device_of, on_gpu
+from kernels.devices import CUPYS, on_gpu
 from kernels.loops import exactly
 
 
@@ -69,11 +69,12 @@ class Call:
     """The arguments of one call, sorted into static ones and leaves.
 
     Attributes:
-        key: the kind of the call: structure, static values, and each leaf's shape and dtype, or
-            type where it is a Python number.
+        key: the kind of the call: structure, static values, and each leaf's shape and dtype (of
+            one on a GPU also its number), or type where it is a Python number.
+        traced: whether a leaf is being traced.
     """
 
-    __slots__ = ("args", "key", "kwargs", "leaves", "named", "options", "structure")
+    __slots__ = ("args", "key", "kwargs", "leaves", "named", "options", "structure", "traced")
 
     def __init__(self, options: Options, args: tuple, kwargs: dict[str, Any]):
         self.options, self.args, self.kwargs = options, args, kwargs
@@ -83,13 +84,20 @@ class Call:
             args, kwargs = self._dynamic(args, kwargs)
         self.named = bool(kwargs)
         self.leaves, self.structure = tree_flatten((args, kwargs) if kwargs else args)
+        self.traced = False
         kinds: list[Any] = []
         for i, x in enumerate(self.leaves):
-            value = x.value if x.__class__ is Tensor and x.interpreter is None else x
-            if value.__class__ is np.ndarray:
+            value = x
+            if x.__class__ is Tensor:
+                if x.interpreter is None:
+                    value = x.value
+                else:
+                    self.traced = True
+            kind = value.__class__
+            if kind is np.ndarray:
                 kinds.append((value.shape, value.dtype))  # which `check_kinds` looks at
-            elif on_gpu(value):
-                kinds.append((value.shape, value.dtype, device_of(value)))
+            elif kind in CUPYS or on_gpu(value):
+                kinds.append((value.shape, value.dtype, value.data.device_id))
             else:
                 kinds.append(self._kind(x, i))
         self.key = (self.structure, self.named, static, *kinds)

@@ -134,13 +134,9 @@ class jit:
             return self.f(*args, **kwargs)
         call = Call(self._options, args, kwargs)
         entry = self._entry(call)
-        leaves = call.leaves
-        for x in leaves:
-            if x.__class__ is Tensor and x.interpreter is not None:
-                return self._traced(entry, call)
-        if not entry.captured.closed:
+        if call.traced or not entry.captured.closed:
             return self._traced(entry, call)
-        given = list(map(asarray, leaves)) if entry.swapped else leaves
+        given = list(map(asarray, call.leaves)) if entry.swapped else call.leaves
         results = entry.program(given, *entry.extra)
         if self._options.donated:
             call.give_away(entry.spares)

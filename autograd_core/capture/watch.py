@@ -29,6 +29,8 @@ LIBRARIES = (*OURS, *sys.stdlib_module_names)
 """Packages that do not change."""
 PLAIN = frozenset({int, bool, str, bytes})
 """What is the same if it is equal."""
+UNCHANGING = PLAIN | {float, complex, type(None)}
+"""What nobody can change, so that a tuple of these is the same as long as it is that tuple."""
 MOST = 20_000
 """Names that are watched, at most."""
 UNWATCHED = (
@@ -38,6 +40,8 @@ UNWATCHED = (
 NO_READERS = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__setattr__"}
 """Special methods that only make or show objects; the others may be called without being named."""
 MISSING = object()
+Find = Callable[[], Any]
+"""What tells what a name means now."""
 Key = tuple[int, str]
 Written = frozenset[tuple[Key, int | None]]
 
@@ -135,7 +139,7 @@ class Seen(NamedTuple):
     """
 
     key: Key
-    find: Callable[[str], Any]
+    find: Find
     meant: Any
     inside: tuple | None
     written: frozenset[int | None]
@@ -145,9 +149,14 @@ class Seen(NamedTuple):
         """Whether the name means something else now."""
         return next((True for n in self.differences() if n not in self.written), False)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the name means the same as long as it means the same object."""
+        return self.inside is None or _is_unchanging(self.meant)
+
     def differences(self) -> Iterator[int | None]:
         """The positions of what means something else now; None where that is all."""
-        now = self.find(self.key[1])
+        now = self.find()
         found = inside(now)
         if found is None or self.inside is None:
             if found is not self.inside or not _same(now, self.meant):
@@ -186,6 +195,10 @@ class Watch:
                 self._attributes(x)
         # Nothing is kept alive for being watched.
         self._known, self._objects, self._noted = {}, [], set()
+        every = self._seen.values()
+        # By far the most, and looked at before each call: as little as can be for each.
+        self._identities = [(seen.find, seen.meant, seen) for seen in every if seen.is_identity]
+        self._others = [seen for seen in every if not seen.is_identity]
 
     @property
     def full(self) -> bool:
@@ -193,13 +206,13 @@ class Watch:
         return len(self._seen) >= MOST
 
     def changed(self) -> str | None:
-        """The first name that means something else than before."""
-        for seen in self._seen.values():
-            name = seen.key[1]
-            if seen.inside is None and seen.find(name) is seen.meant:  # by far the most
-                continue
+        """A name that means something else than before."""
+        for find, meant, seen in self._identities:
+            if find() is not meant and seen.changed:
+                return seen.key[1]
+        for seen in self._others:
             if seen.changed:
-                return name
+                return seen.key[1]
         return None
 
     def all_changed(self) -> Written:
@@ -230,13 +243,13 @@ class Watch:
 
     # What is watched --------------------------------------------------------------------------
 
-    def _note(self, owner: Any, find: Callable[[str], Any], name: str) -> None:
+    def _note(self, owner: Any, find: Find, name: str) -> None:
         key = id(owner), name
         if key in self._noted or self.full:
             return
         self._noted.add(key)
         self._known.setdefault(id(owner), owner)
-        meant = find(name)
+        meant = find()
         if isinstance(meant, UNWATCHED):
             return
         written = self._written.get(key, set())
@@ -301,10 +314,10 @@ class Watch:
             if kind == "global":
                 if (name.startswith("__") and name.endswith("__")) or hasattr(builtins, name):
                     continue
-                self._note(f.__globals__, _item_of(f.__globals__), name)
+                self._note(f.__globals__, _item_of(f.__globals__, name), name)
                 self._walk(f.__globals__.get(name, MISSING), attributes)
             elif kind == "closure" and name in cells:
-                self._walk(_reader(cells[name])(name), attributes)
+                self._walk(_reader(cells[name])(), attributes)
             elif name in first:
                 self._walk(instance, attributes)
             else:
@@ -342,7 +355,7 @@ class Watch:
         if isinstance(x, types.ModuleType):
             if _is_library(x.__name__) or (name not in vars(x) and not asked):
                 return MISSING
-            self._note(x, _item_of(vars(x)), name)
+            self._note(x, _item_of(vars(x), name), name)
             return vars(x).get(name, MISSING)
         if isinstance(x, type):
             return self._of_class(x, name, MISSING)
@@ -350,15 +363,17 @@ class Watch:
             return MISSING
         own, shared = _dict_of(x), _of_class(type(x), name)
         if name in own or isinstance(shared, types.MemberDescriptorType):
-            find = _attribute_of(x)
+            find = _attribute_of(x, name)
             self._note(x, find, name)
-            return find(name)
+            return find()
         if hasattr(x, "__dict__"):
             if shared is MISSING or _is_method(shared):
                 if asked and not isinstance(shared, property):
-                    self._note(x, _own_attribute_of(x), name)
+                    self._note(x, _own_attribute_of(x, name), name)
             else:
-                self._note(x, _attribute_of(x), name)  # which may come to hide that of the class
+                self._note(
+                    x, _attribute_of(x, name), name
+                )  # which may come to hide that of the class
         return self._of_class(type(x), name, x)
 
     def _of_class(self, cls: type, name: str, instance: Any) -> Any:
@@ -371,7 +386,7 @@ class Watch:
             bound = cls if isinstance(function, classmethod) else MISSING
             self._function(function.__func__, bound)
             return MISSING
-        self._note(owner, _item_of(vars(owner)), name)
+        self._note(owner, _item_of(vars(owner), name), name)
         if isinstance(function, types.FunctionType) or function is not found:
             self._function(function, instance)
             return MISSING
@@ -444,6 +459,11 @@ def _same(x: Any, y: Any) -> bool:
     return isinstance(x, np.generic) and x.dtype == y.dtype and x.tobytes() == y.tobytes()
 
 
+def _is_unchanging(x: Any) -> bool:
+    """Whether nothing of x can be changed."""
+    return x.__class__ in UNCHANGING or (isinstance(x, tuple) and all(map(_is_unchanging, x)))
+
+
 STRUCTURE = type(tree_flatten(())[1])
 
 
@@ -463,21 +483,28 @@ def _is_method(x: Any) -> bool:
     return isinstance(x, (types.FunctionType, property, classmethod, staticmethod))
 
 
-def _attribute_of(x: Any) -> Callable[[str], Any]:
+def _attribute_of(x: Any, name: str) -> Find:
     """What reads an attribute of x, and keeps x alive only where it must."""
     try:
-        ref = weakref.ref(x)
+        held: Callable[[], Any] = weakref.ref(x)
     except TypeError:
-        return lambda name: _read(x, name)
-    return lambda name: _read(ref(), name)
+        held = _always(x)
+
+    def find() -> Any:
+        try:
+            return object.__getattribute__(held(), name)
+        except AttributeError:
+            return MISSING
+
+    return find
 
 
-def _own_attribute_of(x: Any) -> Callable[[str], Any]:
+def _own_attribute_of(x: Any, name: str) -> Find:
     """What reads an attribute of x that its class has not, or that hides a method of it."""
-    of_class, read = type(x), _attribute_of(x)
+    of_class, read = type(x), _attribute_of(x, name)
 
-    def find(name: str) -> Any:
-        found = read(name)
+    def find() -> Any:
+        found = read()
         return MISSING if found is not MISSING and _is_bound(found, of_class, name) else found
 
     return find
@@ -488,15 +515,8 @@ def _is_bound(found: Any, cls: type, name: str) -> bool:
     return isinstance(found, types.MethodType) and found.__func__ is _of_class(cls, name)
 
 
-def _read(x: Any, name: str) -> Any:
-    try:
-        return object.__getattribute__(x, name)
-    except AttributeError:
-        return MISSING
-
-
-def _item_of(names: Mapping[str, Any]) -> Callable[[str], Any]:
-    return lambda name: names.get(name, MISSING)
+def _item_of(names: Mapping[str, Any], name: str) -> Find:
+    return functools.partial(names.get, name, MISSING)
 
 
 @functools.cache
@@ -521,12 +541,12 @@ def _is_users(x: Any) -> bool:
     return bool(_dict_of(x)) or hasattr(x, "__dict__") or hasattr(cls, "__slots__")
 
 
-def _always(x: Any) -> Callable[[str], Any]:
-    return lambda _name: x
+def _always(x: Any) -> Find:
+    return lambda: x
 
 
-def _reader(cell: types.CellType) -> Callable[[str], Any]:
-    def read(_name: str) -> Any:
+def _reader(cell: types.CellType) -> Find:
+    def read() -> Any:
         try:
             return cell.cell_contents
         except ValueError:  # not assigned yet

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cupy as cp
 import numpy as np
 
-from kernels.gpu.eager import OPTIONS, argument, run
+from kernels.gpu.eager import OPTIONS, THREADS, argument, by_value, kernel_of
+from kernels.gpu.launch import ALIGNMENT
 from kernels.gpu.library import Words
 from kernels.gpu.schedule import Turn
 from kernels.gpu.source import assembled
 
-FLOAT = np.dtype(np.float32)
 PART = 8
 """Kernels that are compiled together: less would be spent on what stands before them."""
 
@@ -27,6 +27,7 @@ class CudaDevice:
 
     def __init__(self, number: int):
         self.name = f"cuda:{number}"
+        self._number = number
         self._device = cp.cuda.Device(number)
 
     def __enter__(self) -> CudaDevice:
@@ -37,8 +38,9 @@ class CudaDevice:
         self._device.__exit__(*error)
 
     def upload(self, array: Any) -> Any:
-        """An array without gaps in the device's memory: itself, or a copy."""
-        return cp.ascontiguousarray(cp.asarray(array)).reshape(array.shape)
+        """An array in the device's memory that kernels can read: itself, or a copy."""
+        found = cp.ascontiguousarray(cp.asarray(array)).reshape(array.shape)
+        return found.copy() if found.data.ptr % ALIGNMENT else found
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Any:
         """Memory from CuPy's pool, with anything in it."""
@@ -47,14 +49,40 @@ class CudaDevice:
     def address(self, array: Any) -> int:
         return array.data.ptr
 
-    def write(self, array: Any, numbers: np.ndarray) -> None:
-        """Give the first entries of an array, whole numbers of 64 bits, other values, in the order
-        of all that is launched. The numbers may be changed at once: they go along with a launch."""
-        for first in range(0, len(numbers), Words.MOST):
-            part = numbers[first : first + Words.MOST]
-            words = Words()
-            ctypes.memmove(ctypes.byref(words), part.ctypes.data, part.nbytes)
-            run("table.cu", "write_words", FLOAT, len(part), array, words, first, len(part))
+    def addresses(self, arrays: Iterable[Any], strides: Iterable[tuple[int, ...]]) -> list[int]:
+        """Where arrays lie; 0 for those of which that does not tell whether kernels can read them.
+
+        Args:
+            strides: of arrays of these shapes without gaps. CuPy tells strides in half of the time
+                in which it tells whether there are gaps.
+        """
+        here, number, found = cp.ndarray, self._number, []
+        for x, without_gaps in zip(arrays, strides, strict=True):
+            address = 0
+            if x.__class__ is here and x.strides == without_gaps:
+                memory = x.data
+                if memory.device_id == number and (start := memory.ptr) % ALIGNMENT == 0:
+                    address = start
+            found.append(address)
+        return found
+
+    def writer(self, array: Any, count: int) -> Callable[[Sequence[int]], None]:
+        """What gives the first entries of an array, whole numbers of 64 bits, other values, in the
+        order of all that is launched: they go along with launches."""
+        kernel = kernel_of("table.cu", "write_words", "f4")
+        parts = []
+        for first in range(0, count, Words.MOST):
+            size, words = min(count - first, Words.MOST), Words()
+            given = array, by_value(words), np.int64(first), np.int64(size)
+            part = slice(first, first + size)
+            parts.append((part, struct.Struct(f"{size}Q").pack_into, words, given))
+
+        def write(numbers: Sequence[int]) -> None:
+            for part, pack, words, given in parts:
+                pack(words, 0, *numbers[part])
+                kernel((1,), (THREADS,), given)
+
+        return write
 
     def module(self, sources: Mapping[str, str]) -> Kernels:
         """Kernels, compiled; what was compiled before comes from CuPy's cache on disk."""
@@ -84,7 +112,7 @@ class CudaDevice:
                 streams[0].wait_event(self._event(stream))
         finally:
             graph = streams[0].end_capture()
-        return lambda: graph.launch(cp.cuda.get_current_stream())
+        return graph.launch  # on the current stream
 
     @staticmethod
     def _event(stream: Any) -> Any:

@@ -38,6 +38,12 @@ def _module(file: str, dtype: str) -> Any:
     return cp.RawModule(code=assembled(library.source(file, dtype)), options=OPTIONS)
 
 
+@functools.cache
+def kernel_of(file: str, name: str, dtype: str) -> Any:
+    """One of them: CuPy makes another at each look, which has to be loaded."""
+    return _module(file, dtype).get_function(name)
+
+
 def run(file: str, name: str, dtype: np.dtype, work: int, *args: Any) -> None:
     """Launch a kernel of a file with as many threads as there is work.
 
@@ -48,13 +54,18 @@ def run(file: str, name: str, dtype: np.dtype, work: int, *args: Any) -> None:
         return
     given = tuple(map(argument, args))
     blocks = min(-(-work // THREADS), MOST_BLOCKS)
-    _module(file, short(dtype)).get_function(name)((blocks,), (THREADS,), given)
+    kernel_of(file, name, short(dtype))((blocks,), (THREADS,), given)
 
 
 def argument(x: Any) -> Any:
-    if isinstance(x, ctypes.Structure):  # by value: as an array of one entry
-        return np.frombuffer(bytes(x), np.dtype((np.void, ctypes.sizeof(x))))
+    if isinstance(x, ctypes.Structure):
+        return by_value(x)
     return np.int64(x) if isinstance(x, int) else x
+
+
+def by_value(x: ctypes.Structure) -> np.ndarray:
+    """A structure as CuPy passes it by value, as it is at a launch: an array of one entry."""
+    return np.frombuffer(memoryview(x), np.dtype((np.void, ctypes.sizeof(x))))
 
 
 def short(dtype: np.dtype) -> str:
@@ -206,10 +217,13 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
 
 
 def _by_part(kernel: Callable) -> Callable:
-    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one."""
+    """A kernel that moves or adds entries, for complex ones too: their parts are, one by one.
+    Those of 16 bits are added as floats."""
 
     @functools.wraps(kernel)
     def of_parts(values: Array, *args: Any) -> Array:
+        if values.dtype == np.float16:
+            return kernel(values.astype(np.float32), *args).astype(np.float16)
         if values.dtype.kind != "c":
             return kernel(values, *args)
         x, y = kernel(values.real, *args), kernel(values.imag, *args)

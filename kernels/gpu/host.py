@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,18 @@ class HostDevice:
     def address(self, array: np.ndarray) -> int:
         return array.ctypes.data
 
-    def write(self, array: np.ndarray, numbers: np.ndarray) -> None:
-        """Give the first entries of an array other values, in the order of all that is launched."""
-        array[: len(numbers)] = numbers
+    def addresses(self, arrays: Iterable[Any], strides: Iterable[tuple[int, ...]]) -> list[int]:
+        """0 for each, as none lies on the device yet."""
+        return [0 for _ in zip(arrays, strides, strict=True)]
+
+    def writer(self, array: np.ndarray, count: int) -> Callable[[Sequence[int]], None]:
+        """What gives the first entries of an array other values, in the order of all that is
+        launched."""
+
+        def write(numbers: Sequence[int]) -> None:
+            array[:count] = numbers
+
+        return write
 
     def module(self, sources: Mapping[str, str]) -> HostKernels:
         """Kernels, compiled."""

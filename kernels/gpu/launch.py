@@ -26,6 +26,10 @@ TYPES = {
 """NumPy's short names → CUDA's types, as the prelude names them."""
 
 
+ALIGNMENT = 16
+"""Bytes that kernels may read at once: arrays begin at a multiple of that."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """A kernel's source, and how it is launched.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,12 +73,43 @@ def test_a_report_is_saved_for_this_machine(tmp_path, capsys):
     report.skip({"torch": "absent"})
     report.data["ours"] = {"min": np.float64(1.0)}
     json_path, markdown_path = report.save(tmp_path)
-    assert json_path.name == f"demo-{common.machine_slug()}.json"
+    assert json_path.name == f"demo-{report.where}.json"
+    assert report.where.endswith(f"-{common.cores()}-cores")
     record = json.loads(json_path.read_text())
     assert record["ours"] == {"min": 1.0} and record["machine"]["numpy"] == np.__version__
     assert "| ours | 1 |" in markdown_path.read_text()
     printed = capsys.readouterr().out
     assert "Times [a]" in printed and "[b]" in printed and "torch: absent" in printed
+
+
+def test_a_report_on_a_gpu_is_named_by_it(tmp_path, monkeypatch):
+    runtime = SimpleNamespace(
+        getDeviceProperties=lambda _: {"name": b"NVIDIA H200"}, driverGetVersion=lambda: 13020
+    )
+    monkeypatch.setattr(common, "devices", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(
+        common, "cupy", lambda: SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    )
+    monkeypatch.setattr(common, "_driver", lambda _: "580.65.06")
+    report = Report("gpu", "On a GPU", {}, on_gpu=True)
+    json_path, markdown_path = report.save(tmp_path)
+    assert [json_path.name, markdown_path.name] == ["gpu-nvidia-h200.json", "gpu-nvidia-h200.md"]
+    assert "gpu NVIDIA H200, driver 580.65.06, cpu" in markdown_path.read_text()
+    assert "gpu" not in Report("demo", "On the CPU", {}).machine
+
+
+@pytest.mark.parametrize(
+    "said,driver",
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar", "550.54.15"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  R", "580.65.06"),
+        ("", "for CUDA 13.2"),
+    ],
+)
+def test_the_driver_is_told(said, driver, monkeypatch):
+    monkeypatch.setattr(common.Path, "exists", lambda _: True)
+    monkeypatch.setattr(common.Path, "read_text", lambda _: said)
+    assert common._driver(SimpleNamespace(driverGetVersion=lambda: 13020)) == driver
 
 
 def test_a_failing_child_says_why():

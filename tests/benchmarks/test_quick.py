@@ -213,8 +213,19 @@ def test_without_a_gpu_programs_are_counted_and_nothing_is_claimed(results, caps
     assert "No GPU was at hand" in told and "sine_1step" in told
     record = saved(results, "gpu")
     assert record["sine_1step"]["program"]["launches"] > 20
-    with pytest.raises(SystemExit):
-        gpu.main(["no_such"])
+    for wrong in (["no_such"], ["--peers", "jax-jit,no-such"]):
+        with pytest.raises(SystemExit):
+            gpu.main(wrong)
+
+
+@pytest.mark.parametrize(
+    "given,peers", [([], gpu.PEERS), (["--peers", ""], ()), (["--peers", "jax-jit"], ("jax-jit",))]
+)
+def test_peers_on_a_gpu_are_chosen(given, peers, monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpu, "measure", lambda _, options: asked.extend(options.peers))
+    assert gpu.main(given) == 0
+    assert asked == list(peers)
 
 
 def test_goals_on_a_gpu_are_judged():

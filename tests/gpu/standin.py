@@ -194,6 +194,7 @@ class Pointer:
 
     def __init__(self, array: np.ndarray):
         self.ptr = array.ctypes.data
+        self.device_id = 0
         self._array = array
 
     def __add__(self, start: int) -> tuple[np.ndarray, int]:

@@ -8,8 +8,10 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import fetching, nn, random
+from autograd_core.capture.arguments import Call
 from kernels import devices as places
 from kernels.dispatch import KERNELS
+from kernels.gpu.launch import ALIGNMENT
 from tests.gpu.harness import needs_host_compiler
 from tests.gpu.standin import CUDARuntimeError, OutOfMemoryError, cupy, ndarray
 
@@ -189,6 +191,25 @@ def test_tensors_that_meet_on_different_devices(f, cuda):
 
 
 @needs_host_compiler
+def test_programs_copy_what_kernels_cannot_read(cuda):
+    """What has gaps, or begins at no multiple of 16 bytes: arguments, and what is read from
+    outside."""
+    there = ac.asarray(np.arange(40.0).reshape(8, 5), device=cuda)
+    outside = there[1][2:]
+    assert outside.data.data.ptr % ALIGNMENT
+    step = ac.jit(lambda x: ac.sin(x) + outside[0])
+    for x in (there[1:], there[:, 1:], there[2][1:], there.T, there[2:], there[1][:0], there):
+        for _ in range(3):  # launched, captured and replayed
+            np.testing.assert_array_equal(step(x).numpy(), np.sin(x.numpy()) + 7)
+        program = step._entry(Call(step._options, (x,), {})).run
+        given, addresses = program._given([x, outside])
+        assert addresses == [array.data.ptr for array in given]
+        assert all(address % ALIGNMENT == 0 for address in addresses)
+        assert all(array.flags.c_contiguous for array in given)
+    assert given[0] is there.data
+
+
+@needs_host_compiler
 def test_ordinary_errors_stay_what_they_are(cuda):
     x = ac.asarray(X, device=cuda)
     with pytest.raises(ac.ShapeError, match=r"float64\[2,3\]"):
@@ -299,7 +320,7 @@ def test_every_kernel_has_one_for_the_gpu(cuda):
 
 @needs_host_compiler
 @pytest.mark.parametrize("shape", [(0, 3), (1, 1), (33, 65), (257, 31), (3, 1000)])
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "f2"])
 def test_gather_and_scatter_around_the_sizes_of_blocks(shape, dtype, cuda):
     rng = np.random.default_rng(0)
     rows = shape[0]

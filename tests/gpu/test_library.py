@@ -12,6 +12,7 @@ from kernels import reference
 from kernels.cpu import special
 from kernels.gpu import library
 from kernels.gpu.host import HostKernels
+from kernels.gpu.launch import TYPES
 from kernels.gpu.source import FOLDER, text_of
 from tests.gpu.harness import compiles, needs_host_compiler
 
@@ -96,10 +97,6 @@ def test_gather_and_scatter(p, size, m, q, dtype):
     launch("scatter.cu", "add_sorted", dtype, values, order, starts, result, *counts)
     np.testing.assert_array_equal(result, expected)
 
-    result = np.zeros((p, size, q), dtype)
-    launch("scatter.cu", "add_atomically", dtype, values, index, result, *counts, bad)
-    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
-
     each, result = RNG.integers(-size, size, (p, m, q)), np.zeros((p, size, q), dtype)
     launch("scatter.cu", "add_along", dtype, values, each, result, *counts, bad)
     np.testing.assert_array_equal(result, reference.take_along_transpose(values, each, size))
@@ -117,7 +114,7 @@ def test_indices_out_of_bounds_are_told(wrong):
     bad = np.zeros(1, np.int32)
     values, index = np.ones((1, 3, 1), "f4"), np.array([0, wrong, 1])
     counts = tuple(map(LONG, (1, 3, 5, 1)))
-    launch("scatter.cu", "add_atomically", "f4", values, index, np.zeros(5, "f4"), *counts, bad)
+    launch("scatter.cu", "add_along", "f4", values, index, np.zeros(5, "f4"), *counts, bad)
     assert bad[0] == 1
 
 
@@ -379,10 +376,30 @@ def launch_blocks(name, dtype, *args):
 # The compiler ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", sorted(library.FILES))
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+FLOATS = ["f4", "f8"]
+REAL = [dtype for dtype in TYPES if dtype[0] != "c"]
+DTYPES = {"scatter.cu": REAL, "windows.cu": REAL}
+"""Of files that are for other dtypes than these."""
+
+
+@pytest.mark.parametrize(
+    "file,dtype", [(f, t) for f in sorted(library.FILES) for t in DTYPES.get(f, FLOATS)]
+)
 def test_nvrtc_takes_them(file, dtype):
     compiles(library.source(file, dtype))
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["int", "uint32", "uint64", "float", "double", "int64", "int16"])
+def test_the_shim_adds_atomically_what_cuda_does(dtype):
+    source = f'extern "C" __global__ void add({dtype}* x) {{ atomicAdd(x, ({dtype})1); }}'
+    if dtype in ("int64", "int16"):
+        with pytest.raises(RuntimeError, match="atomicAdd"):
+            HostKernels(source, ["add"])
+        return
+    x = np.zeros(8, np.uint8)
+    HostKernels(source, ["add"]).run("add", (1,), (1,), x)
+    assert x.any()
 
 
 def test_every_file_is_known():

@@ -123,8 +123,8 @@ def test_layers_and_losses(name, cuda):
 
 DRAWS = {
     "bits": (lambda key: random.bits(key, (5,)), 0),
-    "uniform": (lambda key: random.uniform(key, (3, 4), -1, 2), 0),
-    "uniform f8": (lambda key: random.uniform(key, (7,), dtype=np.float64), 0),
+    "uniform": (lambda key: random.uniform(key, (30, 4), -1, 2), 0),
+    "uniform f8": (lambda key: random.uniform(key, (70,), 0.1, 0.7, np.float64), 0),
     "normal": (lambda key: random.normal(key, (3, 5)), 1e-6),
     "bernoulli": (lambda key: random.bernoulli(key, 0.3, (9,)), 0),
     "randint": (lambda key: random.randint(key, (9,), -3, 4), 0),

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from autograd_core.capture.lowering.plan import Arena, Fresh, OfGraph, Own, Slic
 from autograd_core.capture.lowering.planning import planned
 from autograd_core.device import is_placed
 from autograd_core.errors import DeviceError, DeviceMemoryError
-from autograd_core.tensor import Tensor, box
+from autograd_core.tensor import Aval, Tensor, boxes
 from kernels.devices import CPU, device_of, has_failed, on_gpu
 from kernels.gpu.launch import Place
 from kernels.gpu.program import Step, sources_of, steps_of
@@ -44,7 +45,9 @@ class Device(Protocol):
 
     def address(self, array: Any) -> int: ...
 
-    def write(self, array: Any, numbers: np.ndarray) -> None: ...
+    def addresses(self, arrays: Iterable[Any], strides: Iterable[tuple[int, ...]]) -> list[int]: ...
+
+    def writer(self, array: Any, count: int) -> Callable[[Sequence[int]], None]: ...
 
     def module(self, sources: Mapping[str, str]) -> Any: ...
 
@@ -58,37 +61,41 @@ class Device(Protocol):
 
 
 class _Results:
-    """Arrays for a result of a program. Small ones are used again once nobody holds them: to make
-    an array takes as long as some launches, and a training step has dozens of small results."""
+    """Arrays for the results of a program. Small ones are used again once nobody holds them: to
+    make an array takes as long as some launches, and a training step has dozens of small results.
+    """
 
     SMALL = 2**20  # bytes
     MANY = 2  # as training needs: what a step takes, and what it makes
 
-    def __init__(self, device: Device, shape: tuple[int, ...], dtype: np.dtype):
-        self._make = partial(device.empty, shape, dtype)
-        small = math.prod(shape) * dtype.itemsize <= self.SMALL
-        self._kept: list[Any] = [None] * (self.MANY if small else 0)
+    def __init__(self, device: Device, avals: Sequence[Aval]):
+        self._address = device.address
+        self._make = [partial(device.empty, x.shape, x.dtype) for x in avals]
+        self._large = [n for n, x in enumerate(avals) if x.size * x.dtype.itemsize > self.SMALL]
+        none: list[Any] = [None] * len(avals)
+        # For each call in turn the arrays, and where they lie.
+        self._kept = deque((none.copy(), [0] * len(avals)) for _ in range(self.MANY))
 
-    def empty(self) -> Any:
-        """An array with anything in it, which nobody else holds."""
-        kept = self._kept
-        for n in range(len(kept)):
-            if kept[n] is not None and sys.getrefcount(kept[n]) == KEPT_ALONE:
-                kept.append(kept.pop(n))  # the other one is the next to be free
-                return kept[-1]
-        made = self._make()
-        if kept:
-            del kept[0]
-            kept.append(made)
-        return made
-
-
-def _references(kept: list[Any]) -> int:
-    return sys.getrefcount(kept[0])
+    def take(self) -> tuple[list[Any], list[int]]:
+        """Arrays with anything in them, which nobody else holds, and where they lie."""
+        kept, addresses = self._kept[0]
+        self._kept.rotate()
+        for n in [n for n, count in enumerate(map(sys.getrefcount, kept)) if count != KEPT_ALONE]:
+            kept[n] = self._make[n]()
+            addresses[n] = self._address(kept[n])
+        arrays = kept.copy()
+        for n in self._large:
+            kept[n] = None
+        return arrays, addresses
 
 
-KEPT_ALONE = _references([np.empty(2)])
+KEPT_ALONE = next(map(sys.getrefcount, [np.empty(2)]))
 """References to an array that lies in a list and nowhere else, as long as it is asked for them."""
+
+
+def _strides(x: Aval) -> tuple[int, ...]:
+    """Those of an array without gaps, in bytes."""
+    return tuple(x.dtype.itemsize * math.prod(x.shape[n + 1 :]) for n in range(x.ndim))
 
 
 class CudaProgram:
@@ -109,8 +116,9 @@ class CudaProgram:
         self.plan = planned(better, constants, CudaLowering)
         self.steps = steps_of(self.plan.routines)
         self._lock = threading.Lock()
-        self._dtypes = [x.aval.dtype for x in graph.inputs]
-        self._outputs = [_Results(device, y.aval.shape, y.aval.dtype) for y in graph.outputs]
+        self._avals = [x.aval for x in graph.inputs]
+        self._strides = [_strides(x) for x in self._avals]
+        self._results = _Results(device, [y.aval for y in graph.outputs])
         with device:
             try:
                 self._own = [self._array(own, constants) for own in self.plan.own]
@@ -136,10 +144,10 @@ class CudaProgram:
                 raise AssertionError("a program for the GPU has no turns")
 
     def _make_table(self) -> None:
-        given = len(self._dtypes) + len(self._outputs)
-        addresses = [0] * given + list(map(self.device.address, self._own))
-        self._addresses = np.array(addresses, np.uint64)
-        self._table = self.device.upload(self._addresses)
+        self._addresses = [0] * (len(self.graph.inputs) + len(self.graph.outputs))
+        every = [*self._addresses, *map(self.device.address, self._own)]
+        self._table = self.device.upload(np.array(every, np.uint64))
+        self._write = self.device.writer(self._table, len(self._addresses))
         first = self.device.address(self._table)
         self._launches = [
             [[self._launch(step, first) for step in call] for call in calls] for calls in self.steps
@@ -168,9 +176,10 @@ class CudaProgram:
         """The results, for arguments on the device, and others that nobody placed."""
         with self._lock, self.device:
             try:
-                arrays = [self._given(x, n) for n, x in enumerate(args)]
-                results = [output.empty() for output in self._outputs]
-                self._run([*arrays, *results])
+                given, addresses = self._given(args)
+                results, places = self._results.take()
+                self._point_to([*addresses, *places])
+                self._run(given, results)
             except MemoryError as error:
                 raise self._too_large(error) from error
             except RuntimeError as error:
@@ -178,19 +187,28 @@ class CudaProgram:
                     raise
                 failed = f"{self.name}: {self.device.name} failed ({error})"
                 raise DeviceError(failed) from error
-        return list(map(box, results))
+        return boxes(results)
 
-    def _given(self, x: Any, number: int) -> Any:
-        """An argument as an array on the device without gaps."""
+    def _given(self, args: Sequence[Any]) -> tuple[list[Any], list[int]]:
+        """Arguments as arrays that kernels can read, and where these lie."""
+        arrays = [x.value if x.__class__ is Tensor else x for x in args]
+        addresses = self.device.addresses(arrays, self._strides)
+        for n in [n for n, address in enumerate(addresses) if not address]:
+            arrays[n] = self._brought(args[n], n)
+            addresses[n] = self.device.address(arrays[n])
+        return arrays, addresses
+
+    def _brought(self, x: Any, number: int) -> Any:
+        """An argument as an array that kernels can read."""
         value = x.value if x.__class__ is Tensor else x
         if on_gpu(value):
             there = device_of(value)
             if there != self.device.name:
                 raise self._misplaced(number, there)
-            return value if value.flags.c_contiguous else self.device.upload(value)
+            return self.device.upload(value)
         if x.__class__ is Tensor and is_placed(x) and self.device.name != CPU:
             raise self._misplaced(number, CPU)
-        return self.device.upload(np.asarray(value, self._dtypes[number]))
+        return self.device.upload(np.asarray(value, self._avals[number].dtype))
 
     def _misplaced(self, number: int, there: str) -> DeviceError:
         return DeviceError(
@@ -198,8 +216,13 @@ class CudaProgram:
             f"others on {self.device.name}; move them to one with .to_device(…)"
         )
 
-    def _run(self, given: list[Any]) -> None:
-        self._point_to(given)
+    def _point_to(self, addresses: list[int]) -> None:
+        """Have kernels work on these arguments and results."""
+        if addresses != self._addresses:
+            self._write(addresses)
+            self._addresses = addresses
+
+    def _run(self, given: list[Any], results: list[Any]) -> None:
         # The first call loads kernels, which cannot be done while launches are captured.
         if self._replay is None and self._calls == 1 and self.plan.is_native:
             self._replay = self._captured()
@@ -207,14 +230,7 @@ class CudaProgram:
         if self._replay is not None:
             self._replay()
         else:
-            self._launch_all(given)
-
-    def _point_to(self, given: list[Any]) -> None:
-        """Have kernels work on these arguments and results."""
-        addresses = list(map(self.device.address, given))
-        if self._addresses[: len(given)].tolist() != addresses:
-            self._addresses[: len(given)] = addresses
-            self.device.write(self._table, self._addresses[: len(given)])
+            self._launch_all([*given, *results])
 
     def _launch_all(self, given: list[Any]) -> None:
         for stage in self.plan.stages:
@@ -257,9 +273,9 @@ class CudaProgram:
         steps = steps_of([item for item in alone if isinstance(item, Routine)])
         with self._lock, self.device:
             module = self.device.module(sources_of(steps))
-            given = [self._given(x, n) for n, x in enumerate(args)]
-            given += [output.empty() for output in self._outputs]
-            self._point_to(given)
+            _held, addresses = self._given(args)
+            _results, places = self._results.take()
+            self._point_to([*addresses, *places])
             waiting = iter(steps)
             return [
                 self._seconds(module, repeats, *next(waiting)) if isinstance(x, Routine) else 0.0

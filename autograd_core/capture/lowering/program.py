@@ -29,7 +29,7 @@ from autograd_core.capture.lowering.plan import (
 from autograd_core.capture.lowering.planning import Part, planned
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.passes import improve
-from autograd_core.tensor import Tensor, box
+from autograd_core.tensor import Tensor, boxes
 from kernels.cpu.threads import share
 from kernels.memory import POOL, address, pages
 from kernels.native.machine import llvm_loads
@@ -231,7 +231,7 @@ class Program:
         results = [self._empty(shape, dtype) for shape, dtype in self._outputs]
         with self._lock:
             self._run_in_memory([*arrays, *results])
-        return list(map(box, results))
+        return boxes(results)
 
     def _run_in_memory(self, given: list[Array]) -> None:
         if not self._lent:

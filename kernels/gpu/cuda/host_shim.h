@@ -203,5 +203,8 @@ inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y)
 }
 inline unsigned __umulhi(unsigned x, unsigned y) { return ((unsigned long long)x * y) >> 32; }
 
-template <class T> T atomicAdd(T* place, T x) { T old = *place; *place += x; return old; }
-template <class T> T atomicMax(T* place, T x) { T old = *place; if (x > old) *place = x; return old; }
+// Of the types that CUDA has them for, and no others: int64 is `long long`, which atomicAdd lacks.
+#define ATOMIC_ADD(T) inline T atomicAdd(T* place, T x) { T old = *place; *place += x; return old; }
+#define ATOMIC_MAX(T) inline T atomicMax(T* place, T x) { T old = *place; if (x > old) *place = x; return old; }
+ATOMIC_ADD(int) ATOMIC_ADD(unsigned) ATOMIC_ADD(unsigned long long) ATOMIC_ADD(float) ATOMIC_ADD(double)
+ATOMIC_MAX(int) ATOMIC_MAX(unsigned) ATOMIC_MAX(long long) ATOMIC_MAX(unsigned long long)

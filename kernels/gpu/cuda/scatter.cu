@@ -33,17 +33,6 @@ extern "C" __global__ void add_sorted(const real* values, const int64* order, co
     }
 }
 
-// The same in any order, into a result of zeros: faster where few indices repeat, and other bits
-// each time. A thread a value.
-extern "C" __global__ void add_atomically(const real* values, const int64* index, real* result,
-                                          int64 ps, int64 m, int64 size, int64 qs, int* bad) {
-    for (int64 i = (int64)blockIdx.x * blockDim.x + threadIdx.x; i < ps * m * qs;
-         i += (int64)gridDim.x * blockDim.x) {
-        const int64 q = i % qs, k = i / qs % m, p = i / (m * qs);
-        atomicAdd(result + (p * size + wrapped(index[k], size, bad)) * qs + q, values[i]);
-    }
-}
-
 // result[p, index[p, m, q], q] = the sum of values[p, m, q], in the order of m, into a result of
 // zeros. A thread a column (p, q): nobody else writes there.
 extern "C" __global__ void add_along(const real* values, const int64* index, real* result,
