@@ -108,7 +108,7 @@ def measure(names: Sequence[str], options: Options) -> Report:
             [
                 *(runs.asked(*pair) for pair in reversed(pairs)),  # the slowest compilers first
                 *(runs.grown(*each) for each in grown),
-                *(runs.exact(name) for name in names),
+                *(each for name in names for each in (runs.exact(name), runs.double(name))),
             ]
         )
         rates = run_child("benchmarks.gpu_rates")
@@ -216,9 +216,16 @@ class _Runs:
         except ChildError as error:
             self.report.note(f"{name}: {engine}: {error}")
             return
-        gradients = (load(self._file(name, which)) for which in (engine, "float64"))
-        result["error"] = gradient_errors(*gradients)["gradient_error"]
+        result["error"] = self._error(name, engine)
+        if engine == OURS:
+            self.result(self.double(name))
+            result["double_error"] = self._error(name, "double")
         self.found.setdefault(name, {})[engine] = result
+
+    def _error(self, name: str, which: str) -> float:
+        """How far a gradient is from that of the CPU in float64."""
+        gradients = (load(self._file(name, each)) for each in (which, "float64"))
+        return gradient_errors(*gradients)["gradient_error"]
 
     def result(self, asked: Asked) -> dict[str, Any]:
         """What a worker found. Raises `ChildError` where it failed, or time is over."""
@@ -243,6 +250,10 @@ class _Runs:
     def exact(self, name: str) -> Asked:
         """The CPU's gradient in float64."""
         return self._asked(name, "ours", -1.0, "float64", "--float64")
+
+    def double(self, name: str) -> Asked:
+        """The GPU's gradient in float64."""
+        return self._asked(name, OURS, -1.0, "double", "--float64", "--device", "cuda")
 
     def grown(self, option: str, n: int) -> Asked:
         """Sine waves with another number of tasks, or of inner steps."""
@@ -291,8 +302,12 @@ def _engines_table(name: str, found: dict[str, dict[str, Any]], floor: float) ->
 
 def judged(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
     """The goals, each with its figure."""
-    error = found[OURS]["error"]
-    lines = [f"from float64 ≤ {AGREEMENT:g}: {error:.1e} {verdict(error, AGREEMENT)}"]
+    ours = found[OURS]
+    lines = [
+        f"in {dtype}, from float64 on the CPU ≤ {AGREEMENT:g}: {ours[error]:.1e} "
+        f"{verdict(ours[error], AGREEMENT)}"
+        for dtype, error in (("float32", "error"), ("float64", "double_error"))
+    ]
     peers = {p: found[p]["median_s"] for p in PEERS if p in found}
     if peers:
         best = min(peers, key=lambda p: peers[p])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kernels.gpu import loops
-from kernels.gpu.launch import TYPES, Launch, parameters
+from kernels.gpu.launch import ALIGNMENT, TYPES, Launch, parameters
 from kernels.loops import Loop, Op
 from kernels.native.products import Product
 from kernels.native.program import work
@@ -57,8 +57,6 @@ BUSY = 2 * MULTIPROCESSORS
 """Blocks that keep all multiprocessors busy."""
 PART = 128
 """Terms that are worth a block of their own."""
-ALIGNMENT = 16
-"""Bytes that a thread reads at once, at most."""
 FEW_TAPS = 128
 """Of a window, that the memory for constants has room for, with those of some other kernels."""
 

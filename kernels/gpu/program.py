@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kernels.gpu import loops, products
-from kernels.gpu.launch import Launch
+from kernels.gpu.launch import ALIGNMENT, Launch
 from kernels.loops import Loop
 from kernels.native.products import Product
 from kernels.native.program import Kernel, Repeat, Routine
@@ -37,7 +37,7 @@ def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
         if isinstance(kernel, Repeat):
             return [step for turn in range(kernel.turns) for step in once(kernel, places, turn)]
         matrices = () if isinstance(kernel, Loop) else places[:2]
-        aligned = all(far % products.ALIGNMENT == 0 for _, far in matrices)
+        aligned = all(far % ALIGNMENT == 0 for _, far in matrices)
         if (kernel, aligned) not in known:
             known[kernel, aligned] = launch_of(kernel, f"kernel{len(known)}", aligned)
         launch = known[kernel, aligned]
@@ -51,7 +51,7 @@ def launch_of(kernel: Kernel, name: str, aligned: bool = True) -> Launch:
 
     Args:
         aligned: whether the first two operands, a product's matrices, begin at a multiple of
-            `products.ALIGNMENT` bytes.
+            `ALIGNMENT` bytes.
     """
     match kernel:
         case Loop():
