@@ -178,6 +178,12 @@ LARGE = {
     "dilation": (1, 1),
 }
 CASES = [*geometries(10), LARGE]
+WHOLE = [
+    {**LARGE, "shape": (2, 3, 9, 9, 16), "filters": 64},
+    {**LARGE, "shape": (1, 4, 12, 11, 3), "filters": 32},
+    {**LARGE, "shape": (2, 2, 14, 14, 8), "filters": 36, "stride": (2, 2)},
+]
+"""Channels and filters as networks have them, which are read several at once."""
 
 
 def convolution_launches(cases):
@@ -199,6 +205,14 @@ def test_convolutions(dtype):
         np.testing.assert_allclose(
             arrays[2], wanted, rtol=0, atol=60 * EPS[dtype] * scale, err_msg=launch.name
         )
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("number", range(len(TILES)))
+def test_convolutions_in_each_tile(number, monkeypatch):
+    with_tile(monkeypatch, number)
+    monkeypatch.setattr("tests.gpu.test_products.CASES", WHOLE)
+    test_convolutions("f8" if number % 2 else "f4")
 
 
 # The compiler, and what the tests would notice ------------------------------------------------
