@@ -39,12 +39,14 @@ template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16
 
 INLINE constexpr int at_most(int x, int most) { return x < most ? x : most; }
 INLINE constexpr int at_least(int x, int least) { return x > least ? x : least; }
+// The largest number, at most y, a power of 2, that divides both.
+INLINE constexpr int common(int x, int y) { return x % y ? common(x, y / 2) : y; }
 
 // How the tiles of a product lie in shared memory, and who fetches what and computes what.
 template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> struct Tiles {
     static constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
     static constexpr int WIDE = 16 / sizeof(T);  // entries that a thread reads at once
-    static constexpr int HIGH = at_most(TM, WIDE), BROAD = at_most(TN, WIDE);
+    static constexpr int HIGH = common(TM, WIDE), BROAD = common(TN, WIDE);
     static constexpr int DEEP = A::ALONG_K ? WIDE : 1;  // terms for which entries of A are read
 
     // Entries of A lie in shared memory as in global memory; those of B always along n.
@@ -58,9 +60,28 @@ template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> str
     static constexpr int CHUNKS_A = BM * BK / A::SEVERAL, CHUNKS_B = BN * BK / B::SEVERAL;
     static constexpr int EACH_A = (CHUNKS_A + THREADS - 1) / THREADS;
     static constexpr int EACH_B = (CHUNKS_B + THREADS - 1) / THREADS;
-    static_assert(THREADS % LINE_A == 0 && THREADS % LINE_B == 0, "a thread stays in its place");
-    static constexpr int ROWS_HELD = A::ALONG_K ? EACH_A : 1, TERMS_A = A::ALONG_K ? 1 : EACH_A;
-    static constexpr int TERMS_B = B::ALONG_K ? 1 : EACH_B;
+    // All chunks of a thread are of one row (of A along k: of one term), where threads fill lines.
+    static constexpr int ROWS_A = A::ALONG_K || THREADS % LINE_A ? EACH_A : 1;
+    static constexpr int TERMS_A = !A::ALONG_K || THREADS % LINE_A ? EACH_A : 1;
+    static constexpr int TERMS_B = !B::ALONG_K || THREADS % LINE_B ? EACH_B : 1;
+
+    // Where the j-th chunk of a thread lies: row or column, and term.
+    static INLINE int row_a(int me, int j) {
+        const int i = me + j * THREADS;
+        return A::ALONG_K ? i / LINE_A : i % LINE_A * A::SEVERAL;
+    }
+    static INLINE int term_a(int me, int j) {
+        const int i = me + j * THREADS;
+        return A::ALONG_K ? i % LINE_A * A::SEVERAL : i / LINE_A;
+    }
+    static INLINE int column_b(int me, int j) {
+        const int i = me + j * THREADS;
+        return B::ALONG_K ? i / LINE_B : i % LINE_B * B::SEVERAL;
+    }
+    static INLINE int term_b(int me, int j) {
+        const int i = me + j * THREADS;
+        return B::ALONG_K ? i % LINE_B * B::SEVERAL : i / LINE_B;
+    }
 
     static INLINE int row_of(int thread, int i) {
         if (A::ALONG_K) return thread + i * ROWS;
@@ -84,38 +105,31 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
     const int me = threadIdx.x, across = me % L::COLUMNS, down = me / L::COLUMNS;
     const int first_row = blockIdx.y * BM, first_column = blockIdx.x * BN;
 
-    // What this thread fetches: chunks of A in some rows, or in one; of B in some columns, or in one.
-    const int row_a = A::ALONG_K ? me / L::LINE_A : me % L::LINE_A * A::SEVERAL;
-    const int term_a = A::ALONG_K ? me % L::LINE_A * A::SEVERAL : me / L::LINE_A;
-    const int column_b = B::ALONG_K ? me / L::LINE_B : me % L::LINE_B * B::SEVERAL;
-    const int term_b = B::ALONG_K ? me % L::LINE_B * B::SEVERAL : me / L::LINE_B;
-    constexpr int FURTHER_A = L::THREADS / L::LINE_A, FURTHER_B = L::THREADS / L::LINE_B;
-    typename A::Row rows[L::ROWS_HELD];
-#pragma unroll
-    for (int j = 0; j < L::ROWS_HELD; ++j)
-        rows[j] = a.row(at_most(first_row + row_a + j * FURTHER_A, m - 1));
+    typename A::Row rows[L::ROWS_A];
     typename A::Term terms_a[L::TERMS_A];
     typename B::Term terms_b[L::TERMS_B];
+#pragma unroll
+    for (int j = 0; j < L::ROWS_A; ++j)
+        rows[j] = a.row(at_most(first_row + L::row_a(me, j), m - 1));
 
     // What is read on the way to the terms from `start` on.
     const auto look = [&](int start) {
 #pragma unroll
         for (int j = 0; j < L::TERMS_A; ++j)
-            terms_a[j] = a.term(at_most(start + term_a + j * FURTHER_A, k - 1));
+            terms_a[j] = a.term(at_most(start + L::term_a(me, j), k - 1));
 #pragma unroll
         for (int j = 0; j < L::TERMS_B; ++j)
-            terms_b[j] = b.term(at_most(start + term_b + j * FURTHER_B, k - 1));
+            terms_b[j] = b.term(at_most(start + L::term_b(me, j), k - 1));
     };
     const auto fetch = [&](int stage, int start) {
         T* left = memory + stage * L::SIZE_A;
 #pragma unroll
         for (int j = 0; j < L::EACH_A; ++j) {
-            const int r = row_a + (A::ALONG_K ? j * FURTHER_A : 0);
-            const int t = term_a + (A::ALONG_K ? 0 : j * FURTHER_A);
             if (L::CHUNKS_A % L::THREADS && me + j * L::THREADS >= L::CHUNKS_A) continue;
+            const int r = L::row_a(me, j), t = L::term_a(me, j);
             const int more_rows = m - first_row - r, more_terms = k - start - t;
             const T* from = more_rows > 0 && more_terms > 0
-                                ? a.place(rows[A::ALONG_K ? j : 0], terms_a[A::ALONG_K ? 0 : j])
+                                ? a.place(rows[L::ROWS_A > 1 ? j : 0], terms_a[L::TERMS_A > 1 ? j : 0])
                                 : nullptr;
             T* to = left + (A::ALONG_K ? r * L::PITCH_A + t : t * L::PITCH_A + r);
             fetch_chunk<T, A::SEVERAL>(to, from, a.any(), A::ALONG_K ? more_terms : more_rows);
@@ -123,12 +137,11 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
         T* right = memory + STAGES * L::SIZE_A + stage * L::SIZE_B;
 #pragma unroll
         for (int j = 0; j < L::EACH_B; ++j) {
-            const int s = column_b + (B::ALONG_K ? j * FURTHER_B : 0);
-            const int t = term_b + (B::ALONG_K ? 0 : j * FURTHER_B);
             if (L::CHUNKS_B % L::THREADS && me + j * L::THREADS >= L::CHUNKS_B) continue;
+            const int s = L::column_b(me, j), t = L::term_b(me, j);
             const int more_columns = n - first_column - s;
             const T* from = more_columns > 0 && start + t < k
-                                ? b.place(terms_b[B::ALONG_K ? 0 : j], first_column + s)
+                                ? b.place(terms_b[L::TERMS_B > 1 ? j : 0], first_column + s)
                                 : nullptr;
             fetch_chunk<T, B::SEVERAL>(right + t * L::PITCH_B + s, from, b.p, more_columns);
         }
