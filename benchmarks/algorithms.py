@@ -111,7 +111,7 @@ def _step(name: str, steps: int, sizes: dict[str, int]) -> tuple[Callable[[], An
 
 def table(found: dict[str, dict[str, Any]]) -> Table:
     columns = [
-        *("algorithm", "Gflop", "× MAML's", "time", "× MAML's", "time / arithmetic"),
+        *("algorithm", "Gflop", "over MAML's", "time", "over MAML's", "time / arithmetic"),
         *("buffers", "process grew"),
     ]
     rows = []
@@ -131,7 +131,8 @@ def table(found: dict[str, dict[str, Any]]) -> Table:
                 f"{each['grown'] / 1e6:.0f} MB",
             ]
         )
-    return Table("One compiled meta-step", columns, rows)
+    title = f"One compiled meta-step: time / arithmetic, each over MAML's, {TOLERANCE} at most"
+    return Table(title, columns, rows)
 
 
 def growth_table(growth: dict[str, dict[str, dict[str, Any]]]) -> Table:

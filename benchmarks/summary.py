@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, compiled
+from benchmarks import accuracy, algorithms, compiled, gpu
 from benchmarks.common import RESULTS, ROOT, Table, milliseconds
 from benchmarks.eager import MODES
 from benchmarks.workloads import WORKLOADS
@@ -29,6 +29,12 @@ COMPILED_PEERS = {
     "torch-loop": "PyTorch",
     "jax-jit": "JAX jit, vmap",
     "jax-scan": "JAX jit, scan",
+}
+GPU_PEERS = {
+    "jax-jit": "JAX jit",
+    "torch-loop": "PyTorch",
+    "torch-func": "torch.func",
+    "torch-compile": "torch.compile",
 }
 STEP_PEERS = {"torch-loop": "PyTorch", "torch-func": "torch.func", "jax-jit": "JAX jit"}
 
@@ -87,6 +93,26 @@ def eager_table(results: Results) -> Table:
     return Table("An elementwise operation, eager: our time / theirs", columns, rows)
 
 
+def gpu_table(results: Results) -> Table:
+    """Time of one captured step on a GPU, ours beside the best peer."""
+    rows = []
+    for name in (name for name in WORKLOADS if name in results):
+        engines = results[name]["engines"]
+        ours = engines[gpu.OURS]["median_s"]
+        peers = [p for p in GPU_PEERS if p in engines]
+        best = min(peers, key=lambda p: engines[p]["median_s"], default=None)
+        said = (GPU_PEERS[best], _times(ours / engines[best]["median_s"])) if best else "––"
+        share = f"{results[name]['floor_s'] / ours:.3f}"
+        rows.append([name, milliseconds(ours), *said, share, f"{engines[gpu.OURS]['error']:.0e}"])
+    columns = ["one MAML step", "ours", "best peer", "time", "floor / ours", "from float64"]
+    return Table("A meta-training step on a GPU: our time / theirs", columns, rows)
+
+
+def algorithms_table(results: Results) -> Table:
+    """A compiled step of each algorithm beside MAML's."""
+    return algorithms.table(results["steps"])
+
+
 def accuracy_table(results: Results) -> Table:
     """What trainings with the defaults reach."""
     names = [name for name in accuracy.RUNS if name in results]
@@ -99,6 +125,8 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "compiled": compiled_table,
     "meta_step": step_table,
     "eager": eager_table,
+    "algorithms": algorithms_table,
+    "gpu": gpu_table,
 }
 
 
@@ -112,14 +140,20 @@ def summary(folder: Path = RESULTS) -> str:
     for name, table in TABLES.items():
         for path in sorted(folder.glob(f"{name}-*.json")):
             results = json.loads(path.read_text())
-            machine = f"{results['machine']['cpu']}, {results['machine']['cores']} cores"
+            machine = _machine(results["machine"])
             machines.setdefault(machine, []).append(_block(table(results)))
     parts = [f"On {machine}:\n\n" + "\n\n".join(t) for machine, t in machines.items()]
     return "\n\n".join([*parts, *experiment_tables(folder)])
 
 
+def _machine(found: dict[str, Any]) -> str:
+    """Of what the numbers are: the GPU, or the CPU and its cores."""
+    return str(found.get("gpu") or f"{found['cpu']}, {found['cores']} cores")
+
+
 def experiment_tables(folder: Path) -> list[str]:
-    """The first table of each experiment, in full where there is one, else in its quick form."""
+    """The first table of each experiment, in full where there is one, else in its quick form; and
+    where its other tables and its pictures are."""
     found = []
     for name in EXPERIMENTS:
         paths = [folder / f"{name}{form}.json" for form in ("", "-quick")]
@@ -129,7 +163,17 @@ def experiment_tables(folder: Path) -> list[str]:
             command = f"metalearn experiment {name}{' --quick' * path.stem.endswith('-quick')}"
             found.append(f"`{command}`, {made.seeds} seed{'s' * (made.seeds != 1)}:")
             found.append(made.report(records).tables[0].markdown())
+            found.append(_further(path))
     return found
+
+
+def _further(path: Path) -> str:
+    """Links to the rest of an experiment's report."""
+    link = lambda name, file: f"[{name}]({file.relative_to(ROOT)})"
+    pictures = sorted(path.parent.glob(f"{path.stem}-*.png"))
+    named = [link(each.stem.removeprefix(f"{path.stem}-"), each) for each in pictures]
+    shown = f"; pictures: {', '.join(named)}" if named else ""
+    return f"All of it: {link(path.with_suffix('.md').name, path.with_suffix('.md'))}{shown}."
 
 
 def _block(table: Table) -> str:
