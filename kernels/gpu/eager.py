@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -216,6 +217,10 @@ def sum_axes(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array
 # --- gather and scatter -----------------------------------------------------------------------
 
 
+ATOMIC = ("f4", "f8", "i4", "u4", "i8", "u8")
+"""Dtypes that CUDA adds in one go."""
+
+
 def _by_part(kernel: Callable) -> Callable:
     """A kernel that moves or adds entries, for complex ones too: their parts are, one by one.
     Those of 16 bits are added as floats."""
@@ -249,7 +254,8 @@ def take_along(values: Array, index: Array) -> Array:
 
 @_by_part
 def index_add(values: Array, index: Array, size: int) -> Array:
-    """In the order of the indices, sorted: the same bits each time."""
+    """In the order of the indices, sorted: the same bits each time; or as threads come by, where
+    ``METAGRAD_ATOMICS=1`` asks for it."""
     _one_device(values, index)
     _check(index.shape == values.shape[1:2], values, index)
     outer, count, inner = values.shape
@@ -259,6 +265,11 @@ def index_add(values: Array, index: Array, size: int) -> Array:
     if int(whole.min()) < -size or int(whole.max()) >= size:
         _out_of_bounds(whole, size)
     whole = cp.where(whole < 0, whole + size, whole)
+    if os.environ.get("METAGRAD_ATOMICS") == "1" and short(values.dtype) in ATOMIC:
+        out = cp.zeros((outer, size, inner), values.dtype)
+        given = cp.ascontiguousarray(values), whole, out, outer, count, size, inner
+        run("atomics.cu", "add_atomically", values.dtype, values.size, *given)
+        return out
     order = cp.argsort(whole)  # a stable one, CuPy has no other
     starts = cp.searchsorted(whole[order], cp.arange(size + 1))
     out = cp.empty((outer, size, inner), values.dtype)

@@ -14,6 +14,7 @@ from kernels.gpu.source import text_of
 FILES = {
     "windows.cu": ("im2col", "col2im", "pool_argmax"),
     "scatter.cu": ("take_along", "add_sorted", "add_along"),
+    "atomics.cu": ("add_atomically",),
     "random.cu": ("random_bits", "random_children"),
     "episodes.cu": ("gather_bytes", "gather_images"),
     "special.cu": tuple(

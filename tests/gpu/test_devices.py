@@ -338,3 +338,17 @@ def test_gather_and_scatter_around_the_sizes_of_blocks(shape, dtype, cuda):
         got, expected = f(ac.asarray(x, device=cuda)), f(ac.asarray(x))
         assert got.device == cuda and got.dtype == expected.dtype
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "f2", "c8", "u1"])
+def test_scatter_by_atomics(dtype, cuda, monkeypatch):
+    """The same sums; dtypes that CUDA cannot add at once are sorted as ever."""
+    monkeypatch.setenv("METAGRAD_ATOMICS", "1")
+    rng = np.random.default_rng(0)
+    x, index = rng.integers(0, 9, (300, 7)).astype(dtype), rng.integers(-5, 5, 300)
+    add = lambda x: ac.zeros_like(x)[:5].at[index].add(x)
+    got, expected = add(ac.asarray(x, device=cuda)), add(ac.asarray(x))
+    np.testing.assert_array_equal(got.numpy(), expected.numpy())
+    with pytest.raises(IndexError, match="out of bounds"):
+        ac.zeros_like(got).at[np.array([5])].add(got[:1])

@@ -378,7 +378,11 @@ def launch_blocks(name, dtype, *args):
 
 FLOATS = ["f4", "f8"]
 REAL = [dtype for dtype in TYPES if dtype[0] != "c"]
-DTYPES = {"scatter.cu": REAL, "windows.cu": REAL}
+DTYPES = {
+    "scatter.cu": REAL,
+    "windows.cu": REAL,
+    "atomics.cu": ["f4", "f8", "i4", "u4", "i8", "u8"],
+}
 """Of files that are for other dtypes than these."""
 
 
