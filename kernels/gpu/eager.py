@@ -267,8 +267,9 @@ def index_add(values: Array, index: Array, size: int) -> Array:
     whole = cp.where(whole < 0, whole + size, whole)
     if os.environ.get("METAGRAD_ATOMICS") == "1" and short(values.dtype) in ATOMIC:
         out = cp.zeros((outer, size, inner), values.dtype)
-        given = cp.ascontiguousarray(values), whole, out, outer, count, size, inner
-        run("atomics.cu", "add_atomically", values.dtype, values.size, *given)
+        arrays = cp.ascontiguousarray(values), whole, out
+        sizes = outer, count, size, inner
+        run("atomics.cu", "add_atomically", values.dtype, values.size, *arrays, *sizes)
         return out
     order = cp.argsort(whole)  # a stable one, CuPy has no other
     starts = cp.searchsorted(whole[order], cp.arange(size + 1))

@@ -26,7 +26,12 @@ INSIDE = 8
 divisions, and what they load is on its way at the same time."""
 SHORT = 512
 """Terms of a sum that one warp gathers; more of them take a block."""
+SEVERAL = 4
+"""Neighbouring entries that are read and written at once."""
+MANY = 2**19
+"""Entries of a loop, from which on memory is what it waits for."""
 FEW_BLOCKS = 132 * 2
+"""Fewer blocks leave multiprocessors idle."""
 BUSY = 132 * 8
 """Blocks that keep all multiprocessors busy while most of them wait for memory."""
 PART = 128
@@ -37,15 +42,36 @@ MOST_BLOCKS = 132 * 16
 REDUCTIONS = {"sum": "Sum", "max": "Max", "min": "Min"}
 
 
-def launch(loop: Loop, name: str) -> Launch:
+def launch(loop: Loop, name: str, aligned: bool = True) -> Launch:
     """The kernel of a loop whose reductions, if any, are over the same axes.
+
+    Args:
+        aligned: whether all buffers begin where several entries can be read at once.
 
     Raises:
         ValueError: they are not; `alike` splits such a loop.
     """
     if len(patterns(loop)) > 1:
         raise ValueError("reductions over different axes have to be loops of their own")
-    return _Kernel(loop, name).launch()
+    return _Kernel(loop, name, aligned and goes_by_several(loop)).launch()
+
+
+def goes_by_several(loop: Loop) -> bool:
+    """Whether a thread is best given some neighbouring entries, to read and write them at once:
+    where there are many, and all accesses but those of one entry begin at multiples of so many."""
+    moving = [a for a, n in enumerate(loop.shape) if n > 1]
+    if loop.size < MANY or any(s.reduce for s in loop.stores):
+        return False
+    *others, last = moving
+
+    def fits(x: Access) -> bool:
+        far = x.offset, *(x.strides[a] for a in others)
+        return x.strides[last] == 1 and all(s % SEVERAL == 0 for s in far)
+
+    loads = [x for x in loop.loads if x.strides[last]]
+    return loop.shape[last] % SEVERAL == 0 and all(
+        map(fits, [*loads, *(s.access for s in loop.stores)])
+    )
 
 
 def patterns(loop: Loop) -> list[tuple[int, ...]]:
@@ -117,8 +143,8 @@ def entry_lines(loop: Loop) -> tuple[list[str], dict[int, str]]:
 class _Kernel:
     """Writes one kernel."""
 
-    def __init__(self, loop: Loop, name: str):
-        self.loop, self.name = loop, name
+    def __init__(self, loop: Loop, name: str, by_several: bool = False):
+        self.loop, self.name, self.by_several = loop, name, by_several
         self.lines: list[str] = []
         self.depth = 1
         self.reduces = [s for s in loop.stores if s.reduce]
@@ -165,15 +191,21 @@ class _Kernel:
         return Launch(self.name, source, tuple(self.dtypes), (blocks, 1, 1), threads)
 
     def maps(self) -> int:
-        t = self.index
+        t, count = self.index, self.loop.size // (SEVERAL if self.by_several else 1)
+        axes = list(range(len(self.loop.shape)))
         start = f"({t})blockIdx.x * {THREADS} + threadIdx.x"
-        if self.loop.size > 2 * THREADS * MOST_BLOCKS:
+        if count > 2 * THREADS * MOST_BLOCKS:
             self.line("#pragma unroll 2")
-        self.open(f"for ({t} p = {start}; p < {self.loop.size}; p += ({t})gridDim.x * {THREADS})")
-        self.indices("p", list(range(len(self.loop.shape))))
-        self.point()
+        self.open(f"for ({t} p = {start}; p < {count}; p += ({t})gridDim.x * {THREADS})")
+        if self.by_several:
+            self.line(f"const {t} first = p * {SEVERAL};")
+            self.indices("first", axes)
+            self.points()
+        else:
+            self.indices("p", axes)
+            self.point()
         self.close()
-        return _blocks(self.loop.size, THREADS)
+        return _blocks(count, THREADS)
 
     def runs_along_terms(self) -> bool:
         """Whether neighbouring entries are terms of one sum."""
@@ -282,11 +314,7 @@ class _Kernel:
 
     def point(self) -> None:
         """Load, compute, store or gather."""
-        dtypes: list[str] = []
-        for n, x in enumerate(self.loop.body):
-            value = self.place(x) if isinstance(x, Access) else expression(x, dtypes)
-            self.line(f"const {TYPES[x.dtype]} v{n} = {value};")
-            dtypes.append(x.dtype)
+        self.compute([self.place(x) for x in self.loop.body if isinstance(x, Access)])
         total = 0
         for store in self.loop.stores:
             if store.reduce:
@@ -295,6 +323,52 @@ class _Kernel:
             else:
                 sign = "+=" if store.accumulate else "="
                 self.line(f"{self.place(store.access)} {sign} v{store.value};")
+
+    def points(self) -> None:
+        """The same for several neighbouring entries, where nothing is gathered."""
+        loaded = []
+        for n, x in enumerate(self.loop.loads):
+            moves = self.moves_along_last(x)
+            loaded.append(f"w{n}.at[u]" if moves else self.place(x))
+            if moves:
+                self.line(f"const {self.several(x)} w{n} = {self.placed(x)};")
+        for k, store in enumerate(self.loop.stores):
+            before = f" = {self.placed(store.access)}" if store.accumulate else ""
+            self.line(f"{self.several(store.access)} s{k}{before};")
+        self.line("#pragma unroll")
+        self.open(f"for (int u = 0; u < {SEVERAL}; ++u)")
+        self.compute(loaded)
+        for k, store in enumerate(self.loop.stores):
+            self.line(f"s{k}.at[u] {'+=' if store.accumulate else '='} v{store.value};")
+        self.close()
+        for k, store in enumerate(self.loop.stores):
+            self.line(f"{self.placed(store.access)} = s{k};")
+
+    def moves_along_last(self, x: Access) -> bool:
+        """Whether neighbouring entries of the loop are neighbours there."""
+        last = max(a for a, n in enumerate(self.loop.shape) if n > 1)
+        return x.strides[last] == 1
+
+    @staticmethod
+    def several(x: Access) -> str:
+        return f"Several<{TYPES[x.dtype]}, {SEVERAL}>"
+
+    def placed(self, x: Access) -> str:
+        """Several entries from a place on."""
+        return f"reinterpret_cast<{self.several(x)}&>({self.place(x)})"
+
+    def compute(self, loads: Sequence[str]) -> None:
+        """The values v0, v1, … of the body.
+
+        Args:
+            loads: where what is loaded comes from.
+        """
+        dtypes: list[str] = []
+        given = iter(loads)
+        for n, x in enumerate(self.loop.body):
+            value = next(given) if isinstance(x, Access) else expression(x, dtypes)
+            self.line(f"const {TYPES[x.dtype]} v{n} = {value};")
+            dtypes.append(x.dtype)
 
     def finish(self) -> None:
         """Put totals where they belong."""

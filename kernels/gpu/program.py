@@ -36,8 +36,7 @@ def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
     def expand(kernel: Kernel, places: Places) -> list[Step]:
         if isinstance(kernel, Repeat):
             return [step for turn in range(kernel.turns) for step in once(kernel, places, turn)]
-        matrices = () if isinstance(kernel, Loop) else places[:2]
-        aligned = all(far % ALIGNMENT == 0 for _, far in matrices)
+        aligned = all(far % ALIGNMENT == 0 for _, far in _at_once(kernel, places))
         if (kernel, aligned) not in known:
             known[kernel, aligned] = launch_of(kernel, f"kernel{len(known)}", aligned)
         launch = known[kernel, aligned]
@@ -46,16 +45,23 @@ def steps_of(routines: Sequence[Routine]) -> list[list[list[Step]]]:
     return [[expand(call.kernel, call.places) for call in routine.calls] for routine in routines]
 
 
+def _at_once(kernel: Kernel, places: Places) -> Places:
+    """The places of those operands of which several entries are read at once."""
+    if isinstance(kernel, Loop):
+        return places if loops.goes_by_several(kernel) else ()
+    return places[:2]
+
+
 def launch_of(kernel: Kernel, name: str, aligned: bool = True) -> Launch:
     """The CUDA kernel for one of the CPU's.
 
     Args:
-        aligned: whether the first two operands, a product's matrices, begin at a multiple of
+        aligned: whether a loop's buffers, or a product's two matrices, begin at a multiple of
             `ALIGNMENT` bytes.
     """
     match kernel:
         case Loop():
-            return loops.launch(kernel, name)
+            return loops.launch(kernel, name, aligned)
         case Product():
             return products.product_launch(kernel, name, aligned)
         case products.ProductThen():

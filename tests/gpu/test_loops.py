@@ -6,8 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
+from kernels.gpu import loops
 from kernels.gpu.loops import FUNCTIONS, OPERATORS, SHORT, THREADS, alike, launch
+from kernels.gpu.program import steps_of
 from kernels.loops import Access, Constant, Loop, Op, Store
+from kernels.native.program import Call, Routine
 from tests.gpu import harness
 from tests.gpu.harness import compiles, launches, meaning, needs_host_compiler, run, source_of
 
@@ -145,6 +148,49 @@ def test_copies_of_every_dtype():
     same(cases)
 
 
+def several_cases():
+    """Loops on many entries, with all kinds of accesses, that can go by several and that cannot."""
+    add = lambda x, y, dtype="f4": Op("add", dtype, (x, y))
+    for shape, strides in [
+        ((3, 40), (40, 1)), ((2, 3, 8), (80, 24, 1)), ((600, 4), (4, 1)),
+        ((3, 10), (10, 1)), ((3, 8), (9, 1)), ((8, 3), (1, 8)),
+    ]:  # fmt: skip
+        x, out = draw("f4", 2500), draw("f4", 2500)
+        row, mask = draw("f4", shape[0]), draw("b1", 2500)
+        first = (1, *(0 for _ in shape[1:]))
+        loads = (
+            Access(0, "f4", strides), Access(1, "f4", first), Access(2, "b1", strides, 4),
+        )  # fmt: skip
+        body = (*loads, add(0, 1), Op("where", "f4", (2, 3, Constant(2.0))), Op("cast", "f8", (4,)))
+        wide = np.zeros(2500)
+        stores = (
+            Store(Access(3, "f4", strides, 8), 4, None, True),
+            Store(Access(4, "f8", strides), 5),
+            Store(Access(0, "f4", strides), 3),
+        )
+        yield Loop(shape, body, stores), [x, row, mask, out, wide]
+
+
+@needs_host_compiler
+def test_neighbouring_entries_at_once(monkeypatch):
+    monkeypatch.setattr(loops, "MANY", 1)
+    cases = list(several_cases())
+    assert [loops.goes_by_several(loop) for loop, _ in cases] == [True] * 3 + [False] * 3
+    same(cases)
+
+
+@needs_host_compiler
+def test_entries_that_begin_anywhere_are_not_read_at_once(monkeypatch):
+    monkeypatch.setattr(loops, "MANY", 1)
+    loop, _ = next(several_cases())
+    assert "Several" in launch(loop, "loop").source
+    assert "Several" not in launch(loop, "loop", aligned=False).source
+    for far, told in ((16, True), (8, False)):
+        call = Call(loop, tuple((n, far) for n in range(5)))
+        (((step,),),) = steps_of([Routine((call,))])
+        assert ("Several" in step.launch.source) == told
+
+
 # Reductions -----------------------------------------------------------------------------------
 
 EDGES = (1, 2, 31, 32, 33, 255, 256, 257, SHORT, SHORT + 1, 1000)
@@ -266,8 +312,9 @@ def test_few_blocks_do_all(monkeypatch):
 # The compiler ---------------------------------------------------------------------------------
 
 
-def test_nvrtc_takes_them_all():
-    cases = [loop for loop, _ in operation_cases()]
+def test_nvrtc_takes_them_all(monkeypatch):
+    monkeypatch.setattr(loops, "MANY", 100)
+    cases = [loop for loop, _ in [*operation_cases(), *several_cases()]]
     cases += [
         gather("f8", r, (40, 40), a)[0] for r in ("sum", "max", "min") for a in ((0,), (1,), (0, 1))
     ]

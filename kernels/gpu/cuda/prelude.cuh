@@ -21,6 +21,11 @@ struct Place {
     template <class T> INLINE T* at() const { return reinterpret_cast<T*>(*entry + far); }
 };
 
+// Entries that lie side by side, which are read at once.
+template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Several {
+    T at[N];
+};
+
 // The larger one; NaN if one is NaN.
 template <class T> INLINE T maximum(T x, T y) { return x > y || x != x ? x : y; }
 template <class T> INLINE T minimum(T x, T y) { return x < y || x != x ? x : y; }

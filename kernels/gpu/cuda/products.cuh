@@ -32,11 +32,6 @@ template <int LEFT> INLINE void wait_copies() {
 }
 #endif
 
-// Entries that lie side by side, which are read at once.
-template <class T, int N> struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Several {
-    T at[N];
-};
-
 INLINE constexpr int at_most(int x, int most) { return x < most ? x : most; }
 INLINE constexpr int at_least(int x, int least) { return x > least ? x : least; }
 // The largest number, at most y, a power of 2, that divides both.
