@@ -91,8 +91,8 @@ DATASETS_HELP = (
     f"A family of functions ({', '.join(FUNCTIONS)}); images ("
     + "; ".join(f"{name}: {source.about}" for name, source in IMAGES.items() if name != "folder")
     + "); a folder with a folder of images for each class; a .csv file with a task column "
-    "(commas, semicolons or tabs); an .npz file of x and y; or your own tasks as file.py:Class. "
-    "omniglot+glyphs are several domains, and "
+    "(commas, semicolons, tabs or pipes), or a folder of them, one a task; an .npz file of x and "
+    "y; or your own tasks as file.py:Class. omniglot+glyphs are several domains, and "
     "glyphs-completion images to be told from a few pixels."
 )
 Ways = Annotated[int | None, option("Classes a task [5].", TASK)]

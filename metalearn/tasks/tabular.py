@@ -26,13 +26,20 @@ from metalearn.tasks.table_features import (
     TablePreprocess,
     target_numbers,
 )
-from metalearn.tasks.tables import MISSING, Table, leave_out, number_of, read_tables
+from metalearn.tasks.tables import (
+    FEW,
+    MISSING,
+    Table,
+    check_slips,
+    leave_out,
+    number_of,
+    read_tables,
+)
 
 LABELS = ("shared", "own")
 NUMBERS = "numbers"
 """What `--labels` says of targets that are numbers, not classes, however few and whole."""
 MOST_VALUES = 100  # of a category, each of which becomes a column
-MOST_WHOLE_LABELS = 20  # different whole numbers that are still taken for classes
 TEST, VALIDATION = 0.2, 0.1  # shares of the tasks, where no split is given
 
 
@@ -128,8 +135,8 @@ def load_tables(
 
     Args:
         paths: the files, in UTF-8 with names in the first line, the same in all, and commas,
-            semicolons or tabs between columns; without commas there, numbers may have decimal
-            commas.
+            semicolons, tabs or pipes between columns; without commas there, numbers may have
+            decimal commas.
         task: the column whose values are the tasks' names; None when each file is a task, named as
             the file.
         target: the column to predict.
@@ -330,25 +337,18 @@ def _rows_of(table: Table, names: Sequence[str], tasks: Iterable[str]) -> tuple[
 
 
 def _kind(table: Table, target: str) -> str:
-    values = [number_of(cell) for cell in table.numerals(target)]
-    numbers = [value for value in values if value is not None]
-    few = len(set(numbers)) <= MOST_WHOLE_LABELS
-    if len(numbers) < len(values):
-        if not few and 2 * len(numbers) > len(values):
-            row = values.index(None)
-            raise DataError(
-                f"{table.where(row)}, column {target!r}, the target: {table.column(target)[row]!r} "
-                f"is no number, as {len(numbers):,} of {len(values):,} are: correct it, or leave "
-                "the cell empty (in Python, kind='classification' takes all for labels)"
-            )
-        return "classification"
-    whole = all(value == round(value) for value in numbers)
-    return "classification" if whole and few else "regression"
+    check_slips(table, target, "in Python take all for labels (kind='classification')")
+    numbers = {number_of(cell) for cell in table.numerals(target)}
+    whole = all(number is not None and number == round(number) for number in numbers)
+    labels = None in numbers or (whole and len(numbers) <= FEW)
+    return "classification" if labels else "regression"
 
 
 def _learned(training: Table, name: str, categorical: bool, indicator: bool) -> Feature:
     if name in training.unclear and not categorical:
         raise DataError(f"{training.unclear[name]}, or {leave_out(name)}")
+    if not categorical:
+        check_slips(training, name, leave_out(name))
     text = training.column(name) if categorical else training.numerals(name)
     numbers = [number_of(cell) for cell in text if cell not in MISSING]
     cells = [cell for cell in training.column(name) if cell not in MISSING]

@@ -198,7 +198,7 @@ def test_too_many_categories_are_a_name_or_a_slip(tmp_path):
         load_tables(path, task="task", target="y")
     rows[7]["x"] = "1o"
     write_csv(path, rows)
-    with raises_data_error("t.csv line 9", "'x'", "'1o'", "numbers alone"):
+    with raises_data_error("t.csv line 9", "'x'", "'1o' is no number", "--ignore x"):
         load_tables(path, task="task", target="y", ignore=["who"])
 
 
@@ -247,6 +247,34 @@ def test_a_slip_in_numbers_does_not_make_them_labels(tmp_path):
     with raises_data_error("t.csv line 3", "'y'", "'half' is no number", "99 of 100"):
         load_tables(path, task="task", target="y")
     assert load_tables(path, task="task", target="y", kind="classification", labels="own").labels
+    few = "\n".join(["task,x,y", *(f"t{i % 5},{i},{i % 6}" for i in range(60)), "t1,60,{}", ""])
+    for slip in ("five", "-inf", "1e999"):
+        path.write_text(few.format(slip))
+        with raises_data_error("t.csv line 62", "'y'", f"{slip!r} is no number", "60 of 61"):
+            load_tables(path, task="task", target="y")
+    path.write_text(few.format("NaN"))
+    assert load_tables(path, task="task", target="y").preprocess.kind == "classification"
+
+
+@pytest.mark.parametrize("slip", ["inf", "-Infinity", "1e999", "INF"])
+def test_infinities_are_no_categories(tmp_path, slip):
+    """A text beside a few numbers may be one, but no infinity is meant so."""
+    for text in (
+        SMALL.replace("a,3", f"a,{slip}"),
+        SMALL.replace("a,3", f"a,{slip}").replace("b,5", "b,inf"),
+    ):
+        with raises_data_error("t.csv line 3", "'size'", f"{slip!r} is no number", "--ignore size"):
+            read(tmp_path, text)
+    assert read(tmp_path, SMALL.replace("a,3", "a,few")).preprocess.features[0].values
+
+
+def test_texts_among_few_numbers_are_categories(tmp_path):
+    """Such as bets: home, away or draw."""
+    rows = [
+        {"task": f"t{i % 5}", "bet": "12x"[i % 3], "x": i, "y": "12x"[i % 3]} for i in range(60)
+    ]
+    table = load_tables(write_csv(tmp_path / "t.csv", rows), task="task", target="y")
+    assert table.labels == ("1", "2", "x") and table.preprocess.features[0].values == table.labels
 
 
 def test_lists_in_errors_are_cut(tmp_path):
@@ -268,7 +296,7 @@ def other(text, separator, commas=True):
     return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
 
 
-@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
 @pytest.mark.parametrize("commas", [True, False])
 def test_tables_of_other_spreadsheets_are_read_alike(tmp_path, separator, commas):
     path = tmp_path / "t.csv"
@@ -289,6 +317,8 @@ def test_tables_of_other_spreadsheets_are_read_alike(tmp_path, separator, commas
     "header,row,columns",
     [
         ("task;mark (a, b, c);y", "u;1;2", ("task", "mark (a, b, c)", "y")),
+        ("task|mark (a; b)|y", "u|1|2", ("task", "mark (a; b)", "y")),
+        ("task,a|b,y", "u,1,2", ("task", "a|b", "y")),
         ("task;y;a, b, c, d", "u;1;2", ("task", "y", "a, b, c, d")),
         ('"a, b";task;y', '"1,5; 2";u;1', ("a, b", "task", "y")),
         ("task,y;z", "u,1", ("task", "y;z")),
