@@ -268,8 +268,22 @@ def _tasks_that_give(
             "expected at least 3 that do, for training, validation and test: "
             f"{best or 'give more rows'}"
         )
-    advice = f"; with {all_fit} all would fit" if all_fit else ""
-    return fit, [f"{short} left out: fewer than {take}{advice}"]
+    return fit, [f"{short} left out: fewer than {take}{_advice(needs, most.values(), len(fit))}"]
+
+
+def _advice(needs: Needs, rows: Iterable[int], fit: int) -> str:
+    """What to ask for instead where tasks are left out: options with which all would fit or, where
+    most are left out, half of them, beside which the smallest of all says little."""
+    counts = sorted(rows)
+    most = 2 * fit < len(counts)
+    least = counts[len(counts) // 2] if most else counts[0]
+    options = fitting(least, needs.shots, needs.queries)
+    would = sum(count >= least for count in counts)
+    who = "all" if would == len(counts) else f"{would:,} of {len(counts):,}"
+    warning = (
+        f". These are most of the tasks: the one in the middle can give {least:,}" if most else ""
+    )
+    return warning + (f"; with {options} {who} would fit" if options else "")
 
 
 def _most_of_each(

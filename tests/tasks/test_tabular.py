@@ -385,6 +385,35 @@ def test_tasks_with_too_few_rows_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "sizes,says",
     [
+        (
+            [30] * 3 + [9, 8, 7, 2],
+            "the one in the middle can give 9; with --shots 5 --queries 4 4 of 7",
+        ),
+        (
+            [30] * 3 + [7] * 5,
+            "the one in the middle can give 7; with --shots 5 --queries 2 all would",
+        ),
+        (
+            [30] * 3 + [4, 3, 3, 2],
+            "the one in the middle can give 4; with --shots 2 --queries 2 4 of 7",
+        ),
+        ([30] * 3 + [1] * 5, "the one in the middle can give 1"),
+    ],
+)
+def test_that_most_tasks_are_left_out_is_told(tmp_path, sizes, says):
+    path = unequal(tmp_path / "t.csv", sizes)
+    (note,) = load_tables(path, task="task", target="y", needs=Needs(5, 5)).notes
+    out = f"{len(sizes) - 3} of {len(sizes)} tasks ({sum(sizes) - 90} rows)"
+    assert (
+        note.startswith(f"{out} are left out: fewer than 10 rows")
+        and f"These are most of the tasks: {says}" in note
+    )
+    assert note.endswith("would fit") or "give 1" in says
+
+
+@pytest.mark.parametrize(
+    "sizes,says",
+    [
         ([30, 4, 7, 4], ("1 task of 4", "5 shots + 5 queries", "--shots 2 --queries 2 all")),
         ([30, 1, 8, 7], ("1 task of 4", "--shots 5 --queries 2 three")),
         ([30, 1, 1, 7], ("1 task of 4", "give more rows")),
@@ -400,9 +429,8 @@ def test_classes_need_rows_of_each_label(tmp_path):
     classes = write_csv(tmp_path / "c.csv", table_rows("classification"))
     table = load_tables(classes, task="task", target="y", needs=Needs(4, 3))
     assert table.tasks == ("t02", "t05", "t08", "t11")
-    assert (
-        "7 rows of each label (4 shots + 3 queries); with --shots 4 --queries 2" in table.notes[0]
-    )
+    assert "7 rows of each label (4 shots + 3 queries). These are most of" in table.notes[0]
+    assert table.notes[0].endswith("; with --shots 4 --queries 2 all would fit")
     own = write_csv(tmp_path / "o.csv", table_rows("own"))
     options = dict(task="task", target="y", labels="own")
     assert len(load_tables(own, needs=Needs(4, 1, 2), **options).tasks) == 12
