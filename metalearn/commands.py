@@ -151,7 +151,7 @@ def _followed(run: Run, display: PlainDisplay, wanted: bool) -> Iterator[None]:
 
 
 def _default_name(config: Config) -> str:
-    ways = "" if config.is_regression else f"{config.ways}w"
+    ways = "" if config.is_regression else f"{config.output_count}w"
     return f"{config.name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
 
 

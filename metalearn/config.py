@@ -232,8 +232,9 @@ class Config:
     @property
     def task_name(self) -> str:
         """Such as "omniglot 5-way 1-shot"."""
-        few, many = self.fewest_ways or self.ways, self.most_shots or self.shots
-        ways = f"{self.ways}-way " if few == self.ways else f"{few}-to-{self.ways}-way "
+        most = self.output_count  # ways, unless the data have classes of their own
+        few, many = self.fewest_ways or most, self.most_shots or self.shots
+        ways = f"{most}-way " if few == most else f"{few}-to-{most}-way "
         shots = f"{self.shots}-shot" if many == self.shots else f"{self.shots}-to-{many}-shot"
         return f"{self.name} {'' if self.is_regression else ways}{shots}"
 

@@ -161,7 +161,7 @@ def evaluate(
         "task": replace(config, shots=shots).task_name,
         "part": part,
         "episodes": episodes,
-        "ways": None if config.is_regression else config.ways,
+        "ways": None if config.is_regression else config.output_count,
         "shots": shots,
         "queries": queries,
         "seed": seed,

@@ -10,6 +10,8 @@ from metalearn.commands import resume
 from metalearn.config import Config, make_config
 from metalearn.runs import open_run
 
+from tests.tasks.helpers import table_rows, write_csv
+
 from .helpers import GLYPHS, command, draw_folder, fails, flags
 
 SMALL = {
@@ -147,6 +149,17 @@ def test_missing_targets_of_plain_tables_are_what_to_predict(capsys, waves_run, 
         capsys, "adapt", waves_run.path, "--support", tmp_path / "t.csv", "--out", tmp_path / "out"
     )
     assert result.code == 0 and "t.csv line 3" in result.out and "t.csv line 4" in result.out
+
+
+def test_the_ways_of_a_table_are_its_labels(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "t.csv", table_rows("classification"))
+    small = {**SMALL, "shots": 2, "queries": 2, "target": "y"}
+    result = command(capsys, "train", "t.csv", *flags(small), "--no-jit")
+    assert result.code == 0, result.err
+    assert result.out.count("t 2-way 2-shot: ") == 2 and "5-way" not in result.out
+    run = tmp_path / "runs" / "t-2w2s-maml"
+    assert json.loads((run / "evaluation.json").read_text())["ways"] == 2
 
 
 # Folders of images ----------------------------------------------------------------------------
