@@ -9,7 +9,6 @@ import pytest
 from metalearn.commands import resume
 from metalearn.config import Config, make_config
 from metalearn.runs import open_run
-
 from tests.tasks.helpers import table_rows, write_csv
 
 from .helpers import GLYPHS, command, draw_folder, fails, flags
