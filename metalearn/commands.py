@@ -626,7 +626,8 @@ def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
         return [f"its input x is the columns {names}, float64, NaN where no value is"]
     return [
         f"note: its input x is {adapted.inputs.width} numbers, which the columns {names} become as "
-        'its metadata "inputs" says: texts do not fit; a .safetensors file takes the columns'
+        'its metadata "inputs" says: texts and dates do not fit; a .safetensors file takes the '
+        "columns"
     ]
 
 

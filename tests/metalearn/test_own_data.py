@@ -1,11 +1,14 @@
 """`metalearn train` and `adapt` on data as people have them: columns to leave out, tasks and
 classes that are too small, values that are missing or new."""
 
+import csv
+import datetime
 import json
 
 import numpy as np
 import pytest
 
+import metalearn
 from metalearn.commands import resume
 from metalearn.config import Config, make_config
 from metalearn.runs import open_run
@@ -148,6 +151,29 @@ def test_missing_targets_of_plain_tables_are_what_to_predict(capsys, waves_run, 
         capsys, "adapt", waves_run.path, "--support", tmp_path / "t.csv", "--out", tmp_path / "out"
     )
     assert result.code == 0 and "t.csv line 3" in result.out and "t.csv line 4" in result.out
+
+
+def test_dates_are_days_in_training_adaptation_and_python(capsys, tmp_path):
+    def dated(rows):
+        days = [f"2024-03-{1 + i % 28:02d} {i % 24}:30" for i in range(len(rows))]
+        return [{**row, "exam date": day} for row, day in zip(rows, days, strict=True)]
+
+    said = trained(capsys, tmp_path, rows=dated)
+    assert "dates are taken as days since the first: 'exam date' (YYYY-MM-DD, from 2024-" in said
+    given = lambda rows: [{**row, "mark": row["mark"] * (i < 5)} for i, row in enumerate(rows)]
+    new = marks(tmp_path / "new.csv", (8,), ("school",), lambda rows: given(dated(rows)))
+    out = tmp_path / "out"
+    result = command(capsys, "adapt", tmp_path / "run", "--support", new, "--out", out)
+    assert result.code == 0, result.err
+    record = json.loads((out / "predictions.json").read_text())
+    rows = list(csv.DictReader(new.open()))
+    known, asked = rows[:5], rows[5:]
+    model = metalearn.load(tmp_path / "run", compiled=False)
+    model.fit(known, [float(row["mark"]) for row in known])
+    expected = [p["predicted"] for p in record["predictions"]]
+    for row in asked:
+        row["exam date"] = datetime.datetime.strptime(row["exam date"], "%Y-%m-%d %H:%M")
+    np.testing.assert_allclose(model.predict(asked), expected, rtol=1e-6)
 
 
 def test_the_ways_of_a_table_are_its_labels(capsys, tmp_path, monkeypatch):
