@@ -28,6 +28,8 @@ from metalearn.tasks import (
     load_mini_imagenet,
     load_omniglot,
 )
+from metalearn.tasks.folders import image_files
+from metalearn.tasks.tables import csv_files
 
 GLYPHS = {"classes": 1200, "samples": 20, "seed": 0}
 COMPLETION = "-completion"
@@ -130,7 +132,10 @@ def parts_of(dataset: str) -> list[str]:
     return names
 
 
-PATHS = "or a folder, .csv or .npz file that exists, or your own as file.py:Class"
+PATHS = (
+    "or a .csv or .npz file that exists, a folder of images or of .csv files, or your own as "
+    "file.py:Class"
+)
 
 
 def found(dataset: str, data: str | None) -> tuple[str, str | None]:
@@ -157,7 +162,22 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
     kinds = {".csv": "table", ".npz": "arrays"}
     if not path.is_dir() and suffix not in kinds:
         raise OptionError(f"dataset {dataset!r}: expected {', '.join(NAMES)}, {PATHS}")
-    return ("folder" if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+    return (_kind_of_folder(path) if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+
+
+def _kind_of_folder(folder: Path) -> str:
+    """Table, where .csv files lie in it, each a task, or else folder, of images. Raises
+    `OptionError` where there are both."""
+    tables = csv_files(folder)
+    if not tables:
+        return "folder"
+    images = image_files(folder)
+    if images:
+        raise OptionError(
+            f"dataset {str(folder)!r}: holds {tables[0].name} and {images[0]}; expected a folder "
+            "of .csv files, one for each task, or of images: move the others out of it"
+        )
+    return "table"
 
 
 def _without(dataset: str, data: str | None) -> tuple[str, None]:

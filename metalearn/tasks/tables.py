@@ -80,6 +80,15 @@ class Table:
         return {name: i for i, name in enumerate(self.columns)}
 
 
+def csv_files(folder: Path) -> list[Path]:
+    """The .csv files that lie in a folder, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".csv" and not path.name.startswith(".") and path.is_file()
+    )
+
+
 def read_tables(paths: Sequence[str | Path]) -> Table:
     """CSV files with the same columns, in any order, as one table.
 

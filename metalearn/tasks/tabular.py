@@ -35,6 +35,7 @@ from metalearn.tasks.tables import (
     MISSING,
     Table,
     check_slips,
+    csv_files,
     leave_out,
     number_of,
     read_tables,
@@ -138,9 +139,9 @@ def load_tables(
     """Tasks from one CSV file or several, split by task. Rows without a target are left out.
 
     Args:
-        paths: the files, in UTF-8 with names in the first line, the same in all, and commas,
-            semicolons, tabs or pipes between columns; without commas there, numbers may have
-            decimal commas.
+        paths: the files, or a folder in which they lie. They are in UTF-8, with names in the first
+            line, the same in all, and commas, semicolons, tabs or pipes between columns; without
+            commas there, numbers may have decimal commas.
         task: the column whose values are the tasks' names; None when each file is a task, named as
             the file.
         target: the column to predict.
@@ -158,12 +159,12 @@ def load_tables(
         needs: what episodes take; tasks that cannot give so much are left out.
         split: by names of tasks, of which others are not used; without it, a fifth of them, chosen
             by `seed`, is for test, and a tenth of the others for validation.
-        name: the dataset's; that of the first file if not given.
+        name: the dataset's; that of the folder or the first file if not given.
 
     Raises:
         DataError: naming the file, line and column of what is wrong.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    files = _files(paths)
     for what, value, known in (("kind", kind or KINDS[0], KINDS), ("labels", labels, LABELS),
                                ("indicators", indicators, ("auto", "all"))):  # fmt: skip
         if value not in known:
@@ -197,8 +198,20 @@ def load_tables(
     elif labels == "shared":
         shared = tuple(sorted(set(training.column(target))))
         preprocess = TablePreprocess(task, target, kind, tuple(features), shared)
-    found = _dataset(name or Path(files[0]).stem, table, names, split, preprocess)
+    whole = paths if isinstance(paths, str | Path) else files[0]
+    found = _dataset(name or Path(whole).stem, table, names, split, preprocess)
     return replace(found, notes=tuple(notes))
+
+
+def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(paths, str | Path):
+        return [Path(path) for path in paths]
+    if not Path(paths).is_dir():
+        return [Path(paths)]
+    found = csv_files(Path(paths))
+    if not found:
+        raise DataError(f"{paths}: no .csv files in it; expected one for each task")
+    return found
 
 
 def _check_columns(

@@ -153,6 +153,45 @@ def test_missing_targets_of_plain_tables_are_what_to_predict(capsys, waves_run, 
     assert result.code == 0 and "t.csv line 3" in result.out and "t.csv line 4" in result.out
 
 
+def test_a_folder_of_tables_each_a_task(capsys, tmp_path):
+    folder = tmp_path / "schools"
+    folder.mkdir()
+    for school in range(6):
+        marks(folder / f"S{school}.csv", (8,), ("school", "exam date"))
+    fails(capsys, "train", folder, code=2, says=("expected --target, the column",))
+    words = ["--target", "mark", *flags(SMALL), "--no-jit", "--out", tmp_path / "run"]
+    result = command(capsys, "train", folder, *words)
+    assert result.code == 0, result.err
+    assert result.out.startswith("schools 3-shot: ")
+    run = open_run(tmp_path / "run")
+    split = run.split()
+    assert {*split.train, *split.validation, *split.test} == {f"S{i}" for i in range(6)}
+    assert resume(run.path, None, None, {"iterations": 3}) == 0
+    given = lambda rows: [{**row, "mark": row["mark"] * (i < 5)} for i, row in enumerate(rows)]
+    new = marks(tmp_path / "new.csv", (8,), ("exam date",), given)
+    files = ["--support", new, "--out", tmp_path / "out"]
+    assert command(capsys, "adapt", run.path, *files).code == 0
+    assert (tmp_path / "out" / "predictions.csv").read_text().count("\n") == 4
+
+
+def test_a_folder_of_tables_with_a_task_column(capsys, tmp_path):
+    for year in (2023, 2024):
+        marks(tmp_path / f"{year}.csv", without=("exam date",))
+    words = ["--task-column", "school", "--target", "mark", *flags(SMALL), "--no-jit"]
+    result = command(capsys, "train", tmp_path, *words, "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert open_run(tmp_path / "run").record["dataset"]["tasks"] == 8
+
+
+def test_a_folder_of_tables_and_images(capsys, tmp_path):
+    folder = draw_folder(tmp_path / "signs", classes=3, images=2)
+    marks(folder / "marks.csv")
+    says = ("marks.csv and class0/0.png", "one for each task, or of images", "move")
+    fails(capsys, "train", folder, "--target", "mark", code=2, says=says)
+    (folder / "marks.csv").rename(folder / "class0" / "marks.csv")  # notes on images
+    assert make_config(str(folder), {}).dataset == "folder"
+
+
 def test_dates_are_days_in_training_adaptation_and_python(capsys, tmp_path):
     def dated(rows):
         days = [f"2024-03-{1 + i % 28:02d} {i % 24}:30" for i in range(len(rows))]

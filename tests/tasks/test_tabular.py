@@ -120,6 +120,10 @@ def test_files_as_tasks(tmp_path):
     table = load_tables(paths, task=None, target="y", split=SPLIT)
     assert table.tasks == ("a", "b", "c", "d") and table.counts.tolist() == [2, 1, 2, 2]
     assert table.preprocess.features[0].mean == pytest.approx(8 / 3)
+    (tmp_path / ".hidden.csv").write_text("no table")
+    (tmp_path / "notes.txt").write_text("no table")
+    folder = load_tables(tmp_path, task=None, target="y", split=SPLIT)
+    assert folder.digest == table.digest and folder.name == tmp_path.name
 
 
 def test_a_split_by_task_is_made_by_the_seed(tmp_path):
@@ -205,7 +209,7 @@ def test_too_many_categories_are_a_name_or_a_slip(tmp_path):
 def test_files_that_cannot_be_read(tmp_path):
     with raises_data_error(tmp_path / "none.csv", "cannot be read"):
         load_tables(tmp_path / "none.csv", task="t", target="y")
-    with raises_data_error(tmp_path, "cannot be read"):
+    with raises_data_error(tmp_path, "no .csv files", "one for each task"):
         load_tables(tmp_path, task="t", target="y")
     with raises_data_error("no CSV files"):
         load_tables([], task="t", target="y")
