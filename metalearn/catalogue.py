@@ -166,18 +166,12 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
 
 
 def _kind_of_folder(folder: Path) -> str:
-    """Table, where .csv files lie in it, each a task, or else folder, of images. Raises
-    `OptionError` where there are both."""
-    tables = csv_files(folder)
-    if not tables:
+    """A table, where .csv files lie in it, each a task; but a folder of images where these lie in
+    folders of their own, as classes: a .csv file beside them describes them."""
+    if not csv_files(folder):
         return "folder"
-    images = image_files(folder)
-    if images:
-        raise OptionError(
-            f"dataset {str(folder)!r}: holds {tables[0].name} and {images[0]}; expected a folder "
-            "of .csv files, one for each task, or of images: move the others out of it"
-        )
-    return "table"
+    classes = any("/" in name for name in image_files(folder))
+    return "folder" if classes else "table"
 
 
 def _without(dataset: str, data: str | None) -> tuple[str, None]:

@@ -183,13 +183,15 @@ def test_a_folder_of_tables_with_a_task_column(capsys, tmp_path):
     assert open_run(tmp_path / "run").record["dataset"]["tasks"] == 8
 
 
-def test_a_folder_of_tables_and_images(capsys, tmp_path):
+def test_a_folder_of_tables_and_images(tmp_path):
     folder = draw_folder(tmp_path / "signs", classes=3, images=2)
-    marks(folder / "marks.csv")
-    says = ("marks.csv and class0/0.png", "one for each task, or of images", "move")
-    fails(capsys, "train", folder, "--target", "mark", code=2, says=says)
-    (folder / "marks.csv").rename(folder / "class0" / "marks.csv")  # notes on images
+    marks(folder / "labels.csv")  # notes on images
     assert make_config(str(folder), {}).dataset == "folder"
+    tables = tmp_path / "schools"
+    tables.mkdir()
+    marks(tables / "S1.csv")
+    (folder / "class0" / "0.png").rename(tables / "plot.png")
+    assert make_config(str(tables), {"target": "mark"}).dataset == "table"
 
 
 def test_dates_are_days_in_training_adaptation_and_python(capsys, tmp_path):
