@@ -28,6 +28,8 @@ from metalearn.tasks import (
     load_mini_imagenet,
     load_omniglot,
 )
+from metalearn.tasks.folders import image_files
+from metalearn.tasks.tables import csv_files
 
 GLYPHS = {"classes": 1200, "samples": 20, "seed": 0}
 COMPLETION = "-completion"
@@ -130,7 +132,10 @@ def parts_of(dataset: str) -> list[str]:
     return names
 
 
-PATHS = "or a folder, .csv or .npz file that exists, or your own as file.py:Class"
+PATHS = (
+    "or a .csv or .npz file that exists, a folder of images or of .csv files, or your own as "
+    "file.py:Class"
+)
 
 
 def found(dataset: str, data: str | None) -> tuple[str, str | None]:
@@ -157,7 +162,16 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
     kinds = {".csv": "table", ".npz": "arrays"}
     if not path.is_dir() and suffix not in kinds:
         raise OptionError(f"dataset {dataset!r}: expected {', '.join(NAMES)}, {PATHS}")
-    return ("folder" if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+    return (_kind_of_folder(path) if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+
+
+def _kind_of_folder(folder: Path) -> str:
+    """A table, where .csv files lie in it, each a task; but a folder of images where these lie in
+    folders of their own, as classes: a .csv file beside them describes them."""
+    if not csv_files(folder):
+        return "folder"
+    classes = any("/" in name for name in image_files(folder))
+    return "folder" if classes else "table"
 
 
 def _without(dataset: str, data: str | None) -> tuple[str, None]:

@@ -91,8 +91,8 @@ DATASETS_HELP = (
     f"A family of functions ({', '.join(FUNCTIONS)}); images ("
     + "; ".join(f"{name}: {source.about}" for name, source in IMAGES.items() if name != "folder")
     + "); a folder with a folder of images for each class; a .csv file with a task column "
-    "(commas, semicolons or tabs); an .npz file of x and y; or your own tasks as file.py:Class. "
-    "omniglot+glyphs are several domains, and "
+    "(commas, semicolons, tabs or pipes), or a folder of them, one a task; an .npz file of x and "
+    "y; or your own tasks as file.py:Class. omniglot+glyphs are several domains, and "
     "glyphs-completion images to be told from a few pixels."
 )
 Ways = Annotated[int | None, option("Classes a task [5].", TASK)]
@@ -110,13 +110,16 @@ MostShots = Annotated[
     int | None, option("Where shots vary from class to class: from --shots up to so many.", TASK)
 ]
 TaskColumn = Annotated[
-    str | None, option("The column of a table whose values are the tasks [task].", TASK)
+    str | None,
+    option(
+        "The column of a table whose values are the tasks [task; in a folder: each file].", TASK
+    ),
 ]
 Target = Annotated[str | None, option("The column of a table to predict.", TASK)]
 Ignore = Annotated[
     list[str] | None,
     option(
-        "A column of a table to leave out, such as dates or names; can be given several times.",
+        "A column of a table to leave out, such as names or notes; can be given several times.",
         TASK,
     ),
 ]
@@ -464,8 +467,9 @@ def evaluate(
 ) -> int:
     """Score a run on tasks of classes it has never seen, before adaptation and after each step.
 
-    Prints the mean over episodes with its 95 % interval, and saves it as RUN/evaluation.json. On
-    another dataset, `--data` is where that lies.
+    Prints the mean over episodes with its 95 % interval, and saves it as RUN/evaluation.json; of
+    tables also what the support rows alone give, without training. On another dataset, `--data` is
+    where that lies.
     """
     del debug
     trained, problem, result = commands.evaluate(

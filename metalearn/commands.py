@@ -151,7 +151,7 @@ def _followed(run: Run, display: PlainDisplay, wanted: bool) -> Iterator[None]:
 
 
 def _default_name(config: Config) -> str:
-    ways = "" if config.is_regression else f"{config.ways}w"
+    ways = "" if config.is_regression else f"{config.output_count}w"
     return f"{config.name}-{ways}{config.shots}s-{short_name(config.algorithm)}"
 
 
@@ -626,7 +626,8 @@ def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
         return [f"its input x is the columns {names}, float64, NaN where no value is"]
     return [
         f"note: its input x is {adapted.inputs.width} numbers, which the columns {names} become as "
-        'its metadata "inputs" says: texts do not fit; a .safetensors file takes the columns'
+        'its metadata "inputs" says: texts and dates do not fit; a .safetensors file takes the '
+        "columns"
     ]
 
 

@@ -54,7 +54,7 @@ class Config:
 
     dataset: str = "omniglot"  # as `catalogue` names it
     data: str | None = None  # where it lies, where it does
-    task_column: str | None = None  # of a table; "" where each file is a task
+    task_column: str | None = None  # of a table; by default "task", or each file of a folder
     target: str | None = None  # the column of a table to predict
     ignore: tuple[str, ...] = ()  # columns of a table to leave out
     # Of a table: classes, the same in all tasks ("shared") or each task's "own", or certainly
@@ -232,8 +232,9 @@ class Config:
     @property
     def task_name(self) -> str:
         """Such as "omniglot 5-way 1-shot"."""
-        few, many = self.fewest_ways or self.ways, self.most_shots or self.shots
-        ways = f"{self.ways}-way " if few == self.ways else f"{few}-to-{self.ways}-way "
+        most = self.output_count  # ways, unless the data have classes of their own
+        few, many = self.fewest_ways or most, self.most_shots or self.shots
+        ways = f"{most}-way " if few == most else f"{few}-to-{most}-way "
         shots = f"{self.shots}-shot" if many == self.shots else f"{self.shots}-to-{many}-shot"
         return f"{self.name} {'' if self.is_regression else ways}{shots}"
 
@@ -349,7 +350,8 @@ def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
     if given:
         raise OptionError(f"{_flag(given[0])}: has no effect, {why}; leave it out")
     if kind == "table" and "target" not in chosen:
-        task = "" if "task_column" in chosen else "--task-column, whose values are the tasks, and "
+        told = "task_column" in chosen or Path(chosen["data"]).is_dir()
+        task = "" if told else "--task-column, whose values are the tasks, and "
         raise OptionError(f"{chosen['data']}: expected {task}--target, the column to predict")
 
 

@@ -2,8 +2,8 @@
 
 Arrays hold what the network sees: of images, pixels at its size, as uint8 in 0…255, bool, or floats
 in [0, 1], ink bright on dark paper where the run was trained so; else plain numbers. Of a run that
-was trained on a table, they hold that table's own columns, numbers or texts. Files and tables are
-brought to what the network sees by what the run recorded of its data.
+was trained on a table, they hold that table's own columns, numbers, texts or dates. Files and
+tables are brought to what the network sees by what the run recorded of its data.
 """
 
 import math
@@ -19,7 +19,7 @@ from metalearn.runs import Run
 from metalearn.tasks import DataError, Preprocess, TablePreprocess
 from metalearn.tasks.datasets import to_float
 from metalearn.tasks.folders import read_images
-from metalearn.tasks.table_arrays import as_written, named_columns, table_of
+from metalearn.tasks.table_arrays import as_objects, as_written, named_columns, table_of
 from metalearn.tasks.tables import number_of
 
 SLACK = 1e-3
@@ -97,7 +97,7 @@ class Inputs:
                 f"X has no column {missing[0]!r}; expected {self._named}, and it has "
                 f"{', '.join(map(repr, given))}"
             )
-        found = {name: np.asarray(given[name], object) for name in self.columns or ()}
+        found = {name: as_objects(given[name]) for name in self.columns or ()}
         for name, values in found.items():
             if values.ndim != 1:
                 raise InputError(
@@ -117,7 +117,7 @@ class Inputs:
                 f"{self.features} features as input: X has the shape {array.shape}; expected (n, "
                 f"{self.features}), {self._named}"
             )
-        return [column.tolist() for column in array.T]
+        return [as_objects(column).tolist() for column in array.T]
 
     @property
     def _named(self) -> str:

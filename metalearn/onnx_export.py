@@ -3,10 +3,11 @@
 The graph is built from the network's arguments, layer by layer; its input "x" is (n, …) float32 as
 `Inputs` says, with n free, its output "probabilities" (n, ways), or "y" (n, outputs) in regression.
 Of a table whose columns are all numbers, "x" is (n, columns) float64 as in the table, NaN where no
-value is, and standardising is part of the graph. Categories are texts, which do not fit beside
-numbers: there "x" is (n, width) float32 after the preprocessing, which the metadata "inputs" holds
-(columns in order: (value − mean) / scale, then 1 where it is missing; a 1 for each category's
-value). The metadata "preprocessing" says which: "in the graph", "before the graph" or "none".
+value is, and standardising is part of the graph. Categories and dates are texts, which do not fit
+beside numbers: there "x" is (n, width) float32 after the preprocessing, which the metadata "inputs"
+holds (columns in order: (value − mean) / scale, of a date with the days since the "first" as value,
+then 1 where it is missing; a 1 for each category's value). The metadata "preprocessing" says which:
+"in the graph", "before the graph" or "none".
 
 Before it is written, onnx's own reference runs it on a few inputs, and it has to agree.
 """

@@ -559,7 +559,7 @@ def _table(config: Config, split: Split | None) -> TabularDataset:
         split = None if config.split == "random" else _split_file(config)
     return load_tables(
         str(config.data),
-        task=config.task_column or "task",
+        task=config.task_column or (None if Path(str(config.data)).is_dir() else "task"),
         target=str(config.target),
         kind="regression" if config.labels == NUMBERS else None,
         labels="shared" if config.labels == NUMBERS else config.labels,

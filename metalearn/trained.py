@@ -18,6 +18,7 @@ from metalearn.problems import Problem
 from metalearn.runs import Run
 from metalearn.tasks.placing import on_device
 from metalearn.training import initial_state, model_of
+from metalearn.yardsticks import yardstick_lines, yardsticks
 
 
 class Trained(NamedTuple):
@@ -139,16 +140,17 @@ def evaluate(
     `steps_told` names; of `shots`, by default those of training.
 
     Returns a record for JSON; `scores` holds, for each number of steps, the mean over episodes and
-    half the width of its 95 % interval. Raises `DataError` when the part cannot give such episodes.
+    half the width of its 95 % interval, and `yardsticks`, of a table, what is reached without
+    training. Raises `DataError` when the part cannot give such episodes.
     """
     config, measure, told = trained.run.config, problem.measure, steps_told(steps)
     shots = config.shots if shots is None else shots
-    sampler = on_device(problem.sampler(part, shots, queries, seed), trained.device)
+    sampler = problem.sampler(part, shots, queries, seed)
     found = scores_at_steps(
         trained.algorithm,
         trained.learner,
         trained.params,
-        sampler,
+        on_device(sampler, trained.device),
         episodes,
         told,
         progress,
@@ -159,7 +161,7 @@ def evaluate(
         "task": replace(config, shots=shots).task_name,
         "part": part,
         "episodes": episodes,
-        "ways": None if config.is_regression else config.ways,
+        "ways": None if config.is_regression else config.output_count,
         "shots": shots,
         "queries": queries,
         "seed": seed,
@@ -168,6 +170,7 @@ def evaluate(
             {"steps": step, "mean": interval.mean, "half_width_95": interval.half_width}
             for step, interval in zip(told, intervals(found), strict=True)
         ],
+        "yardsticks": yardsticks(problem, sampler, episodes),
     }
 
 
@@ -186,6 +189,7 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         steps = row["steps"]
         when = trained.algorithm.unadapted if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
+    lines += yardstick_lines(problem.measure, result)
     return lines + _caution(trained, problem.measure, result["scores"])
 
 

@@ -174,10 +174,15 @@ def class_files(folder: Path, role: str) -> dict[str, list[str]]:
     return dict(sorted(classes.items()))
 
 
+def image_files(folder: Path) -> list[str]:
+    """The names of the images below a folder, sorted, known by their endings."""
+    return [name for name, _ in walk(folder) if PurePosixPath(name).suffix.lower() in SUFFIXES]
+
+
 def _image_files(folder: Path, role: str) -> list[str]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the {role} folder with images")
-    names = [name for name, _ in walk(folder) if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    names = image_files(folder)
     if not names:
         raise DataError(
             f"{folder}: no images found in the {role} folder; expected files such as .png or .jpg"

@@ -46,8 +46,8 @@ def named_columns(x: Any) -> Columns | None:
 
 
 def table_of(columns: Iterable[Any], features: Sequence[Feature]) -> Table:
-    """A table of columns of values, (n,) each, in the order of the features: numbers, texts, truth
-    values, or None and NaN for what is missing. Raises `DataError` for lengths that differ."""
+    """A table of columns of values, (n,) each, in the order of the features: numbers, texts, dates,
+    truth values, or None and NaN for what is missing. Raises `DataError` for unequal lengths."""
     made = [_cells(list(values), of) for values, of in zip(columns, features, strict=True)]
     lengths = sorted({len(cells) for cells in made})
     if len(lengths) > 1:
@@ -55,6 +55,13 @@ def table_of(columns: Iterable[Any], features: Sequence[Feature]) -> Table:
     table = TableInMemory([feature.name for feature in features], [])
     table.rows = [list(row) for row in zip(*made, strict=True)]
     return table
+
+
+def as_objects(values: Any) -> np.ndarray:
+    """An array of Python's objects. Of dates to the nanosecond, NumPy would make integers."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        values = values.astype("datetime64[us]")
+    return np.asarray(values, object)
 
 
 def _cells(values: Sequence[Any], feature: Feature) -> list[str]:

@@ -1,12 +1,14 @@
 """From rows of text to numbers: what is learned of a table's columns, as a record in plain JSON."""
 
-from collections.abc import Mapping
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from metalearn.tasks.errors import DataError
+from metalearn.tasks.table_dates import FORMS, days_of
 from metalearn.tasks.tables import MISSING, Table, leave_out, number_of
 
 KINDS = ("classification", "regression")
@@ -29,32 +31,65 @@ class Number:
 
     def encoded(self, table: Table) -> np.ndarray:
         """(rows, width) float32. Raises `DataError` for what is no number."""
-        x = np.zeros((len(table), self.width), np.float32)
-        for row, cell in enumerate(table.numerals(self.name)):
-            value = number_of(cell)
-            if value is not None:
-                with np.errstate(over="ignore"):  # told below
-                    x[row, 0] = (value - self.mean) / self.scale
-            elif cell not in MISSING:
-                raise DataError(
-                    f"{table.where(row)}, column {self.name!r}: {cell!r} is not a number, as the "
-                    f"training tasks have there; correct it, or {leave_out(self.name)}"
-                )
-            elif self.missing:
-                x[row, 1] = 1
-            else:
-                raise DataError(
-                    f"{table.where(row)}, column {self.name!r}: no value, and the training tasks "
-                    "have one in every row; fill it in, take the row out, or "
-                    f"{leave_out(self.name)}, or in Python with indicators='all'"
-                )
-        if not np.isfinite(x).all():
-            row = int(np.isfinite(x).all(axis=1).argmin())
+        values = [number_of(cell) for cell in table.numerals(self.name)]
+        return _standardised(self, table, values, "a number")
+
+
+@dataclass(frozen=True)
+class Date:
+    """A column of dates, written in a `form` of `table_dates`: days since `first`, an ISO date, and
+    these as `Number` does with numbers."""
+
+    name: str
+    form: str
+    first: str
+    mean: float
+    scale: float
+    missing: bool
+
+    @property
+    def width(self) -> int:
+        """Columns that it becomes."""
+        return 1 + self.missing
+
+    def encoded(self, table: Table) -> np.ndarray:
+        """(rows, width) float32. Raises `DataError` for what is no date."""
+        start = datetime.date.fromisoformat(self.first).toordinal()
+        days = (days_of(cell, self.form) for cell in table.column(self.name))
+        values = [None if day is None else day - start for day in days]
+        return _standardised(self, table, values, f"a date ({self.form})")
+
+
+def _standardised(
+    feature: Number | Date, table: Table, values: Sequence[float | None], what: str
+) -> np.ndarray:
+    """(rows, width) float32, of a value for each row. Raises `DataError` where there is none,
+    unless it is missing and may be."""
+    x = np.zeros((len(table), feature.width), np.float32)
+    for row, (cell, value) in enumerate(zip(table.column(feature.name), values, strict=True)):
+        if value is not None:
+            with np.errstate(over="ignore"):  # told below
+                x[row, 0] = (value - feature.mean) / feature.scale
+        elif cell not in MISSING:
             raise DataError(
-                f"{table.where(row)}, column {self.name!r}: {table.column(self.name)[row]} is too "
-                f"far from the training tasks' {self.mean:g} ± {self.scale:g}; correct it"
+                f"{table.where(row)}, column {feature.name!r}: {cell!r} is not {what}, as the "
+                f"training tasks have there; correct it, or {leave_out(feature.name)}"
             )
-        return x
+        elif feature.missing:
+            x[row, 1] = 1
+        else:
+            raise DataError(
+                f"{table.where(row)}, column {feature.name!r}: no value, and the training tasks "
+                "have one in every row; fill it in, take the row out, or "
+                f"{leave_out(feature.name)}, or in Python with indicators='all'"
+            )
+    if not np.isfinite(x).all():
+        row = int(np.isfinite(x).all(axis=1).argmin())
+        raise DataError(
+            f"{table.where(row)}, column {feature.name!r}: {table.column(feature.name)[row]} is "
+            f"too far from the training tasks' {feature.mean:g} ± {feature.scale:g}; correct it"
+        )
+    return x
 
 
 @dataclass(frozen=True)
@@ -88,7 +123,8 @@ class Category:
         return set(table.column(self.name)) - known
 
 
-Feature = Number | Category
+Feature = Number | Date | Category
+_KINDS = {"number": Number, "date": Date, "category": Category}
 
 
 @dataclass(frozen=True)
@@ -133,7 +169,7 @@ class TablePreprocess:
         """Plain data for a run's record; `from_dict` reads it back."""
         features = []
         for feature in self.features:
-            kind = "number" if isinstance(feature, Number) else "category"
+            kind = next(kind for kind, made in _KINDS.items() if type(feature) is made)
             fields = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(feature).items()}
             features.append({"kind": kind, **fields})
         labels = None if self.labels is None else list(self.labels)
@@ -161,12 +197,15 @@ class TablePreprocess:
 def _feature(data: Mapping[str, Any]) -> Feature:
     fields = dict(data)
     kind = fields.pop("kind")
-    if kind == "number":
-        fields["mean"], fields["scale"] = float(fields["mean"]), _positive(fields["scale"])
-        return Number(**fields)
     if kind == "category":
         return Category(**{**fields, "values": _texts(fields["values"])})
-    raise ValueError(f"feature of kind {kind!r}")
+    fields["mean"], fields["scale"] = float(fields["mean"]), _positive(fields["scale"])
+    if kind == "number":
+        return Number(**fields)
+    if kind != "date" or fields["form"] not in FORMS:
+        raise ValueError(f"feature of kind {kind!r}")
+    datetime.date.fromisoformat(fields["first"])
+    return Date(**fields)
 
 
 def _texts(values: Any) -> tuple[str, ...]:

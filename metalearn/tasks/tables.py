@@ -1,8 +1,8 @@
 """CSV files as tables of text, every cell with the file and the line that it came from.
 
-Columns are parted by commas, semicolons or tabs. Where it is not commas, as European spreadsheets
-write, a column may hold numbers with decimal commas; it is one of numbers when all its values are
-numbers with decimal points, or else all with decimal commas, in the whole file.
+Columns are parted by commas, semicolons, tabs or pipes. Where it is not commas, as European
+spreadsheets write, a column may hold numbers with decimal commas; it is one of numbers when all its
+values are numbers with decimal points, or else all with decimal commas, in the whole file.
 """
 
 import csv
@@ -17,7 +17,7 @@ import numpy as np
 from metalearn.tasks.errors import DataError, listed
 
 MAX_BYTES = 1 << 30
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 # What stands for a value that is not there, beside an empty cell. ("Na" may be sodium.)
 MISSING = frozenset(
     ("", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NULL", "null", "?")
@@ -80,10 +80,19 @@ class Table:
         return {name: i for i, name in enumerate(self.columns)}
 
 
+def csv_files(folder: Path) -> list[Path]:
+    """The .csv files that lie in a folder, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".csv" and not path.name.startswith(".") and path.is_file()
+    )
+
+
 def read_tables(paths: Sequence[str | Path]) -> Table:
     """CSV files with the same columns, in any order, as one table.
 
-    Expected are UTF-8, commas, semicolons or tabs, and the columns' names in the first line. Raises
+    Expected are UTF-8, one of `SEPARATORS`, and the columns' names in the first line. Raises
     `DataError` naming the file and line of what cannot be read.
     """
     files = [Path(path) for path in paths]
@@ -109,7 +118,7 @@ def read_tables(paths: Sequence[str | Path]) -> Table:
             if len(cells) != len(header):
                 raise DataError(
                     f"{file} line {line}: {len(cells)} cells; expected {len(header)}, one a "
-                    f"column: quote cells that hold {NAMES[separator]}"
+                    f"column: quote cells that hold {SEPARATORS[separator]}"
                 )
             table.rows.append([cells[i] for i in order])
             table.origins.append((number, line))
@@ -120,12 +129,9 @@ def read_tables(paths: Sequence[str | Path]) -> Table:
     return table
 
 
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-
-
 def _separator(file: Path) -> str:
-    """What parts the columns: of commas, semicolons and tabs that which makes most columns of the
-    header, if all rows have as many; without such, that which makes most."""
+    """What parts the columns: of `SEPARATORS` that which makes most columns of the header, if all
+    rows have as many; without such, that which makes most."""
     widths = {separator: _width(file, separator) for separator in SEPARATORS}
     candidates = sorted(SEPARATORS, key=lambda separator: -widths[separator])
     candidates = [each for each in candidates if widths[each] > 1] or [","]
@@ -236,3 +242,35 @@ def number_of(cell: str) -> float | None:
     except ValueError:
         return None
     return value if np.isfinite(value) and "_" not in cell else None
+
+
+FEW = 20
+"""Different whole numbers that may still be the names of classes, and not numbers."""
+
+
+def check_slips(table: Table, column: str, otherwise: str) -> None:
+    """Raise `DataError` for what is no number in a column of numbers: it is infinite, or the only
+    such of more than ten values, or most of the values are numbers, and more than a few different
+    ones. `otherwise` says what can be done if it is none."""
+    cells = table.column(column)
+    numbers = [number_of(cell) for cell in table.numerals(column)]
+    given = sum(cell not in MISSING for cell in cells)
+    odd = [row for row, cell in enumerate(cells) if cell not in MISSING and numbers[row] is None]
+    if not odd or len(odd) == given:
+        return
+    infinite = all(_is_infinite(cells[row]) for row in odd)
+    many = len(odd) < given / 2 and len({*numbers} - {None}) > FEW
+    if infinite or many or (len(odd) == 1 and given > 10):
+        raise DataError(
+            f"{table.where(odd[0])}, column {column!r}: {cells[odd[0]]!r} is no number, as "
+            f"{given - len(odd):,} of {given:,} are: correct it, leave the cell empty, or "
+            f"{otherwise}"
+        )
+
+
+def _is_infinite(cell: str) -> bool:
+    """Whether a cell is what programs write for a number that is none, such as "-inf"."""
+    try:
+        return not np.isfinite(float(cell))
+    except ValueError:
+        return False

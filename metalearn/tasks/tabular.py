@@ -1,11 +1,13 @@
 """Tabular tasks: rows of CSV files, a task to each value of a column.
 
-All that is learned from data before training, which columns are numbers, their mean and deviation,
-the values of categories, is learned from the training tasks alone, and kept as a record
+All that is learned from data before training, which columns are numbers or dates, their mean and
+deviation, the values of categories, is learned from the training tasks alone, and kept as a record
 (`TablePreprocess`), by which a table of a new task is treated alike later (`read_new_table`).
 """
 
+import datetime
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,21 +20,31 @@ import numpy as np
 from metalearn.tasks.errors import DataError, amount, listed
 from metalearn.tasks.shortage import asked, few_text, fitting
 from metalearn.tasks.splits import Split, random_split
+from metalearn.tasks.table_dates import ISO, days_of, forms_of
 from metalearn.tasks.table_features import (
     KINDS,
     Category,
+    Date,
     Feature,
     Number,
     TablePreprocess,
     target_numbers,
 )
-from metalearn.tasks.tables import MISSING, Table, leave_out, number_of, read_tables
+from metalearn.tasks.tables import (
+    FEW,
+    MISSING,
+    Table,
+    check_slips,
+    csv_files,
+    leave_out,
+    number_of,
+    read_tables,
+)
 
 LABELS = ("shared", "own")
 NUMBERS = "numbers"
 """What `--labels` says of targets that are numbers, not classes, however few and whole."""
 MOST_VALUES = 100  # of a category, each of which becomes a column
-MOST_WHOLE_LABELS = 20  # different whole numbers that are still taken for classes
 TEST, VALIDATION = 0.2, 0.1  # shares of the tasks, where no split is given
 
 
@@ -127,9 +139,9 @@ def load_tables(
     """Tasks from one CSV file or several, split by task. Rows without a target are left out.
 
     Args:
-        paths: the files, in UTF-8 with names in the first line, the same in all, and commas,
-            semicolons or tabs between columns; without commas there, numbers may have decimal
-            commas.
+        paths: the files, or a folder in which they lie. They are in UTF-8, with names in the first
+            line, the same in all, and commas, semicolons, tabs or pipes between columns; without
+            commas there, numbers may have decimal commas.
         task: the column whose values are the tasks' names; None when each file is a task, named as
             the file.
         target: the column to predict.
@@ -137,8 +149,9 @@ def load_tables(
             numbers, and one of them is no whole number or there are more than 20 different ones.
         labels: of classification. "shared": all tasks have the same classes, and an output always
             means the same one. "own": the classes of each task are its own, as in N-way episodes.
-        categorical: columns of numbers to take for categories, such as postcodes. Without this, a
-            column is categorical when a value of the training tasks in it is no number.
+        categorical: columns of numbers or dates to take for categories, such as postcodes. Without
+            this, a column is categorical when a value of the training tasks in it is no number, and
+            most are no dates: these are taken as days, of which a time of day is a fraction.
         ignore: columns to leave out, such as names.
         indicators: columns that say where a value is missing, "auto" for features with such rows in
             the training tasks, "all" for every feature. A missing value is empty, NA, N/A, NaN,
@@ -146,12 +159,12 @@ def load_tables(
         needs: what episodes take; tasks that cannot give so much are left out.
         split: by names of tasks, of which others are not used; without it, a fifth of them, chosen
             by `seed`, is for test, and a tenth of the others for validation.
-        name: the dataset's; that of the first file if not given.
+        name: the dataset's; that of the folder or the first file if not given.
 
     Raises:
         DataError: naming the file, line and column of what is wrong.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    files = _files(paths)
     for what, value, known in (("kind", kind or KINDS[0], KINDS), ("labels", labels, LABELS),
                                ("indicators", indicators, ("auto", "all"))):  # fmt: skip
         if value not in known:
@@ -160,6 +173,8 @@ def load_tables(
     names = _task_names(table, task)
     _check_columns(table, task, target, ignore, categorical)
     table, names, notes = _with_targets(table, names, target)
+    if kind != "classification":
+        _check_no_dates(table, target)
     kind = kind or _kind(table, target)
     tasks = set(names)
     if needs is not None:
@@ -176,14 +191,27 @@ def load_tables(
     ]
     if not features:
         raise DataError(f"{files[0]}: no columns beside task and target; expected features")
+    notes += _date_notes(features)
     preprocess = TablePreprocess(task, target, kind, tuple(features))
     if kind == "regression":
         preprocess = _with_target(preprocess, training)
     elif labels == "shared":
         shared = tuple(sorted(set(training.column(target))))
         preprocess = TablePreprocess(task, target, kind, tuple(features), shared)
-    found = _dataset(name or Path(files[0]).stem, table, names, split, preprocess)
+    whole = paths if isinstance(paths, str | Path) else files[0]
+    found = _dataset(name or Path(whole).stem, table, names, split, preprocess)
     return replace(found, notes=tuple(notes))
+
+
+def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(paths, str | Path):
+        return [Path(path) for path in paths]
+    if not Path(paths).is_dir():
+        return [Path(paths)]
+    found = csv_files(Path(paths))
+    if not found:
+        raise DataError(f"{paths}: no .csv files in it; expected one for each task")
+    return found
 
 
 def _check_columns(
@@ -261,8 +289,22 @@ def _tasks_that_give(
             "expected at least 3 that do, for training, validation and test: "
             f"{best or 'give more rows'}"
         )
-    advice = f"; with {all_fit} all would fit" if all_fit else ""
-    return fit, [f"{short} left out: fewer than {take}{advice}"]
+    return fit, [f"{short} left out: fewer than {take}{_advice(needs, most.values(), len(fit))}"]
+
+
+def _advice(needs: Needs, rows: Iterable[int], fit: int) -> str:
+    """What to ask for instead where tasks are left out: options with which all would fit or, where
+    most are left out, half of them, beside which the smallest of all says little."""
+    counts = sorted(rows)
+    most = 2 * fit < len(counts)
+    least = counts[len(counts) // 2] if most else counts[0]
+    options = fitting(least, needs.shots, needs.queries)
+    would = sum(count >= least for count in counts)
+    who = "all" if would == len(counts) else f"{would:,} of {len(counts):,}"
+    warning = (
+        f". These are most of the tasks: the one in the middle can give {least:,}" if most else ""
+    )
+    return warning + (f"; with {options} {who} would fit" if options else "")
 
 
 def _most_of_each(
@@ -329,28 +371,26 @@ def _rows_of(table: Table, names: Sequence[str], tasks: Iterable[str]) -> tuple[
     return table.part(wanted), _chosen(names, wanted)
 
 
+def _check_no_dates(table: Table, target: str) -> None:
+    if forms_of(table, target):
+        raise DataError(
+            f"{table.where(0)}, column {target!r}, the target: dates, such as "
+            f"{table.column(target)[0]!r}; expected numbers or classes: name another column, or "
+            "make it a number of days"
+        )
+
+
 def _kind(table: Table, target: str) -> str:
-    values = [number_of(cell) for cell in table.numerals(target)]
-    numbers = [value for value in values if value is not None]
-    few = len(set(numbers)) <= MOST_WHOLE_LABELS
-    if len(numbers) < len(values):
-        if not few and 2 * len(numbers) > len(values):
-            row = values.index(None)
-            raise DataError(
-                f"{table.where(row)}, column {target!r}, the target: {table.column(target)[row]!r} "
-                f"is no number, as {len(numbers):,} of {len(values):,} are: correct it, or leave "
-                "the cell empty (in Python, kind='classification' takes all for labels)"
-            )
-        return "classification"
-    whole = all(value == round(value) for value in numbers)
-    return "classification" if whole and few else "regression"
+    check_slips(table, target, "in Python take all for labels (kind='classification')")
+    numbers = {number_of(cell) for cell in table.numerals(target)}
+    whole = all(number is not None and number == round(number) for number in numbers)
+    labels = None in numbers or (whole and len(numbers) <= FEW)
+    return "classification" if labels else "regression"
 
 
 def _learned(training: Table, name: str, categorical: bool, indicator: bool) -> Feature:
     if name in training.unclear and not categorical:
         raise DataError(f"{training.unclear[name]}, or {leave_out(name)}")
-    text = training.column(name) if categorical else training.numerals(name)
-    numbers = [number_of(cell) for cell in text if cell not in MISSING]
     cells = [cell for cell in training.column(name) if cell not in MISSING]
     missing = indicator or len(cells) < len(training)
     if not cells:
@@ -358,19 +398,52 @@ def _learned(training: Table, name: str, categorical: bool, indicator: bool) -> 
             f"{training.files[0]}, column {name!r}: no value in any training task; "
             f"{leave_out(name)}"
         )
-    if categorical or any(number is None for number in numbers):
-        values = tuple(sorted(set(cells)))
-        if len(values) > MOST_VALUES:
-            row = next(i for i, cell in enumerate(text) if cell not in MISSING
-                       and (categorical or number_of(cell) is None))  # fmt: skip
-            raise DataError(
-                f"{training.where(row)}, column {name!r}: one of {len(values)} categories, such as "
-                f"{training.column(name)[row]!r}; expected at most {MOST_VALUES}, or numbers alone:"
-                f" correct it, or {leave_out(name)}"
-            )
-        return Category(name, values, missing)
-    mean, scale = _moments(numbers, f"{training.files[0]}, column {name!r}")
-    return Number(name, mean, scale, missing)
+    if categorical:
+        return _category(training, name, missing)
+    check_slips(training, name, leave_out(name))
+    numbers = [number_of(cell) for cell in training.numerals(name) if cell not in MISSING]
+    if None not in numbers:
+        mean, scale = _moments(numbers, f"{training.files[0]}, column {name!r}")
+        return Number(name, mean, scale, missing)
+    forms = forms_of(training, name)
+    return _date(training, name, forms, missing) if forms else _category(training, name, missing)
+
+
+def _category(training: Table, name: str, missing: bool) -> Category:
+    values = sorted({*training.column(name)} - MISSING)
+    if len(values) > MOST_VALUES:
+        # Where some are numbers, what makes it none of numbers.
+        odd = next((value for value in values if number_of(value) is None), values[0])
+        where = training.where(training.column(name).index(odd))
+        raise DataError(
+            f"{where}, column {name!r}: one of {len(values)} categories, such as {odd!r}; expected "
+            f"at most {MOST_VALUES}, or numbers or dates alone: correct it, or {leave_out(name)}"
+        )
+    return Category(name, tuple(values), missing)
+
+
+def _date(training: Table, name: str, forms: Sequence[str], missing: bool) -> Date:
+    cells = training.column(name)
+    if len(forms) > 1:
+        row = next(row for row, cell in enumerate(cells) if days_of(cell, forms[0]) is not None)
+        raise DataError(
+            f"{training.where(row)}, column {name!r}: {cells[row]!r} may be {' or '.join(forms)}; "
+            f"expected dates that leave no doubt: write them as {ISO}, or {leave_out(name)}"
+        )
+    days = [day for cell in cells if (day := days_of(cell, forms[0])) is not None]
+    first = max(1, math.floor(min(days)))
+    mean, scale = _moments(np.array(days) - first, f"{training.files[0]}, column {name!r}")
+    start = datetime.date.fromordinal(first).isoformat()
+    return Date(name, forms[0], start, mean, scale, missing)
+
+
+def _date_notes(features: Sequence[Feature]) -> list[str]:
+    dates = [
+        f"{feature.name!r} ({feature.form}, from {feature.first})"
+        for feature in features
+        if isinstance(feature, Date)
+    ]
+    return [f"dates are taken as days since the first: {', '.join(dates)}"] if dates else []
 
 
 def _moments(numbers: Any, what: str) -> tuple[float, float]:

@@ -51,7 +51,7 @@ def test_options_that_make_no_sense(given, says):
 
 
 def test_unknown_dataset():
-    with pytest.raises(OptionError, match=r"glyphs, omniglot.*or a folder, .csv or .npz file"):
+    with pytest.raises(OptionError, match=r"glyphs, omniglot.*or a .csv or .npz file"):
         make_config("mnist", {})
 
 

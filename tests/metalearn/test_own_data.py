@@ -1,14 +1,18 @@
 """`metalearn train` and `adapt` on data as people have them: columns to leave out, tasks and
 classes that are too small, values that are missing or new."""
 
+import csv
+import datetime
 import json
 
 import numpy as np
 import pytest
 
+import metalearn
 from metalearn.commands import resume
 from metalearn.config import Config, make_config
 from metalearn.runs import open_run
+from tests.tasks.helpers import table_rows, write_csv
 
 from .helpers import GLYPHS, command, draw_folder, fails, flags
 
@@ -147,6 +151,81 @@ def test_missing_targets_of_plain_tables_are_what_to_predict(capsys, waves_run, 
         capsys, "adapt", waves_run.path, "--support", tmp_path / "t.csv", "--out", tmp_path / "out"
     )
     assert result.code == 0 and "t.csv line 3" in result.out and "t.csv line 4" in result.out
+
+
+def test_a_folder_of_tables_each_a_task(capsys, tmp_path):
+    folder = tmp_path / "schools"
+    folder.mkdir()
+    for school in range(6):
+        marks(folder / f"S{school}.csv", (8,), ("school", "exam date"))
+    fails(capsys, "train", folder, code=2, says=("expected --target, the column",))
+    words = ["--target", "mark", *flags(SMALL), "--no-jit", "--out", tmp_path / "run"]
+    result = command(capsys, "train", folder, *words)
+    assert result.code == 0, result.err
+    assert result.out.startswith("schools 3-shot: ")
+    run = open_run(tmp_path / "run")
+    split = run.split()
+    assert {*split.train, *split.validation, *split.test} == {f"S{i}" for i in range(6)}
+    assert resume(run.path, None, None, {"iterations": 3}) == 0
+    given = lambda rows: [{**row, "mark": row["mark"] * (i < 5)} for i, row in enumerate(rows)]
+    new = marks(tmp_path / "new.csv", (8,), ("exam date",), given)
+    files = ["--support", new, "--out", tmp_path / "out"]
+    assert command(capsys, "adapt", run.path, *files).code == 0
+    assert (tmp_path / "out" / "predictions.csv").read_text().count("\n") == 4
+
+
+def test_a_folder_of_tables_with_a_task_column(capsys, tmp_path):
+    for year in (2023, 2024):
+        marks(tmp_path / f"{year}.csv", without=("exam date",))
+    words = ["--task-column", "school", "--target", "mark", *flags(SMALL), "--no-jit"]
+    result = command(capsys, "train", tmp_path, *words, "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert open_run(tmp_path / "run").record["dataset"]["tasks"] == 8
+
+
+def test_a_folder_of_tables_and_images(tmp_path):
+    folder = draw_folder(tmp_path / "signs", classes=3, images=2)
+    marks(folder / "labels.csv")  # notes on images
+    assert make_config(str(folder), {}).dataset == "folder"
+    tables = tmp_path / "schools"
+    tables.mkdir()
+    marks(tables / "S1.csv")
+    (folder / "class0" / "0.png").rename(tables / "plot.png")
+    assert make_config(str(tables), {"target": "mark"}).dataset == "table"
+
+
+def test_dates_are_days_in_training_adaptation_and_python(capsys, tmp_path):
+    def dated(rows):
+        days = [f"2024-03-{1 + i % 28:02d} {i % 24}:30" for i in range(len(rows))]
+        return [{**row, "exam date": day} for row, day in zip(rows, days, strict=True)]
+
+    said = trained(capsys, tmp_path, rows=dated)
+    assert "dates are taken as days since the first: 'exam date' (YYYY-MM-DD, from 2024-" in said
+    given = lambda rows: [{**row, "mark": row["mark"] * (i < 5)} for i, row in enumerate(rows)]
+    new = marks(tmp_path / "new.csv", (8,), ("school",), lambda rows: given(dated(rows)))
+    out = tmp_path / "out"
+    result = command(capsys, "adapt", tmp_path / "run", "--support", new, "--out", out)
+    assert result.code == 0, result.err
+    record = json.loads((out / "predictions.json").read_text())
+    rows = list(csv.DictReader(new.open()))
+    known, asked = rows[:5], rows[5:]
+    model = metalearn.load(tmp_path / "run", compiled=False)
+    model.fit(known, [float(row["mark"]) for row in known])
+    expected = [p["predicted"] for p in record["predictions"]]
+    for row in asked:
+        row["exam date"] = datetime.datetime.strptime(row["exam date"], "%Y-%m-%d %H:%M")
+    np.testing.assert_allclose(model.predict(asked), expected, rtol=1e-6)
+
+
+def test_the_ways_of_a_table_are_its_labels(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "t.csv", table_rows("classification"))
+    small = {**SMALL, "shots": 2, "queries": 2, "target": "y"}
+    result = command(capsys, "train", "t.csv", *flags(small), "--no-jit")
+    assert result.code == 0, result.err
+    assert result.out.count("t 2-way 2-shot: ") == 2 and "5-way" not in result.out
+    run = tmp_path / "runs" / "t-2w2s-maml"
+    assert json.loads((run / "evaluation.json").read_text())["ways"] == 2
 
 
 # Folders of images ----------------------------------------------------------------------------

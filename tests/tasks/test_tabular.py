@@ -120,6 +120,10 @@ def test_files_as_tasks(tmp_path):
     table = load_tables(paths, task=None, target="y", split=SPLIT)
     assert table.tasks == ("a", "b", "c", "d") and table.counts.tolist() == [2, 1, 2, 2]
     assert table.preprocess.features[0].mean == pytest.approx(8 / 3)
+    (tmp_path / ".hidden.csv").write_text("no table")
+    (tmp_path / "notes.txt").write_text("no table")
+    folder = load_tables(tmp_path, task=None, target="y", split=SPLIT)
+    assert folder.digest == table.digest and folder.name == tmp_path.name
 
 
 def test_a_split_by_task_is_made_by_the_seed(tmp_path):
@@ -198,14 +202,14 @@ def test_too_many_categories_are_a_name_or_a_slip(tmp_path):
         load_tables(path, task="task", target="y")
     rows[7]["x"] = "1o"
     write_csv(path, rows)
-    with raises_data_error("t.csv line 9", "'x'", "'1o'", "numbers alone"):
+    with raises_data_error("t.csv line 9", "'x'", "'1o' is no number", "--ignore x"):
         load_tables(path, task="task", target="y", ignore=["who"])
 
 
 def test_files_that_cannot_be_read(tmp_path):
     with raises_data_error(tmp_path / "none.csv", "cannot be read"):
         load_tables(tmp_path / "none.csv", task="t", target="y")
-    with raises_data_error(tmp_path, "cannot be read"):
+    with raises_data_error(tmp_path, "no .csv files", "one for each task"):
         load_tables(tmp_path, task="t", target="y")
     with raises_data_error("no CSV files"):
         load_tables([], task="t", target="y")
@@ -247,6 +251,34 @@ def test_a_slip_in_numbers_does_not_make_them_labels(tmp_path):
     with raises_data_error("t.csv line 3", "'y'", "'half' is no number", "99 of 100"):
         load_tables(path, task="task", target="y")
     assert load_tables(path, task="task", target="y", kind="classification", labels="own").labels
+    few = "\n".join(["task,x,y", *(f"t{i % 5},{i},{i % 6}" for i in range(60)), "t1,60,{}", ""])
+    for slip in ("five", "-inf", "1e999"):
+        path.write_text(few.format(slip))
+        with raises_data_error("t.csv line 62", "'y'", f"{slip!r} is no number", "60 of 61"):
+            load_tables(path, task="task", target="y")
+    path.write_text(few.format("NaN"))
+    assert load_tables(path, task="task", target="y").preprocess.kind == "classification"
+
+
+@pytest.mark.parametrize("slip", ["inf", "-Infinity", "1e999", "INF"])
+def test_infinities_are_no_categories(tmp_path, slip):
+    """A text beside a few numbers may be one, but no infinity is meant so."""
+    for text in (
+        SMALL.replace("a,3", f"a,{slip}"),
+        SMALL.replace("a,3", f"a,{slip}").replace("b,5", "b,inf"),
+    ):
+        with raises_data_error("t.csv line 3", "'size'", f"{slip!r} is no number", "--ignore size"):
+            read(tmp_path, text)
+    assert read(tmp_path, SMALL.replace("a,3", "a,few")).preprocess.features[0].values
+
+
+def test_texts_among_few_numbers_are_categories(tmp_path):
+    """Such as bets: home, away or draw."""
+    rows = [
+        {"task": f"t{i % 5}", "bet": "12x"[i % 3], "x": i, "y": "12x"[i % 3]} for i in range(60)
+    ]
+    table = load_tables(write_csv(tmp_path / "t.csv", rows), task="task", target="y")
+    assert table.labels == ("1", "2", "x") and table.preprocess.features[0].values == table.labels
 
 
 def test_lists_in_errors_are_cut(tmp_path):
@@ -268,7 +300,7 @@ def other(text, separator, commas=True):
     return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
 
 
-@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
 @pytest.mark.parametrize("commas", [True, False])
 def test_tables_of_other_spreadsheets_are_read_alike(tmp_path, separator, commas):
     path = tmp_path / "t.csv"
@@ -289,6 +321,8 @@ def test_tables_of_other_spreadsheets_are_read_alike(tmp_path, separator, commas
     "header,row,columns",
     [
         ("task;mark (a, b, c);y", "u;1;2", ("task", "mark (a, b, c)", "y")),
+        ("task|mark (a; b)|y", "u|1|2", ("task", "mark (a; b)", "y")),
+        ("task,a|b,y", "u,1,2", ("task", "a|b", "y")),
         ("task;y;a, b, c, d", "u;1;2", ("task", "y", "a, b, c, d")),
         ('"a, b";task;y', '"1,5; 2";u;1', ("a, b", "task", "y")),
         ("task,y;z", "u,1", ("task", "y;z")),
@@ -355,6 +389,35 @@ def test_tasks_with_too_few_rows_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     "sizes,says",
     [
+        (
+            [30] * 3 + [9, 8, 7, 2],
+            "the one in the middle can give 9; with --shots 5 --queries 4 4 of 7",
+        ),
+        (
+            [30] * 3 + [7] * 5,
+            "the one in the middle can give 7; with --shots 5 --queries 2 all would",
+        ),
+        (
+            [30] * 3 + [4, 3, 3, 2],
+            "the one in the middle can give 4; with --shots 2 --queries 2 4 of 7",
+        ),
+        ([30] * 3 + [1] * 5, "the one in the middle can give 1"),
+    ],
+)
+def test_that_most_tasks_are_left_out_is_told(tmp_path, sizes, says):
+    path = unequal(tmp_path / "t.csv", sizes)
+    (note,) = load_tables(path, task="task", target="y", needs=Needs(5, 5)).notes
+    out = f"{len(sizes) - 3} of {len(sizes)} tasks ({sum(sizes) - 90} rows)"
+    assert (
+        note.startswith(f"{out} are left out: fewer than 10 rows")
+        and f"These are most of the tasks: {says}" in note
+    )
+    assert note.endswith("would fit") or "give 1" in says
+
+
+@pytest.mark.parametrize(
+    "sizes,says",
+    [
         ([30, 4, 7, 4], ("1 task of 4", "5 shots + 5 queries", "--shots 2 --queries 2 all")),
         ([30, 1, 8, 7], ("1 task of 4", "--shots 5 --queries 2 three")),
         ([30, 1, 1, 7], ("1 task of 4", "give more rows")),
@@ -370,9 +433,8 @@ def test_classes_need_rows_of_each_label(tmp_path):
     classes = write_csv(tmp_path / "c.csv", table_rows("classification"))
     table = load_tables(classes, task="task", target="y", needs=Needs(4, 3))
     assert table.tasks == ("t02", "t05", "t08", "t11")
-    assert (
-        "7 rows of each label (4 shots + 3 queries); with --shots 4 --queries 2" in table.notes[0]
-    )
+    assert "7 rows of each label (4 shots + 3 queries). These are most of" in table.notes[0]
+    assert table.notes[0].endswith("; with --shots 4 --queries 2 all would fit")
     own = write_csv(tmp_path / "o.csv", table_rows("own"))
     options = dict(task="task", target="y", labels="own")
     assert len(load_tables(own, needs=Needs(4, 1, 2), **options).tasks) == 12
