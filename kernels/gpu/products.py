@@ -4,6 +4,7 @@ plain, or gathered from windows of images."""
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -40,6 +41,13 @@ class Tile(NamedTuple):
     def threads(self) -> int:
         return self.rows // self.high * (self.columns // self.wide)
 
+    @property
+    def has_warps(self) -> bool:
+        """Whether its warps can share it out in parts of 16×8, as tensor cores take them."""
+        warps = self.threads // loops.WARP
+        down = math.gcd(self.rows // 16, warps)
+        return self.columns // 8 % (warps // down) == 0
+
 
 TILES = (
     Tile(128, 64, 16, 8, 8, 0.7),
@@ -60,6 +68,24 @@ PART = 128
 """Terms that are worth a block of their own."""
 FEW_TAPS = 128
 """Of a window, that the memory for constants has room for, with those of some other kernels."""
+
+
+PRECISIONS = {"float32": 0, "tf32": 1, "3xtf32": 3}
+"""How float32 is multiplied → products of tensor cores for each: none, one of factors rounded to 11
+bits (relative error of some 5e-4 a factor), or three, which are as exact as float32."""
+
+
+def tensor_products() -> int:
+    """As ``METAGRAD_GPU_PRODUCTS`` says; without it one where ``CUPY_TF32`` is 1, else none.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    told = "tf32" if os.environ.get("CUPY_TF32") == "1" else "float32"
+    wanted = os.environ.get("METAGRAD_GPU_PRODUCTS", told)
+    if wanted not in PRECISIONS:
+        raise ValueError(f"METAGRAD_GPU_PRODUCTS={wanted}: expected one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[wanted]
 
 
 class Schedule(NamedTuple):
@@ -292,9 +318,11 @@ def _launch(
     """
     m, n, k = size
     tile = schedule_for(size, stack, parts).tile
-    few = 1 << (max(k, ALIGNMENT // BYTES[dtype]) - 1).bit_length()  # no more than there are
+    tensor = tensor_products() if dtype == "f4" and tile.has_warps else 0
+    least = 8 if tensor else ALIGNMENT // BYTES[dtype]
+    few = 1 << (max(k, least) - 1).bit_length()  # no more than there are
     terms = min(tile.terms * 4 // BYTES[dtype], few)
-    sizes = tile.rows, tile.columns, terms, tile.high, tile.wide
+    sizes = tile.rows, tile.columns, terms, tile.high, tile.wide, tensor
     given, pointers = parameters(types)
     rows, columns = -(-m // tile.rows), -(-n // tile.columns)
     each = -(-k // (parts * terms)) * terms

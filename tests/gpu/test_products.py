@@ -8,7 +8,15 @@ import pytest
 
 from kernels.gpu import products
 from kernels.gpu.host import HostKernels, places
-from kernels.gpu.products import TILES, InParts, product_launch, schedule_for, wanted_parts
+from kernels.gpu.products import (
+    PRECISIONS,
+    TILES,
+    InParts,
+    product_launch,
+    schedule_for,
+    tensor_products,
+    wanted_parts,
+)
 from kernels.gpu.program import launch_of
 from kernels.native.products import Product
 from kernels.native.windows import GatherWeights
@@ -124,6 +132,38 @@ def test_what_lies_beside_a_matrix_is_not_read():
     launch = product_launch(Product("f4", (), 20, 30, 18, (24, 1), (40, 1), (30,)), "beside")
     run([launch], [(a, b, c)])
     np.testing.assert_allclose(c, a[:, :18] @ b[:18, :30], rtol=1e-5, atol=1e-5)
+
+
+@needs_host_compiler
+@pytest.mark.parametrize("precision,error", [("tf32", 2e-3), ("3xtf32", 1e-6)])
+@pytest.mark.parametrize("number", [n for n, tile in enumerate(TILES) if tile.has_warps])
+def test_products_by_tensor_cores(number, precision, error, monkeypatch):
+    """Of rounded factors, and of factors in two parts: relative to the sum of absolute terms."""
+    with_tile(monkeypatch, number)
+    monkeypatch.setenv("METAGRAD_GPU_PRODUCTS", precision)
+    monkeypatch.setattr("tests.gpu.test_products.SIZES", [((2,), 33, 70, 19), ((), 5, 3, 8)])
+    cases = list(product_cases("f4"))
+    assert all(f", {PRECISIONS[precision]}>(a, b" in x.source for x, _, _ in cases)
+    before = [c.copy() for _, (_, _, c), _ in cases]
+    run(
+        [x for x, _, _ in cases],
+        [[x.base if x.base is not None else x for x in g] for _, g, _ in cases],
+    )
+    for (launch, (a, b, c), more), there in zip(cases, before, strict=True):
+        a, b = a.astype("f8"), b.astype("f8")
+        off = np.abs(c - (a @ b + (there if more else 0))).max()
+        scale = (np.abs(a) @ np.abs(b) + np.abs(there)).max()
+        assert error / 1000 < off / scale < error, launch.name
+
+
+def test_precisions_are_known(monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "1")
+    assert tensor_products() == 1
+    monkeypatch.setenv("METAGRAD_GPU_PRODUCTS", "float32")
+    assert tensor_products() == 0
+    monkeypatch.setenv("METAGRAD_GPU_PRODUCTS", "half")
+    with pytest.raises(ValueError, match="METAGRAD_GPU_PRODUCTS=half: expected one of float32"):
+        tensor_products()
 
 
 PARTS = [((), 30, 70, 300, 2), ((3,), 5, 9, 129, 3), ((2, 2), 65, 17, 64, 4), ((), 4, 4, 33, 5)]

@@ -50,6 +50,7 @@ struct Thread {
     dim3 index;
     State state = ENDED;
     unsigned long long slot = 0;  // what a shuffle or a vote offers
+    float factors[6];             // what a product of a warp's threads offers
     std::deque<Copy> copies;      // not done yet
     unsigned groups = 0;          // of copies that were ended
 };
@@ -196,6 +197,28 @@ inline float __int_as_float(int x) { float y; std::memcpy(&y, &x, 4); return y; 
 inline int __float_as_int(float x) { int y; std::memcpy(&y, &x, 4); return y; }
 inline double __longlong_as_double(long long x) { double y; std::memcpy(&y, &x, 8); return y; }
 inline long long __double_as_longlong(double x) { long long y; std::memcpy(&y, &x, 8); return y; }
+inline float to_tf32(float x) {
+    if (!std::isfinite(x)) return x;
+    unsigned bits;
+    std::memcpy(&bits, &x, 4);
+    bits = (bits + 0x1000u) & ~0x1fffu;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+// Thread 4g + t of a warp has rows g and g + 8 of a at terms t and t + 4, column g of b at these
+// terms, and rows g and g + 8 of c at columns 2t and 2t + 1.
+inline void multiply_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+    const unsigned me = shim::current, base = me / 32 * 32, group = me % 32 / 4, place = me % 4;
+    std::memcpy(shim::threads[me].factors, a, sizeof a);
+    std::memcpy(shim::threads[me].factors + 4, b, sizeof b);
+    shim::give_way(shim::AT_WARP);
+    const auto factor = [&](unsigned lane, int n) { return shim::threads[base + lane].factors[n]; };
+    for (int e = 0; e < 4; ++e)
+        for (unsigned k = 0; k < 8; ++k)
+            c[e] += factor(group * 4 + k % 4, k / 4 * 2 + e / 2) *
+                    factor((place * 2 + e % 2) * 4 + k % 4, 4 + k / 4);
+    shim::give_way(shim::AT_WARP);  // before factors are written again
+}
 inline float __frcp_rn(float x) { return 1.f / x; }
 inline double __dmul_rn(double x, double y) { return x * y; }
 inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {

@@ -6,7 +6,7 @@
 //   C: void put(int r, int n, T value)
 //
 // A place that is null holds zeros. A block computes BM × BN entries of the result, a thread
-// TM × TN of them in registers. The terms come through shared memory, BK at a time, from `first` to
+// TM × TN of them in registers, or a warp a part of them by tensor cores. The terms come through shared memory, BK at a time, from `first` to
 // below `k`; those of the next STAGES - 1 times are on their way from global memory while some are
 // multiplied, without passing through registers. (V. Volkov and J. Demmel, Benchmarking GPUs to tune
 // dense linear algebra, 2008; NVIDIA, Controlling data movement to boost performance on the Ampere
@@ -30,24 +30,40 @@ INLINE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"
 template <int LEFT> INLINE void wait_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
+// The nearest number of 11 bits.
+INLINE float to_tf32(float x) {
+    unsigned found;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(found) : "f"(x));
+    return __uint_as_float(found);
+}
+// c += a·b by a warp's threads together, of which each has these entries.
+INLINE void multiply_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, "
+                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])),
+                   "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
+                   "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
 #endif
 
 INLINE constexpr int at_most(int x, int most) { return x < most ? x : most; }
-INLINE constexpr int at_least(int x, int least) { return x > least ? x : least; }
 // The largest number, at most y, a power of 2, that divides both.
 INLINE constexpr int common(int x, int y) { return x % y ? common(x, y / 2) : y; }
 
 // How the tiles of a product lie in shared memory, and who fetches what and computes what.
-template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> struct Tiles {
+template <class T, int BM, int BN, int BK, int TM, int TN, int PARTS, class A, class B>
+struct Tiles {
+    static constexpr int HEIGHT = BM, WIDTH = BN, DEPTH = BK, HIGH = TM, WIDE = TN;
     static constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
-    static constexpr int WIDE = 16 / sizeof(T);  // entries that a thread reads at once
-    static constexpr int HIGH = common(TM, WIDE), BROAD = common(TN, WIDE);
-    static constexpr int DEEP = A::ALONG_K ? WIDE : 1;  // terms for which entries of A are read
+    static constexpr int SEVERAL = 16 / sizeof(T);  // entries that a thread reads at once
+    static constexpr bool ALONG_K = A::ALONG_K;
 
-    // Entries of A lie in shared memory as in global memory; those of B always along n.
-    static constexpr int PITCH_A = A::ALONG_K ? BK + WIDE : BM, PITCH_B = BN + WIDE;
-    static constexpr int SIZE_A = PITCH_A * (A::ALONG_K ? BM : BK), SIZE_B = PITCH_B * BK;
-    static constexpr int SIZE = at_least(STAGES * (SIZE_A + SIZE_B), ROWS * PITCH_B);
+    // Entries of A lie in shared memory as in global memory; those of B always along n. Lines are so
+    // much longer that threads of a warp read different banks.
+    static constexpr int PITCH_A = ALONG_K ? BK + SEVERAL : BM + (PARTS ? 8 : 0);
+    static constexpr int PITCH_B = BN + (PARTS ? 8 : SEVERAL);
+    static constexpr int SIZE_A = PITCH_A * (ALONG_K ? BM : BK), SIZE_B = PITCH_B * BK;
 
     // Chunks of several entries, dealt out to threads in turn.
     static constexpr int LINE_A = (A::ALONG_K ? BK : BM) / A::SEVERAL;
@@ -77,14 +93,155 @@ template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B> str
         const int i = me + j * THREADS;
         return B::ALONG_K ? i % LINE_B * B::SEVERAL : i / LINE_B;
     }
+};
 
-    static INLINE int row_of(int thread, int i) {
-        if (A::ALONG_K) return thread + i * ROWS;
-        return i / HIGH * HIGH * ROWS + thread * HIGH + i % HIGH;
+// The part of a tile that a thread computes by itself, HIGH × WIDE entries.
+template <class T, class L> struct ByThreads {
+    static constexpr int ROWS = common(L::HIGH, L::SEVERAL), COLUMNS = common(L::WIDE, L::SEVERAL);
+    static constexpr int TERMS = L::ALONG_K ? L::SEVERAL : 1;  // for which entries of A are read
+    // The result leaves in so many passes of so many lines.
+    static constexpr int PASSES = L::HIGH, LINES = L::ROWS;
+    const int across = threadIdx.x % L::COLUMNS, down = threadIdx.x / L::COLUMNS;
+    T sums[L::HIGH][L::WIDE];
+
+    INLINE ByThreads() {
+#pragma unroll
+        for (int i = 0; i < L::HIGH; ++i)
+#pragma unroll
+            for (int j = 0; j < L::WIDE; ++j) sums[i][j] = T(0);
+    }
+    INLINE void multiply(const T* left, const T* right) {
+#pragma unroll
+        for (int t = 0; t < L::DEPTH; t += TERMS) {
+            T x[L::HIGH][TERMS], y[L::WIDE];
+            if (L::ALONG_K) {
+#pragma unroll
+                for (int i = 0; i < L::HIGH; ++i) {
+                    const auto some = reinterpret_cast<const Several<T, TERMS>&>(
+                        left[row_of(down, i) * L::PITCH_A + t]);
+#pragma unroll
+                    for (int u = 0; u < TERMS; ++u) x[i][u] = some.at[u];
+                }
+            } else {
+#pragma unroll
+                for (int i = 0; i < L::HIGH; i += ROWS) {
+                    const auto some = reinterpret_cast<const Several<T, ROWS>&>(
+                        left[t * L::PITCH_A + row_of(down, i)]);
+#pragma unroll
+                    for (int u = 0; u < ROWS; ++u) x[i + u][0] = some.at[u];
+                }
+            }
+#pragma unroll
+            for (int u = 0; u < TERMS; ++u) {
+#pragma unroll
+                for (int j = 0; j < L::WIDE; j += COLUMNS) {
+                    const auto some = reinterpret_cast<const Several<T, COLUMNS>&>(
+                        right[(t + u) * L::PITCH_B + column_of(across, j)]);
+#pragma unroll
+                    for (int v = 0; v < COLUMNS; ++v) y[j + v] = some.at[v];
+                }
+#pragma unroll
+                for (int i = 0; i < L::HIGH; ++i)
+#pragma unroll
+                    for (int j = 0; j < L::WIDE; ++j) sums[i][j] += x[i][u] * y[j];
+            }
+        }
+    }
+    // Writes this thread's entries of a pass.
+    INLINE void leave(T* memory, int pass) const {
+#pragma unroll
+        for (int j = 0; j < L::WIDE; ++j)
+            memory[down * L::PITCH_B + column_of(across, j)] = sums[pass][j];
+    }
+    // The row of the tile that a line of a pass is.
+    static INLINE int row_of(int line, int pass) {
+        if (L::ALONG_K) return line + pass * L::ROWS;
+        return pass / ROWS * ROWS * L::ROWS + line * ROWS + pass % ROWS;
     }
     static INLINE int column_of(int thread, int j) {
-        return j / BROAD * BROAD * COLUMNS + thread * BROAD + j % BROAD;
+        return j / COLUMNS * COLUMNS * L::COLUMNS + thread * COLUMNS + j % COLUMNS;
     }
+};
+
+// The part of a tile that a warp computes by tensor cores: M × N products of 16×8 by 8×8, each of
+// whose entries lies in a certain thread (PTX ISA, mma.m16n8k8). Factors are rounded to 11 bits; or,
+// in three PARTS, each is a sum of two such numbers, and all but the product of the small ones are
+// added up, which is as exact as float32 (S. Markidis et al., NVIDIA tensor core programmability,
+// performance & precision, 2018).
+template <class L, int PARTS> struct ByWarps {
+    static constexpr int WARPS = L::THREADS / WARP, DOWN = common(L::HEIGHT / 16, WARPS);
+    static constexpr int ACROSS = WARPS / DOWN;
+    static constexpr int M = L::HEIGHT / 16 / DOWN, N = L::WIDTH / 8 / ACROSS;
+    static constexpr int PASSES = M, LINES = 16 * DOWN;
+    const int down = threadIdx.x / WARP % DOWN, across = threadIdx.x / WARP / DOWN;
+    const int group = threadIdx.x % WARP / 4, place = threadIdx.x % 4;
+    float sums[M][N][4];
+
+    INLINE ByWarps() {
+#pragma unroll
+        for (int i = 0; i < M; ++i)
+#pragma unroll
+            for (int j = 0; j < N; ++j)
+#pragma unroll
+                for (int e = 0; e < 4; ++e) sums[i][j][e] = 0.f;
+    }
+    INLINE void multiply(const float* left, const float* right) {
+#pragma unroll
+        for (int t = 0; t < L::DEPTH; t += 8) {
+            float y[N][2], rest_y[N][2];
+#pragma unroll
+            for (int j = 0; j < N; ++j)
+#pragma unroll
+                for (int e = 0; e < 2; ++e) {
+                    const int column = (across * N + j) * 8 + group;
+                    const float b = right[(t + place + 4 * e) * L::PITCH_B + column];
+                    y[j][e] = to_tf32(b);
+                    rest_y[j][e] = PARTS == 3 ? to_tf32(b - y[j][e]) : 0.f;
+                }
+#pragma unroll
+            for (int i = 0; i < M; ++i) {
+                float x[4], rest[4];
+#pragma unroll
+                for (int e = 0; e < 4; ++e) {
+                    const int row = (down * M + i) * 16 + group + e % 2 * 8;
+                    const int term = t + place + e / 2 * 4;
+                    const float a =
+                        left[L::ALONG_K ? row * L::PITCH_A + term : term * L::PITCH_A + row];
+                    x[e] = to_tf32(a);
+                    rest[e] = PARTS == 3 ? to_tf32(a - x[e]) : 0.f;
+                }
+#pragma unroll
+                for (int j = 0; j < N; ++j) {
+                    if (PARTS == 3) {
+                        multiply_tf32(sums[i][j], rest, y[j]);
+                        multiply_tf32(sums[i][j], x, rest_y[j]);
+                    }
+                    multiply_tf32(sums[i][j], x, y[j]);
+                }
+            }
+        }
+    }
+    INLINE void leave(float* memory, int pass) const {
+#pragma unroll
+        for (int j = 0; j < N; ++j)
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+                const int line = down * 16 + group + e / 2 * 8;
+                const int column = (across * N + j) * 8 + place * 2 + e % 2;
+                memory[line * L::PITCH_B + column] = sums[pass][j][e];
+            }
+    }
+    static INLINE int row_of(int line, int pass) {
+        return (line / 16 * M + pass) * 16 + line % 16;
+    }
+};
+
+// By threads where PARTS is 0.
+template <class T, class L, int PARTS> struct Arithmetic {
+    typedef ByWarps<L, PARTS> type;
+};
+template <class T, class L> struct Arithmetic<T, L, 0> {
+    typedef ByThreads<T, L> type;
 };
 
 // Copies a chunk, of which `left` entries exist, if it has a place.
@@ -93,11 +250,13 @@ template <class T, int N> INLINE void fetch_chunk(T* to, const T* from, const T*
     copy_async<N * sizeof(T)>(to, from ? from : any, given);
 }
 
-template <class T, int BM, int BN, int BK, int TM, int TN, class A, class B, class C>
+template <class T, int BM, int BN, int BK, int TM, int TN, int PARTS, class A, class B, class C>
 INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int first, int k) {
-    using L = Tiles<T, BM, BN, BK, TM, TN, A, B>;
-    alignas(16) __shared__ T memory[L::SIZE];
-    const int me = threadIdx.x, across = me % L::COLUMNS, down = me / L::COLUMNS;
+    using L = Tiles<T, BM, BN, BK, TM, TN, PARTS, A, B>;
+    using Entries = typename Arithmetic<T, L, PARTS>::type;
+    constexpr int TERMS = STAGES * (L::SIZE_A + L::SIZE_B), OUT = Entries::LINES * L::PITCH_B;
+    alignas(16) __shared__ T memory[TERMS > OUT ? TERMS : OUT];
+    const int me = threadIdx.x;
     const int first_row = blockIdx.y * BM, first_column = blockIdx.x * BN;
 
     typename A::Row rows[L::ROWS_A];
@@ -141,51 +300,7 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
             fetch_chunk<T, B::SEVERAL>(right + t * L::PITCH_B + s, from, b.p, more_columns);
         }
     };
-    T sums[TM][TN];
-#pragma unroll
-    for (int i = 0; i < TM; ++i)
-#pragma unroll
-        for (int j = 0; j < TN; ++j) sums[i][j] = T(0);
-
-    const auto multiply = [&](int stage) {
-        const T* left = memory + stage * L::SIZE_A;
-        const T* right = memory + STAGES * L::SIZE_A + stage * L::SIZE_B;
-#pragma unroll
-        for (int t = 0; t < BK; t += L::DEEP) {
-            T x[TM][L::DEEP], y[TN];
-            if (A::ALONG_K) {
-#pragma unroll
-                for (int i = 0; i < TM; ++i) {
-                    const auto some = reinterpret_cast<const Several<T, L::DEEP>&>(
-                        left[(down + i * L::ROWS) * L::PITCH_A + t]);
-#pragma unroll
-                    for (int u = 0; u < L::DEEP; ++u) x[i][u] = some.at[u];
-                }
-            } else {
-#pragma unroll
-                for (int i = 0; i < TM; i += L::HIGH) {
-                    const auto some = reinterpret_cast<const Several<T, L::HIGH>&>(
-                        left[t * L::PITCH_A + i * L::ROWS + down * L::HIGH]);
-#pragma unroll
-                    for (int u = 0; u < L::HIGH; ++u) x[i + u][0] = some.at[u];
-                }
-            }
-#pragma unroll
-            for (int u = 0; u < L::DEEP; ++u) {
-#pragma unroll
-                for (int j = 0; j < TN; j += L::BROAD) {
-                    const auto some = reinterpret_cast<const Several<T, L::BROAD>&>(
-                        right[(t + u) * L::PITCH_B + j * L::COLUMNS + across * L::BROAD]);
-#pragma unroll
-                    for (int v = 0; v < L::BROAD; ++v) y[j + v] = some.at[v];
-                }
-#pragma unroll
-                for (int i = 0; i < TM; ++i)
-#pragma unroll
-                    for (int j = 0; j < TN; ++j) sums[i][j] += x[i][u] * y[j];
-            }
-        }
-    };
+    Entries entries;
 
     int fetched = first;
     look(fetched);
@@ -203,7 +318,8 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
         commit_copies();
         fetched += BK;
         if (fetched < k) look(fetched);
-        multiply(stage);
+        entries.multiply(memory + stage * L::SIZE_A,
+                         memory + STAGES * L::SIZE_A + stage * L::SIZE_B);
         stage = stage == STAGES - 1 ? 0 : stage + 1;
         next = next == STAGES - 1 ? 0 : next + 1;
     }
@@ -211,14 +327,12 @@ INLINE void tile_product(const A& a, const B& b, const C& c, int m, int n, int f
     // The result, by way of shared memory, so that neighbouring threads write neighbouring entries.
     wait_copies<0>();
 #pragma unroll
-    for (int i = 0; i < TM; ++i) {
+    for (int pass = 0; pass < Entries::PASSES; ++pass) {
         __syncthreads();
-#pragma unroll
-        for (int j = 0; j < TN; ++j)
-            memory[down * L::PITCH_B + L::column_of(across, j)] = sums[i][j];
+        entries.leave(memory, pass);
         __syncthreads();
-        for (int e = me; e < L::ROWS * BN; e += L::THREADS) {
-            const int r = first_row + L::row_of(e / BN, i), s = first_column + e % BN;
+        for (int e = me; e < Entries::LINES * BN; e += L::THREADS) {
+            const int r = first_row + Entries::row_of(e / BN, pass), s = first_column + e % BN;
             if (r < m && s < n) c.put(r, s, memory[e / BN * L::PITCH_B + e % BN]);
         }
     }
