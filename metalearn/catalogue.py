@@ -205,9 +205,9 @@ def read_images(
     return {name: IMAGES[name].read(preprocess, places.get(name), progress) for name in names}
 
 
-def read_arrays(data: str) -> Dataset:
-    """The dataset in an .npz file. Raises `DataError`."""
-    return load_arrays(data)
+def read_arrays(data: str, ink: str | None) -> Dataset:
+    """The dataset in an .npz file; `ink` as of `from_arrays`. Raises `DataError`."""
+    return load_arrays(data, ink=ink)
 
 
 # Options --------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ UNUSED: Mapping[str, set[str]] = {
     "functions": CLASSES_ONLY | PICTURES_ONLY | CONVOLUTIONS_ONLY | TABLES_ONLY | {"split"},
     "completion": CLASSES_ONLY | CONVOLUTIONS_ONLY | TABLES_ONLY,
     "table": (CLASSES_ONLY - {"ways"}) | PICTURES_ONLY | CONVOLUTIONS_ONLY,
-    "arrays": PICTURES_ONLY | TABLES_ONLY,
+    "arrays": (PICTURES_ONLY - {"ink"}) | TABLES_ONLY,
     "own": CLASSES_ONLY | PICTURES_ONLY | TABLES_ONLY | {"split"},
     "images": TABLES_ONLY,
 }

@@ -181,8 +181,8 @@ Channels = Annotated[
 Ink = Annotated[
     str | None,
     option(
-        "What is bright in grey images of a folder: auto [default], dark or light ink, or "
-        "keep as they are.",
+        "Of your own grey images, which are to have bright ink: auto looks at each [default; in "
+        "an .npz file at all together], dark inverts, light, or keep as they are.",
         NETWORK,
     ),
 ]

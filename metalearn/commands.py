@@ -26,6 +26,7 @@ from metalearn.problems import (
     Classification,
     Problem,
     Tabular,
+    ink_found,
     open_problem,
     other_domain,
     suited,
@@ -100,7 +101,22 @@ def _opened(
     """The configuration with defaults that suit the data, the data, and lines on that."""
     given, notes = _with_channels(dataset, given, display)
     problem = open_problem(make_config(dataset, given), display.working)
-    return suited(dataset, given, problem), problem, notes
+    config = suited(dataset, given, problem)
+    if given.get("ink") is None:
+        notes += _ink_notes(config, problem)
+    return config, problem, notes
+
+
+def _ink_notes(config: Config, problem: Problem) -> list[str]:
+    """A line on which ink the grey images of an .npz file were found to have."""
+    ink = ink_found(problem)
+    if config.dataset != "arrays" or ink is None:
+        return []
+    found = {
+        "dark": "dark ink on light, inverted (--ink keep leaves them as they are)",
+        "light": "light ink on dark, as they are (--ink dark inverts them)",
+    }
+    return [f"images grey, {'×'.join(map(str, problem.example_shape))}: {found[ink]}"]
 
 
 def _with_channels(
@@ -617,6 +633,8 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
 def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
     """What who feeds an ONNX graph has to know."""
     columns = adapted.inputs.columns
+    if out.suffix == ".onnx" and adapted.inputs.ink == "auto":
+        return ["note: its input x is images of bright ink on dark; invert others before"]
     if out.suffix != ".onnx" or columns is None:
         return []
     from metalearn.onnx_export import takes_columns

@@ -305,6 +305,8 @@ def _of_this_version(data: Mapping[str, Any]) -> Mapping[str, Any]:
     data = {**BEFORE, **data}
     if "tasks_per_chunk" in data:
         data["task_slice"] = data.pop("tasks_per_chunk")
+    if data.get("dataset") == "arrays" and data.get("ink") is None:
+        data["ink"] = "keep"
     return data
 
 

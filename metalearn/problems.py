@@ -481,8 +481,8 @@ def suited(dataset: str, given: Mapping[str, Any], problem: Problem) -> Config:
 
 def settled(config: Config, problem: Problem) -> Config:
     """The configuration with what its algorithm takes from the data, such as how many classes there
-    are to train on, and the shapes that only the data say; the same again when it has all of
-    that."""
+    are to train on, and the shapes and the ink that only the data say; the same again when it has
+    all of that."""
     if kind_of(config.dataset) not in ("functions", "images"):
         config = replace(
             config,
@@ -490,7 +490,16 @@ def settled(config: Config, problem: Problem) -> Config:
             outputs=problem.outputs,
             regression=problem.measure is MSE,
         )
+    if config.dataset == "arrays":
+        config = replace(config, ink=ink_found(problem) or "keep")
     return replace(config, **algorithm_of(config).settled(problem, config))
+
+
+def ink_found(problem: Problem) -> str | None:
+    """How grey images of a problem are brought to bright ink (see `Preprocess`); None of others."""
+    dataset = getattr(problem, "dataset", None)
+    grey = isinstance(dataset, ImageDataset) and dataset.preprocess.channels == 1
+    return dataset.preprocess.ink if grey else None
 
 
 def _domains(
@@ -498,7 +507,7 @@ def _domains(
 ) -> tuple[dict[str, Domain], tuple[str, ...]]:
     """The datasets that a configuration names, each with its split, and what is not used."""
     if config.dataset == "arrays":
-        read: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
+        read: dict[str, Any] = {"arrays": read_arrays(str(config.data), config.ink)}
     else:
         read = read_images(config.dataset, config.data, _preprocess(config), progress)
     found = {name: _domain(config, name, each, split) for name, each in read.items()}
