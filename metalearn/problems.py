@@ -470,7 +470,10 @@ def other_domain(
         )
     read = read_images(name, place, _preprocess(config), progress)[name]
     whole = Domain.whole(read.dataset if isinstance(read, SplitDataset) else read)
-    return Classification(whole.dataset, whole.split, config.ways, measure=config.measure)
+    notes = tuple(getattr(whole.dataset, "notes", ()))
+    return Classification(
+        whole.dataset, whole.split, config.ways, measure=config.measure, notes=notes
+    )
 
 
 def suited(dataset: str, given: Mapping[str, Any], problem: Problem) -> Config:
@@ -526,12 +529,13 @@ def _domain(
     published = None
     if isinstance(dataset, SplitDataset):
         dataset, published = dataset
+    notes = list(getattr(dataset, "notes", ()))
     if split is not None or published is not None:
-        return Domain(dataset, cast(Split, split or published)), []
+        return Domain(dataset, cast(Split, split or published)), notes
     classes: tuple[str, ...] = dataset.classes
-    notes: list[str] = []
     if name in ("folder", "arrays") and not config.is_regression:
-        classes, notes = _large_enough(config, dataset)
+        classes, few = _large_enough(config, dataset)
+        notes += few
     return Domain(dataset, _split(config, name, dataset, classes)), notes
 
 
