@@ -133,13 +133,13 @@ def adapt_to(
         support: inputs x (n, …) as `Inputs.arrays` makes them, and labels y (n,), places in
             `classes`, or targets (n, outputs) float32.
         classes: the label of each class, at most as many as the run's ways; None in regression.
-        steps: how many; those of the run's validation if not given.
+        steps: how many; the run's if not given, see `Trained`.
         compiled: whether to compile a program for this shape of support set, which takes seconds
             the first time, and adapts in milliseconds.
 
     Raises `DivergedError` where it ends in parameters that are not finite.
     """
-    number = trained.run.config.eval_steps if steps is None else steps
+    number = trained.steps if steps is None else steps
     meta, learner = trained.params, trained.learner
     if classes is not None:
         meta = trained.algorithm.with_ways(meta, len(classes))

@@ -75,6 +75,14 @@ BatchNorm = Annotated[
 Steps = Annotated[
     int | None, option("Inner steps; by default what validation used in training.", flag="--steps")
 ]
+AdaptSteps = Annotated[
+    int | None,
+    option(
+        "Inner steps; by default what did best in validation, or --eval-steps where training was "
+        "given them.",
+        flag="--steps",
+    ),
+]
 Support = Annotated[
     Path,
     option(
@@ -338,7 +346,8 @@ def train(
     eval_steps: Annotated[
         int | None,
         option(
-            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5].",
+            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5]. Given, "
+            "`adapt` takes as many; else those that did best in validation.",
             BUDGET,
         ),
     ] = None,
@@ -504,7 +513,7 @@ def adapt(
         ),
     ] = None,
     target: AdaptTarget = None,
-    steps: Steps = None,
+    steps: AdaptSteps = None,
     checkpoint: Checkpoint = "best",
     batch_norm: BatchNorm = None,
     out: Annotated[
@@ -544,7 +553,7 @@ def export(
         ),
     ],
     target: AdaptTarget = None,
-    steps: Steps = None,
+    steps: AdaptSteps = None,
     checkpoint: Checkpoint = "best",
     batch_norm: Annotated[
         str | None,

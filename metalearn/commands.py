@@ -42,6 +42,7 @@ from metalearn.runs import (
     write_json,
 )
 from metalearn.tasks import DataError, NewTask
+from metalearn.tasks.errors import amount
 from metalearn.tasks.folders import is_in_colour
 from metalearn.tasks.placing import chosen_device
 from metalearn.tensorboard import Board, check_installed
@@ -306,6 +307,11 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
     write_json(run.path / "evaluation.json", result)
     for line in evaluation_lines(trained, problem, result):
         display.line(line)
+    if trained.steps_lines(trained.steps):
+        display.line(
+            f"adapt and export take {amount(trained.steps, 'inner step')}, which did best in "
+            "validation; --steps there, and --eval-steps here, decide otherwise"
+        )
     for path in pictures.show(trained, problem, run.config.eval_steps):
         display.line(f"picture: {path}")
     display.line(f"evaluate at length: metalearn evaluate {_typed(run.path)}")
@@ -339,6 +345,8 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
         if elsewhere:
             data = None if options["data"] is None else str(options["data"])
             problem: Problem = other_domain(config, options["on"], data, display.working)
+            for note in getattr(problem, "notes", ()):
+                display.line(note)
         else:
             problem = _reopen(run, config, display)
         if options["upright"]:
@@ -420,10 +428,11 @@ def adapt(
     """Adapt a run to a user's files; print and save what it says of the queries."""
     _check_checkpoint(checkpoint)
     run = open_run(path)
-    steps = _steps(run.config, steps)
+    _check_steps(run.config, steps)
     if out is not None:
         check_free(out)
     trained = load_trained(run, checkpoint, batch_norm)
+    steps = trained.steps if steps is None else steps
     if query is None and support.suffix.lower() != ".csv":
         raise OptionError(
             f"--query: not given; expected what to predict, as --support {support} is no .csv file"
@@ -450,14 +459,18 @@ def adapt(
 
 
 def _steps(config: Config, given: int | None) -> int:
-    """The inner steps to adapt by: those of validation, where no others are given."""
+    """The inner steps to tell scores of: those of validation, where no others are given."""
+    _check_steps(config, given)
+    return config.eval_steps if given is None else given
+
+
+def _check_steps(config: Config, given: int | None) -> None:
     if given is None:
-        return config.eval_steps
+        return
     if given < 1:
         raise OptionError(f"--steps {given}: expected a whole number of at least 1")
     if "eval_steps" in algorithm_of(config).without:
         raise OptionError(f"--steps {given}: {config.algorithm} has no inner steps; leave it out")
-    return given
 
 
 def _adapted_record(
@@ -524,11 +537,11 @@ def _adapted_lines(
     steps: int,
     folder: Path,
 ) -> list[str]:
-    what = "images" if task.support[0].ndim == 4 else "examples"
+    what = "image" if task.support[0].ndim == 4 else "example"
     classes = ", ".join(printable(str(label)) for label in task.classes)
     lines = [
-        f"adapted by {steps} inner steps to {len(task.support[1])} {what}"
-        + (f" of {classes}" if classes else ""),
+        _adapted_line(steps, len(task.support[1]), what, classes),
+        *trained.steps_lines(steps),
         *trained.describe(),
         *_prediction_lines(predictions),
         *(f"note: {note}" for note in notes),
@@ -546,6 +559,11 @@ def _adapted_lines(
         lines.append(f"MSE {error:.3g}{unit}")
     saved = ", ".join(sorted(file.name for file in folder.iterdir()))
     return [*lines, f"saved: {folder} ({saved})"]
+
+
+def _adapted_line(steps: int, count: int, what: str, classes: str) -> str:
+    of = f" of {classes}" if classes else ""
+    return f"adapted by {amount(steps, 'inner step')} to {amount(count, what)}{of}"
 
 
 def _prediction_lines(predictions: Predictions) -> list[str]:
@@ -610,17 +628,18 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
     if out.exists():
         raise OptionError(f"--out {out}: exists already; choose another name")
     run = open_run(path)
-    steps = _steps(run.config, options["steps"])
+    _check_steps(run.config, options["steps"])
     mode = options["batch_norm"] or mode_alone(run.config)
     trained = load_trained(run, options["checkpoint"], mode)
+    steps = trained.steps if options["steps"] is None else options["steps"]
     task = read_task(trained, support, None, options["target"])
     placed = trained.on(checked_device(options["device"] or "auto"))
     adapted = adapt_to(placed, task.support, labels_of(task), steps, compiled=False)
     save_model(out, adapted)
     classes = ", ".join(printable(str(label)) for label in task.classes)
     lines = [
-        f"adapted by {adapted.about['steps']} inner steps to {len(task.support[1])} examples"
-        + (f" of {classes}" if classes else ""),
+        _adapted_line(steps, len(task.support[1]), "example", classes),
+        *trained.steps_lines(steps),
         *trained.describe(),
         *_onnx_notes(out, adapted),
         *(f"note: {note}" for note in task.notes),

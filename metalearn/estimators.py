@@ -235,7 +235,8 @@ class MetaEstimator(_Predicting):
     Args:
         run: its folder.
         checkpoint: "best" in validation, or "last".
-        steps: inner steps; those of the run's validation if None.
+        steps: inner steps. None is what did best in the run's validation, or, where `--eval-steps`
+            was given in training, that.
         batch_norm: a mode of `normalisation.MODES` that the run can have. None is the mode trained
             with, but "support" in place of "transductive": queries are not normalised by each
             other.

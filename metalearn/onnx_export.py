@@ -2,8 +2,10 @@
 
 The graph is built from the network's arguments, layer by layer; its input "x" is (n, …) float32 as
 `Inputs` says, with n free, its output "probabilities" (n, ways), or "y" (n, outputs) in regression.
-Images of a run that was trained on dark ink on light are inverted in the graph; those of other runs
-are to have bright ink, where their metadata "inputs" say "auto". Of a table whose columns are all numbers, "x" is (n, columns) float64 as in the table, NaN where no
+Images of a run that was trained on dark ink on light are inverted in the graph; others are to have
+bright ink, where the metadata "inputs" say "auto".
+
+Of a table whose columns are all numbers, "x" is (n, columns) float64 as in the table, NaN where no
 value is, and standardising is part of the graph. Categories are texts, which do not fit beside
 numbers: there "x" is (n, width) float32 after the preprocessing, which the metadata "inputs" holds
 (columns in order: (value − mean) / scale, then 1 where it is missing; a 1 for each category's

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import autograd_core as ac
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
-from metalearn.config import algorithm_of
+from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, scores_at_steps, steps_told
 from metalearn.learner import Learner, Measure
@@ -29,6 +29,7 @@ class Trained(NamedTuple):
     params: Any
     checkpoint: str  # "best" or "last"
     iteration: int
+    steps: int  # inner steps to adapt by, where no others are asked for
 
     def on(self, device: str) -> "Trained":
         """The same on a device."""
@@ -65,6 +66,13 @@ class Trained(NamedTuple):
             "version": ac.__version__,
         }
 
+    def steps_lines(self, steps: int) -> list[str]:
+        """A line for people where so many inner steps are others than `--eval-steps` says."""
+        most = self.run.config.eval_steps
+        if steps != self.steps or steps == most:
+            return []
+        return [f"{steps} did best in validation, of 1 to {most}; --steps decides otherwise"]
+
     def describe(self) -> list[str]:
         """The same for people, a line each."""
         mode = self.learner.mode
@@ -100,8 +108,20 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
     averages = tree["averages"] if has_averages(mode) else None
     learner = Learner(model_of(config), config.measure, mode, averages, ways=config.output_count)
     return Trained(
-        run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
+        run=run,
+        algorithm=algorithm_of(config),
+        learner=learner,
+        params=tree["params"],
+        checkpoint=checkpoint,
+        iteration=record["iteration"],
+        steps=_steps(config, record.get("steps")),
     )
+
+
+def _steps(config: Config, best: int | None) -> int:
+    """`--eval-steps` where they were asked for, else what did `best` in validation; there is none
+    before the first one, and in the checkpoints of older versions."""
+    return config.eval_steps if config.steps_given or best is None else best
 
 
 def _mode(trained: str, wanted: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`.npz` files of images on the command line and in Python: which ink they have, and what is said."""
+"""`.npz` files of images on the command line and in Python: which ink they have."""
 
 import json
 
