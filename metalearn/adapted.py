@@ -19,6 +19,7 @@ from metalearn.errors import DivergedError, OptionError
 from metalearn.inputs import Inputs, inputs_of
 from metalearn.learner import Learner
 from metalearn.models import Model
+from metalearn.tasks.errors import amount
 from metalearn.trained import Trained
 
 BATCH = "batch"
@@ -151,9 +152,9 @@ def adapt_to(
         params, used = run(meta, learner.averages, placed)
     if not all(np.isfinite(np.asarray(leaf)).all() for leaf in ac.tree_leaves(params)):
         raise DivergedError(
-            f"adaptation has diverged: after {number} inner steps a parameter is not finite; look "
-            "for values in the support set that are unlike those of training (the largest is "
-            f"{np.abs(support[0]).max():.3g}), or train with a lower --inner-lr"
+            f"adaptation has diverged: after {amount(number, 'inner step')} a parameter is not "
+            "finite; look for values in the support set that are unlike those of training (the "
+            f"largest is {np.abs(support[0]).max():.3g}), or train with a lower --inner-lr"
         )
     return Adapted(
         model=learner.model,

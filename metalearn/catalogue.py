@@ -130,6 +130,7 @@ def parts_of(dataset: str) -> list[str]:
     return names
 
 
+KINDS_OF_FILES = {".csv": "table", ".npz": "arrays"}
 PATHS = "or a folder, .csv or .npz file that exists, or your own as file.py:Class"
 
 
@@ -148,16 +149,17 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
     if known and dataset != "folder":
         return dataset, _data_of(dataset, data)
     if not path.exists():
+        if suffix in KINDS_OF_FILES:
+            raise OptionError(f"{dataset}: no such file; expected a {suffix} file that exists")
         parts_of(dataset)
     if data is not None:
         raise OptionError(
             f"dataset {dataset!r} and --data {data}: expected {', '.join(NAMES)} for the dataset, "
             "or a path without --data"
         )
-    kinds = {".csv": "table", ".npz": "arrays"}
-    if not path.is_dir() and suffix not in kinds:
+    if not path.is_dir() and suffix not in KINDS_OF_FILES:
         raise OptionError(f"dataset {dataset!r}: expected {', '.join(NAMES)}, {PATHS}")
-    return ("folder" if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+    return ("folder" if path.is_dir() else KINDS_OF_FILES[suffix]), os.path.abspath(dataset)
 
 
 def _without(dataset: str, data: str | None) -> tuple[str, None]:

@@ -346,8 +346,8 @@ def train(
     eval_steps: Annotated[
         int | None,
         option(
-            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5]. Given, "
-            "`adapt` takes as many; else those that did best in validation.",
+            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5]. If "
+            "given, `adapt` takes as many; else those that did best in validation.",
             BUDGET,
         ),
     ] = None,

@@ -45,6 +45,7 @@ from metalearn.tasks import DataError, NewTask
 from metalearn.tasks.errors import amount
 from metalearn.tasks.folders import is_in_colour
 from metalearn.tasks.placing import chosen_device
+from metalearn.tasks.shortage import few_text
 from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import Trained, evaluation_lines, load_trained
 from metalearn.trained import evaluate as evaluate_on
@@ -101,8 +102,14 @@ def _opened(
 ) -> tuple[Config, Problem, list[str]]:
     """The configuration with defaults that suit the data, the data, and lines on that."""
     given, notes = _with_channels(dataset, given, display)
-    problem = open_problem(make_config(dataset, given), display.working)
+    asked = make_config(dataset, given)
+    problem = open_problem(asked, display.working, fewer_ways=given.get("ways") is None)
     config = suited(dataset, given, problem)
+    if config.ways < asked.ways:
+        notes += [
+            f"{config.ways}-way tasks: there are not {asked.ways} classes each for training, "
+            "validation and test"
+        ]
     if given.get("ink") is None:
         notes += _ink_notes(config, problem)
     return config, problem, notes
@@ -247,10 +254,10 @@ def _reopen(run: Run, config: Config, display: PlainDisplay) -> Problem:
 
 def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     config = run.config
-    budget = [f"{config.iterations:,} iterations"] if config.iterations else []
-    budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    budget = [amount(config.iterations, "iteration")] if config.iterations else []
+    budget += [f"{config.minutes:g} minute{'s' * (config.minutes != 1)}"] if config.minutes else []
     other_ways = f", {config.train_ways}-way in training" if config.train_ways else ""
-    tasks = f"{config.meta_batch} task{'s' * (config.meta_batch != 1)}"
+    tasks = amount(config.meta_batch, "task")
     display.line(
         f"{config.task_name}{other_ways}: {config.algorithm} ({algorithm_of(config).describe()}), "
         f"{tasks} a meta-update, batch norm: {config.batch_norm}"
@@ -259,7 +266,7 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     if isinstance(problem, Tabular) and len(problem.split.train) < FEW_TASKS:
         count = len(problem.split.train)
         display.line(
-            f"note: {count} task{'s' * (count != 1)} to learn from: too few to tell what tasks "
+            f"note: {amount(count, 'task')} to learn from: too few to tell what tasks "
             "have in common; scores on others may be poor"
         )
     for note in getattr(problem, "notes", ()):
@@ -285,7 +292,7 @@ def _train(run: Run, problem: Problem, display: PlainDisplay, notes: Sequence[st
             interrupts.exit_code,
         )
     display.line(
-        f"trained {trainer.iteration:,} iterations in {duration(trainer.seconds)}; "
+        f"trained {amount(trainer.iteration, 'iteration')} in {duration(trainer.seconds)}; "
         f"more: {again} --iterations N"
     )
     _conclude(run, problem, display)
@@ -608,10 +615,11 @@ def _cautions(trained: Trained, task: NewTask) -> list[str]:
     learned = {image.tobytes() for image in task.support[0]}
     known = sum(image.tobytes() in learned for image in task.query)
     if known:
-        notes.append(f"{known} of {len(task.query)} queries are among the support images")
+        text = few_text(known, len(task.query), "query", "queries")
+        notes.append(f"{text} among the support images")
     if trained.learner.mode == "transductive" and len(task.query) < len(task.classes):
         notes.append(
-            f"{len(task.query)} queries are normalised by their own statistics, too few for "
+            f"queries, {len(task.query)} here, are normalised by their own statistics, too few for "
             f"{len(task.classes)} classes; --batch-norm support uses those of the support images"
         )
     return notes

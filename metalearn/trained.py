@@ -16,6 +16,7 @@ from metalearn.learner import Learner, Measure
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
+from metalearn.tasks.errors import amount
 from metalearn.tasks.placing import on_device
 from metalearn.training import initial_state, model_of
 
@@ -194,10 +195,11 @@ def evaluate(
 def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any]) -> list[str]:
     """A record of `evaluate` for people."""
     text = problem.measure.text
+    queries = amount(result["queries"], "query", "queries")
     per_class = "" if result["ways"] is None else " a class"
     lines = [
         f"{result['task']}: {result['episodes']} episodes of {problem.describe(result['part'])}, "
-        f"{result['queries']} queries{per_class}",
+        f"{queries}{per_class}",
         *trained.describe(),
         *_rotations(problem),
         f"{problem.measure.name}{_unit(problem)}, mean ± 95 % interval:",
@@ -216,9 +218,9 @@ def _caution(trained: Trained, measure: Measure, rows: Sequence[Mapping[str, Any
         return []
     chance = first["half_width_95"] + last["half_width_95"]
     if not math.isfinite(last["mean"]):
-        harm = f"diverges in {last['steps']} inner steps"
+        harm = f"diverges in {amount(last['steps'], 'inner step')}"
     elif measure.better(first["mean"], last["mean"]) and abs(first["mean"] - last["mean"]) > chance:
-        harm = f"makes it worse in {last['steps']} inner steps"
+        harm = f"makes it worse in {amount(last['steps'], 'inner step')}"
     else:
         return []
     rate = trained.run.config.inner_lr

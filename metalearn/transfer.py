@@ -137,7 +137,8 @@ def _from_arrays(trained: Trained, inputs: Inputs, support: Path, query: Path | 
     found = inputs.arrays(x, "the run")
     if y.shape[:1] != (len(found),):
         raise DataError(
-            f"{support}: y has the shape {y.shape}; expected a label for each of {len(found)} rows"
+            f"{support}: y has the shape {y.shape}; expected a label for each of the rows, "
+            f"({len(found)},)"
         )
     files = _rows(support, len(found))
     classes, labels = _labelled(trained, inputs, y)
@@ -216,7 +217,7 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
     features = [column for column in table.columns if column != name]
     if len(features) != inputs.width:
         raise DataError(
-            f"{path}: {len(features)} columns beside the target {name!r}; the run takes "
+            f"{path}: {amount(len(features), 'column')} beside the target {name!r}; the run takes "
             f"{inputs.width}: take out the others, or name another --target"
         )
     x = np.stack([_numbers(table, column) for column in features], axis=1)
