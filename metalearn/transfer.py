@@ -137,8 +137,8 @@ def _from_arrays(trained: Trained, inputs: Inputs, support: Path, query: Path | 
     found = inputs.arrays(x, "the run")
     if y.shape[:1] != (len(found),):
         raise DataError(
-            f"{support}: y has the shape {y.shape}; expected a label for each of the rows, "
-            f"({len(found)},)"
+            f"{support}: y has the shape {y.shape}; expected a label for each of "
+            f"{amount(len(found), 'row')}"
         )
     files = _rows(support, len(found))
     classes, labels = _labelled(trained, inputs, y)
