@@ -52,7 +52,8 @@ class Untrained(MetaClassifier):
         model = model_of(config)
         learner = Learner(model, ACCURACY, "support")
         run = Run(Path("untrained"), config, record)
-        return Trained(run, algorithm_of(config), learner, model.init(random.key(0)), "none", 0)
+        params, steps = model.init(random.key(0)), config.eval_steps
+        return Trained(run, algorithm_of(config), learner, params, "none", 0, steps)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from metalearn.errors import DivergedError, OptionError
 from metalearn.inputs import Inputs, inputs_of
 from metalearn.learner import Learner
 from metalearn.models import Model
+from metalearn.tasks.errors import amount
 from metalearn.trained import Trained
 
 BATCH = "batch"
@@ -133,13 +134,13 @@ def adapt_to(
         support: inputs x (n, …) as `Inputs.arrays` makes them, and labels y (n,), places in
             `classes`, or targets (n, outputs) float32.
         classes: the label of each class, at most as many as the run's ways; None in regression.
-        steps: how many; those of the run's validation if not given.
+        steps: how many; the run's if not given, see `Trained`.
         compiled: whether to compile a program for this shape of support set, which takes seconds
             the first time, and adapts in milliseconds.
 
     Raises `DivergedError` where it ends in parameters that are not finite.
     """
-    number = trained.run.config.eval_steps if steps is None else steps
+    number = trained.steps if steps is None else steps
     meta, learner = trained.params, trained.learner
     if classes is not None:
         meta = trained.algorithm.with_ways(meta, len(classes))
@@ -151,9 +152,9 @@ def adapt_to(
         params, used = run(meta, learner.averages, placed)
     if not all(np.isfinite(np.asarray(leaf)).all() for leaf in ac.tree_leaves(params)):
         raise DivergedError(
-            f"adaptation has diverged: after {number} inner steps a parameter is not finite; look "
-            "for values in the support set that are unlike those of training (the largest is "
-            f"{np.abs(support[0]).max():.3g}), or train with a lower --inner-lr"
+            f"adaptation has diverged: after {amount(number, 'inner step')} a parameter is not "
+            "finite; look for values in the support set that are unlike those of training (the "
+            f"largest is {np.abs(support[0]).max():.3g}), or train with a lower --inner-lr"
         )
     return Adapted(
         model=learner.model,

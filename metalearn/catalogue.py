@@ -132,6 +132,7 @@ def parts_of(dataset: str) -> list[str]:
     return names
 
 
+KINDS_OF_FILES = {".csv": "table", ".npz": "arrays"}
 PATHS = (
     "or a .csv or .npz file that exists, a folder of images or of .csv files, or your own as "
     "file.py:Class"
@@ -153,16 +154,17 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
     if known and dataset != "folder":
         return dataset, _data_of(dataset, data)
     if not path.exists():
+        if suffix in KINDS_OF_FILES:
+            raise OptionError(f"{dataset}: no such file; expected a {suffix} file that exists")
         parts_of(dataset)
     if data is not None:
         raise OptionError(
             f"dataset {dataset!r} and --data {data}: expected {', '.join(NAMES)} for the dataset, "
             "or a path without --data"
         )
-    kinds = {".csv": "table", ".npz": "arrays"}
-    if not path.is_dir() and suffix not in kinds:
+    if not path.is_dir() and suffix not in KINDS_OF_FILES:
         raise OptionError(f"dataset {dataset!r}: expected {', '.join(NAMES)}, {PATHS}")
-    return (_kind_of_folder(path) if path.is_dir() else kinds[suffix]), os.path.abspath(dataset)
+    return (_kind_of_folder(path) if path.is_dir() else KINDS_OF_FILES[suffix]), os.path.abspath(dataset)
 
 
 def _kind_of_folder(folder: Path) -> str:
@@ -219,9 +221,9 @@ def read_images(
     return {name: IMAGES[name].read(preprocess, places.get(name), progress) for name in names}
 
 
-def read_arrays(data: str) -> Dataset:
-    """The dataset in an .npz file. Raises `DataError`."""
-    return load_arrays(data)
+def read_arrays(data: str, ink: str | None) -> Dataset:
+    """The dataset in an .npz file; `ink` as of `from_arrays`. Raises `DataError`."""
+    return load_arrays(data, ink=ink)
 
 
 # Options --------------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ UNUSED: Mapping[str, set[str]] = {
     "functions": CLASSES_ONLY | PICTURES_ONLY | CONVOLUTIONS_ONLY | TABLES_ONLY | {"split"},
     "completion": CLASSES_ONLY | CONVOLUTIONS_ONLY | TABLES_ONLY,
     "table": (CLASSES_ONLY - {"ways"}) | PICTURES_ONLY | CONVOLUTIONS_ONLY,
-    "arrays": PICTURES_ONLY | TABLES_ONLY,
+    "arrays": (PICTURES_ONLY - {"ink"}) | TABLES_ONLY,
     "own": CLASSES_ONLY | PICTURES_ONLY | TABLES_ONLY | {"split"},
     "images": TABLES_ONLY,
 }

@@ -28,6 +28,7 @@ from metalearn.algorithms import Algorithm
 from metalearn.learner import Learner
 from metalearn.problems import PARTS, Problem
 from metalearn.tasks import Task
+from metalearn.tasks.errors import amount
 
 TASKS_CHECKED = 2
 ALIKE = 1e-6
@@ -94,11 +95,19 @@ def _differences(
     algorithm: Algorithm, learner: Learner, meta: Any, task: Task, number: int
 ) -> Finding:
     test = f"the meta-gradient of task {number} against differences"
+    if not algorithm.exact:
+        return Finding(test, None, _another_direction(algorithm))
     if algorithm.order == 1:
         return Finding(test, None, "of the first order, it is not the derivative; see the next")
-    if not algorithm.exact:
-        return Finding(test, None, f"{type(algorithm).__name__} says that it is another direction")
     return _judged(test, lambda meta: algorithm.meta_loss(learner, meta, task)[0], meta)
+
+
+def _another_direction(algorithm: Algorithm) -> str:
+    name = type(algorithm).__name__
+    return (
+        f"{name}.exact is False: it says that its gradient is another direction by design, which "
+        "no test here can judge; only with exact = True is it compared"
+    )
 
 
 def _judged(test: str, loss: Callable, meta: Any) -> Finding:
@@ -121,7 +130,7 @@ def _first_order(
 ) -> Finding:
     test = f"the first order of task {number} against constant inner gradients"
     if not algorithm.exact:
-        return Finding(test, None, f"{type(algorithm).__name__} says that it is another direction")
+        return Finding(test, None, _another_direction(algorithm))
     first = dataclasses.replace(algorithm, order=1)
     written: list[Any] = []
     _with_gradient(first, _writing(first, written)).meta_loss(learner, meta, task)
@@ -256,7 +265,7 @@ def _apart(drawn: dict[str, list[Task]]) -> Finding:
     count = sum(map(len, shown.values()))
     detail = f"none of {count:,} examples is in two parts"
     if common[worst]:
-        detail = f"{common[worst]:,} examples are in {worst}"
+        detail = f"{worst} have {amount(common[worst], 'example')} in common"
     return Finding("the parts of the split", not common[worst], detail)
 
 
@@ -267,9 +276,10 @@ def _queries_unseen(drawn: dict[str, list[Task]]) -> Finding:
         for number, task in enumerate(tasks):
             common = len(_examples(task.support) & _examples(task.query))
             if common:
-                return Finding(test, False, f"{part} task {number}: {common} queries are in it")
+                shared = amount(common, "query", "queries")
+                return Finding(test, False, f"{part} task {number}: {shared} also in it")
             count += len(task.query[0])
-    return Finding(test, True, f"{count:,} queries looked at")
+    return Finding(test, True, f"{amount(count, 'query', 'queries')} looked at")
 
 
 def _same_again(
@@ -295,7 +305,7 @@ def _different(drawn: dict[str, list[Task]]) -> Finding:
         seen = {np.ascontiguousarray(task.support[0]).tobytes() for task in tasks}
         if len(seen) < len(tasks):
             return Finding(test, False, f"{part}: {len(tasks) - len(seen)} of {len(tasks)} repeat")
-    return Finding(test, True, f"{sum(map(len, drawn.values()))} tasks, no support set twice")
+    return Finding(test, True, f"{sum(map(len, drawn.values())):,} tasks, no support set twice")
 
 
 def _well_formed(drawn: dict[str, list[Task]]) -> Finding:

@@ -75,6 +75,14 @@ BatchNorm = Annotated[
 Steps = Annotated[
     int | None, option("Inner steps; by default what validation used in training.", flag="--steps")
 ]
+AdaptSteps = Annotated[
+    int | None,
+    option(
+        "Inner steps; by default what did best in validation, or --eval-steps where training was "
+        "given them.",
+        flag="--steps",
+    ),
+]
 Support = Annotated[
     Path,
     option(
@@ -184,8 +192,8 @@ Channels = Annotated[
 Ink = Annotated[
     str | None,
     option(
-        "What is bright in grey images of a folder: auto [default], dark or light ink, or "
-        "keep as they are.",
+        "Of your own grey images, which are to have bright ink: auto looks at each [default; in "
+        "an .npz file at all together], dark inverts, light, or keep as they are.",
         NETWORK,
     ),
 ]
@@ -341,7 +349,8 @@ def train(
     eval_steps: Annotated[
         int | None,
         option(
-            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5].",
+            "Inner steps in validation and evaluation [3; regression: 10, on your own data 5]. If "
+            "given, `adapt` takes as many; else those that did best in validation.",
             BUDGET,
         ),
     ] = None,
@@ -508,7 +517,7 @@ def adapt(
         ),
     ] = None,
     target: AdaptTarget = None,
-    steps: Steps = None,
+    steps: AdaptSteps = None,
     checkpoint: Checkpoint = "best",
     batch_norm: BatchNorm = None,
     out: Annotated[
@@ -548,7 +557,7 @@ def export(
         ),
     ],
     target: AdaptTarget = None,
-    steps: Steps = None,
+    steps: AdaptSteps = None,
     checkpoint: Checkpoint = "best",
     batch_norm: Annotated[
         str | None,

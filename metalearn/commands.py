@@ -26,6 +26,7 @@ from metalearn.problems import (
     Classification,
     Problem,
     Tabular,
+    ink_found,
     open_problem,
     other_domain,
     suited,
@@ -41,8 +42,10 @@ from metalearn.runs import (
     write_json,
 )
 from metalearn.tasks import DataError, NewTask
+from metalearn.tasks.errors import amount
 from metalearn.tasks.folders import is_in_colour
 from metalearn.tasks.placing import chosen_device
+from metalearn.tasks.shortage import few_text
 from metalearn.tensorboard import Board, check_installed
 from metalearn.trained import Trained, evaluation_lines, load_trained
 from metalearn.trained import evaluate as evaluate_on
@@ -99,8 +102,29 @@ def _opened(
 ) -> tuple[Config, Problem, list[str]]:
     """The configuration with defaults that suit the data, the data, and lines on that."""
     given, notes = _with_channels(dataset, given, display)
-    problem = open_problem(make_config(dataset, given), display.working)
-    return suited(dataset, given, problem), problem, notes
+    asked = make_config(dataset, given)
+    problem = open_problem(asked, display.working, fewer_ways=given.get("ways") is None)
+    config = suited(dataset, given, problem)
+    if config.ways < asked.ways:
+        notes += [
+            f"{config.ways}-way tasks: there are not {asked.ways} classes each for training, "
+            "validation and test"
+        ]
+    if given.get("ink") is None:
+        notes += _ink_notes(config, problem)
+    return config, problem, notes
+
+
+def _ink_notes(config: Config, problem: Problem) -> list[str]:
+    """A line on which ink the grey images of an .npz file were found to have."""
+    ink = ink_found(problem)
+    if config.dataset != "arrays" or ink is None:
+        return []
+    found = {
+        "dark": "dark ink on light, inverted (--ink keep leaves them as they are)",
+        "light": "light ink on dark, as they are (--ink dark inverts them)",
+    }
+    return [f"images grey, {'×'.join(map(str, problem.example_shape))}: {found[ink]}"]
 
 
 def _with_channels(
@@ -230,10 +254,10 @@ def _reopen(run: Run, config: Config, display: PlainDisplay) -> Problem:
 
 def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     config = run.config
-    budget = [f"{config.iterations:,} iterations"] if config.iterations else []
-    budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    budget = [amount(config.iterations, "iteration")] if config.iterations else []
+    budget += [f"{config.minutes:g} minute{'s' * (config.minutes != 1)}"] if config.minutes else []
     other_ways = f", {config.train_ways}-way in training" if config.train_ways else ""
-    tasks = f"{config.meta_batch} task{'s' * (config.meta_batch != 1)}"
+    tasks = amount(config.meta_batch, "task")
     display.line(
         f"{config.task_name}{other_ways}: {config.algorithm} ({algorithm_of(config).describe()}), "
         f"{tasks} a meta-update, batch norm: {config.batch_norm}"
@@ -242,7 +266,7 @@ def _introduce(display: PlainDisplay, run: Run, problem: Problem) -> None:
     if isinstance(problem, Tabular) and len(problem.split.train) < FEW_TASKS:
         count = len(problem.split.train)
         display.line(
-            f"note: {count} task{'s' * (count != 1)} to learn from: too few to tell what tasks "
+            f"note: {amount(count, 'task')} to learn from: too few to tell what tasks "
             "have in common; scores on others may be poor"
         )
     for note in getattr(problem, "notes", ()):
@@ -268,7 +292,7 @@ def _train(run: Run, problem: Problem, display: PlainDisplay, notes: Sequence[st
             interrupts.exit_code,
         )
     display.line(
-        f"trained {trainer.iteration:,} iterations in {duration(trainer.seconds)}; "
+        f"trained {amount(trainer.iteration, 'iteration')} in {duration(trainer.seconds)}; "
         f"more: {again} --iterations N"
     )
     _conclude(run, problem, display)
@@ -290,6 +314,11 @@ def _conclude(run: Run, problem: Problem, display: PlainDisplay) -> None:
     write_json(run.path / "evaluation.json", result)
     for line in evaluation_lines(trained, problem, result):
         display.line(line)
+    if trained.steps_lines(trained.steps):
+        display.line(
+            f"adapt and export take {amount(trained.steps, 'inner step')}, which did best in "
+            "validation; --steps there, and --eval-steps here, decide otherwise"
+        )
     for path in pictures.show(trained, problem, run.config.eval_steps):
         display.line(f"picture: {path}")
     display.line(f"evaluate at length: metalearn evaluate {_typed(run.path)}")
@@ -323,6 +352,8 @@ def evaluate(path: Path, options: Mapping[str, Any]) -> tuple[Trained, Problem, 
         if elsewhere:
             data = None if options["data"] is None else str(options["data"])
             problem: Problem = other_domain(config, options["on"], data, display.working)
+            for note in getattr(problem, "notes", ()):
+                display.line(note)
         else:
             problem = _reopen(run, config, display)
         if options["upright"]:
@@ -404,10 +435,11 @@ def adapt(
     """Adapt a run to a user's files; print and save what it says of the queries."""
     _check_checkpoint(checkpoint)
     run = open_run(path)
-    steps = _steps(run.config, steps)
+    _check_steps(run.config, steps)
     if out is not None:
         check_free(out)
     trained = load_trained(run, checkpoint, batch_norm)
+    steps = trained.steps if steps is None else steps
     if query is None and support.suffix.lower() != ".csv":
         raise OptionError(
             f"--query: not given; expected what to predict, as --support {support} is no .csv file"
@@ -434,14 +466,18 @@ def adapt(
 
 
 def _steps(config: Config, given: int | None) -> int:
-    """The inner steps to adapt by: those of validation, where no others are given."""
+    """The inner steps to tell scores of: those of validation, where no others are given."""
+    _check_steps(config, given)
+    return config.eval_steps if given is None else given
+
+
+def _check_steps(config: Config, given: int | None) -> None:
     if given is None:
-        return config.eval_steps
+        return
     if given < 1:
         raise OptionError(f"--steps {given}: expected a whole number of at least 1")
     if "eval_steps" in algorithm_of(config).without:
         raise OptionError(f"--steps {given}: {config.algorithm} has no inner steps; leave it out")
-    return given
 
 
 def _adapted_record(
@@ -508,11 +544,11 @@ def _adapted_lines(
     steps: int,
     folder: Path,
 ) -> list[str]:
-    what = "images" if task.support[0].ndim == 4 else "examples"
+    what = "image" if task.support[0].ndim == 4 else "example"
     classes = ", ".join(printable(str(label)) for label in task.classes)
     lines = [
-        f"adapted by {steps} inner steps to {len(task.support[1])} {what}"
-        + (f" of {classes}" if classes else ""),
+        _adapted_line(steps, len(task.support[1]), what, classes),
+        *trained.steps_lines(steps),
         *trained.describe(),
         *_prediction_lines(predictions),
         *(f"note: {note}" for note in notes),
@@ -530,6 +566,11 @@ def _adapted_lines(
         lines.append(f"MSE {error:.3g}{unit}")
     saved = ", ".join(sorted(file.name for file in folder.iterdir()))
     return [*lines, f"saved: {folder} ({saved})"]
+
+
+def _adapted_line(steps: int, count: int, what: str, classes: str) -> str:
+    of = f" of {classes}" if classes else ""
+    return f"adapted by {amount(steps, 'inner step')} to {amount(count, what)}{of}"
 
 
 def _prediction_lines(predictions: Predictions) -> list[str]:
@@ -574,10 +615,11 @@ def _cautions(trained: Trained, task: NewTask) -> list[str]:
     learned = {image.tobytes() for image in task.support[0]}
     known = sum(image.tobytes() in learned for image in task.query)
     if known:
-        notes.append(f"{known} of {len(task.query)} queries are among the support images")
+        text = few_text(known, len(task.query), "query", "queries")
+        notes.append(f"{text} among the support images")
     if trained.learner.mode == "transductive" and len(task.query) < len(task.classes):
         notes.append(
-            f"{len(task.query)} queries are normalised by their own statistics, too few for "
+            f"queries, {len(task.query)} here, are normalised by their own statistics, too few for "
             f"{len(task.classes)} classes; --batch-norm support uses those of the support images"
         )
     return notes
@@ -594,17 +636,18 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
     if out.exists():
         raise OptionError(f"--out {out}: exists already; choose another name")
     run = open_run(path)
-    steps = _steps(run.config, options["steps"])
+    _check_steps(run.config, options["steps"])
     mode = options["batch_norm"] or mode_alone(run.config)
     trained = load_trained(run, options["checkpoint"], mode)
+    steps = trained.steps if options["steps"] is None else options["steps"]
     task = read_task(trained, support, None, options["target"])
     placed = trained.on(checked_device(options["device"] or "auto"))
     adapted = adapt_to(placed, task.support, labels_of(task), steps, compiled=False)
     save_model(out, adapted)
     classes = ", ".join(printable(str(label)) for label in task.classes)
     lines = [
-        f"adapted by {adapted.about['steps']} inner steps to {len(task.support[1])} examples"
-        + (f" of {classes}" if classes else ""),
+        _adapted_line(steps, len(task.support[1]), "example", classes),
+        *trained.steps_lines(steps),
         *trained.describe(),
         *_onnx_notes(out, adapted),
         *(f"note: {note}" for note in task.notes),
@@ -617,6 +660,8 @@ def export(path: Path, support: Path, out: Path, options: Mapping[str, Any]) -> 
 def _onnx_notes(out: Path, adapted: Adapted) -> list[str]:
     """What who feeds an ONNX graph has to know."""
     columns = adapted.inputs.columns
+    if out.suffix == ".onnx" and adapted.inputs.ink == "auto":
+        return ["note: its input x is images of bright ink on dark; invert others before"]
     if out.suffix != ".onnx" or columns is None:
         return []
     from metalearn.onnx_export import takes_columns

@@ -94,6 +94,9 @@ class Config:
     channels: int = 1
     ink: str | None = None
     eval_steps: int = 3  # inner steps in validation and evaluation
+    # Whether these were asked for, and are those of use as well; else what does best in validation
+    # is. No part of what training computes.
+    steps_given: bool = field(default=False, compare=False)
     validate_every: int = 250
     validation_episodes: int = 100
     inputs: tuple[int, ...] | None = None  # the shape of one, where the data say it
@@ -297,6 +300,7 @@ BEFORE = {
     "meta_optimizer": "adam",
     "meta_clip": None,
     "meta_lr_final": 0.0,
+    "steps_given": True,
 }
 """What there was no choice of in older versions."""
 
@@ -306,6 +310,8 @@ def _of_this_version(data: Mapping[str, Any]) -> Mapping[str, Any]:
     data = {**BEFORE, **data}
     if "tasks_per_chunk" in data:
         data["task_slice"] = data.pop("tasks_per_chunk")
+    if data.get("dataset") == "arrays" and data.get("ink") is None:
+        data["ink"] = "keep"
     return data
 
 
@@ -331,7 +337,8 @@ def make_config(dataset: str, given: Mapping[str, Any], regression: bool | None 
         chosen["settings"] = read_settings(chosen.get("algorithm", "maml"), chosen["settings"])
     defaults = _defaults(dataset, chosen, regression)
     chosen["settings"] = {**defaults.get("settings", {}), **chosen.get("settings", {})}
-    return Config(**{**defaults, **chosen, "dataset": dataset})
+    steps_given = "eval_steps" in chosen
+    return Config(**{**defaults, **chosen, "dataset": dataset, "steps_given": steps_given})
 
 
 def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:

@@ -34,10 +34,11 @@ import autograd_core as ac
 from metalearn.adapted import Adapted, adapt_to
 from metalearn.checkpoints import named_arrays
 from metalearn.config import CHECKS, Config
-from metalearn.errors import MetalearnError, OptionError
+from metalearn.errors import MetalearnError, OptionError, RunError
 from metalearn.inputs import InputError, inputs_of
 from metalearn.runs import open_run
 from metalearn.saved import from_state, load_adapted, save_adapted, state_of
+from metalearn.tasks.errors import amount
 from metalearn.tasks.placing import chosen_device
 from metalearn.trained import Trained, load_trained
 
@@ -71,6 +72,17 @@ def load(path: str | Path, **settings: Any) -> Any:
         estimator = made(run=str(path), **settings)
         estimator._learned()  # what cannot be loaded is told now
         return estimator
+    if not where.exists():
+        raise RunError(
+            f"{where}: no such run or file; expected the folder that `metalearn train` made, or a "
+            ".safetensors file"
+        )
+    if where.suffix.lower() == ".onnx":
+        raise OptionError(
+            f"{where}: an ONNX file is for other programs, such as onnxruntime; expected the "
+            "folder of a run or a .safetensors file: save the model as .safetensors too, to load "
+            "it here"
+        )
     if settings:
         raise OptionError(f"{sorted(settings)[0]!r}: {where} is no run; settings are for runs")
     adapted = load_adapted(where)
@@ -193,7 +205,21 @@ class _Regressing(_Predicting):
 # Adapted models from files --------------------------------------------------------------------
 
 
-class AdaptedClassifier(_Classifying):
+class _FromFile(_Predicting):
+    """A model adapted before, whose file has not what it was adapted from."""
+
+    def __getattr__(self, name: str) -> Any:
+        # No method `fit` that raises: tools that look for one would take it for an estimator.
+        if name in ("fit", "adapt"):
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}: a saved model is adapted already, and "
+                "cannot be adapted again without its run; use metalearn.load(RUN).fit(X, y), with "
+                "the folder that `metalearn train` made"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class AdaptedClassifier(_FromFile, _Classifying):
     """A classifier adapted before, from a file; it has no `fit`."""
 
     def __init__(self, adapted: Adapted, compiled: bool = True):
@@ -203,14 +229,14 @@ class AdaptedClassifier(_Classifying):
         return f"{type(self).__name__}(classes={self.classes_.tolist()})"
 
 
-class AdaptedRegressor(_Regressing):
+class AdaptedRegressor(_FromFile, _Regressing):
     """A regressor adapted before, from a file; it has no `fit`."""
 
     def __init__(self, adapted: Adapted, compiled: bool = True):
         self.adapted_, self.compiled = adapted, compiled
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.adapted_.inputs.features} features)"
+        return f"{type(self).__name__}({amount(self.adapted_.inputs.features, 'feature')})"
 
 
 def save_model(path: Path, adapted: Adapted) -> None:
@@ -235,7 +261,8 @@ class MetaEstimator(_Predicting):
     Args:
         run: its folder.
         checkpoint: "best" in validation, or "last".
-        steps: inner steps; those of the run's validation if None.
+        steps: inner steps. None is what did best in the run's validation, or, where `--eval-steps`
+            was given in training, that.
         batch_norm: a mode of `normalisation.MODES` that the run can have. None is the mode trained
             with, but "support" in place of "transductive": queries are not normalised by each
             other.

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import autograd_core as ac
 from metalearn.algorithms import Algorithm
-from metalearn.learner import Learner
+from metalearn.learner import Learner, Measure
 from metalearn.tasks import Task, TaskSampler
 
 TASKS_AT_A_TIME = 25
@@ -93,6 +93,17 @@ def intervals(scores: np.ndarray) -> list[Interval]:
     """For each column of scores, (episodes, n), the mean ± 1.96 standard errors; both are infinite
     where adaptation diverges on an episode."""
     return [_interval(column) for column in scores.T]
+
+
+def steps_of_best(measure: Measure, scores: Mapping[int, Interval]) -> int:
+    """The fewest inner steps that have the best mean, of the scores by their number in ascending
+    order; before adaptation only where there is nothing else."""
+    first, *others = sorted(steps for steps in scores if steps or len(scores) == 1)
+    best = first
+    for steps in others:
+        if measure.better(scores[steps].mean, scores[best].mean):
+            best = steps
+    return best
 
 
 def _interval(scores: np.ndarray) -> Interval:

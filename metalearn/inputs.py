@@ -1,8 +1,9 @@
 """What a network is fed, and how a user's arrays and files become that.
 
 Arrays hold what the network sees: of images, pixels at its size, as uint8 in 0…255, bool, or floats
-in [0, 1], ink bright on dark paper where the run was trained so; else plain numbers. Of a run that
-was trained on a table, they hold that table's own columns, numbers, texts or dates. Files and
+in [0, 1]; else plain numbers. Images of dark ink on light are turned where the run was trained on
+bright ink: those of a run on an .npz file as that file's were, others where they look it. Of a run
+that was trained on a table, they hold that table's own columns, numbers, texts or dates. Files and
 tables are brought to what the network sees by what the run recorded of its data.
 """
 
@@ -19,6 +20,7 @@ from metalearn.runs import Run
 from metalearn.tasks import DataError, Preprocess, TablePreprocess
 from metalearn.tasks.datasets import to_float
 from metalearn.tasks.folders import read_images
+from metalearn.tasks.images import INKS, with_bright_ink
 from metalearn.tasks.table_arrays import as_objects, as_written, named_columns, table_of
 from metalearn.tasks.tables import number_of
 
@@ -35,12 +37,14 @@ class Inputs:
     """The shape of an example, (C, H, W) of images, and how files become such examples.
 
     `images` is the preprocessing of image files, `table` that of CSV files; with neither, examples
-    are plain numbers.
+    are plain numbers. `ink` is how images in arrays are brought to bright ink: see
+    `images.with_bright_ink`.
     """
 
     shape: tuple[int, ...]
     images: Preprocess | None = None
     table: TablePreprocess | None = None
+    ink: str = "keep"
 
     @property
     def width(self) -> int:
@@ -75,7 +79,7 @@ class Inputs:
         x = as_numbers(x)
         _check_shape(x)
         x = self._shaped(x, user)
-        return _plain(x) if self.images is None else _pixels(x)
+        return _plain(x) if self.images is None else with_bright_ink(_pixels(x), self.ink)
 
     def _rows(self, table: TablePreprocess, x: Any, user: str) -> np.ndarray:
         """Rows of a table, as when they are read from a file: (n, width) float32."""
@@ -201,6 +205,7 @@ class Inputs:
             "shape": list(self.shape),
             "images": None if self.images is None else self.images.to_dict(),
             "table": None if self.table is None else self.table.to_dict(),
+            "ink": self.ink,
         }
 
     @classmethod
@@ -210,10 +215,14 @@ class Inputs:
         shape = tuple(data["shape"])
         if not shape or not all(type(side) is int and 1 <= side <= 1 << 20 for side in shape):
             raise ValueError(f"shape {shape}")
+        ink = data.get("ink", "keep")  # older versions left arrays as they were
+        if ink not in INKS:
+            raise ValueError(f"ink {ink!r}")
         return cls(
             shape,
             None if images is None else Preprocess.from_dict(images),
             None if table is None else TablePreprocess.from_dict(table),
+            ink,
         )
 
 
@@ -227,11 +236,16 @@ def inputs_of(run: Run) -> Inputs:
     images = Preprocess.from_dict(record)
     if shape != (images.channels, images.size, images.size):
         return Inputs(shape)  # such as places of pixels
+    # Arrays may be what the network sees: only those that look it are turned, unless the run was
+    # trained on such arrays itself; digits and clothes are bright, and may fill an image.
+    ink = images.ink
+    if run.config.dataset != "arrays":
+        ink = "auto" if images.ink in ("auto", "dark") else "keep"
     own = run.config.dataset in ("folder", "arrays")
     if images.channels == 1 and not own:
         # Bright on dark is all these models know, whichever way round a user's images are.
         images = Preprocess(images.size, images.channels, "auto")
-    return Inputs(shape, images)
+    return Inputs(shape, images, ink=ink)
 
 
 def _among(

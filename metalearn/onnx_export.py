@@ -2,6 +2,9 @@
 
 The graph is built from the network's arguments, layer by layer; its input "x" is (n, …) float32 as
 `Inputs` says, with n free, its output "probabilities" (n, ways), or "y" (n, outputs) in regression.
+Images of a run that was trained on dark ink on light are inverted in the graph; others are to have
+bright ink, where the metadata "inputs" say "auto".
+
 Of a table whose columns are all numbers, "x" is (n, columns) float64 as in the table, NaN where no
 value is, and standardising is part of the graph. Categories and dates are texts, which do not fit
 beside numbers: there "x" is (n, width) float32 after the preprocessing, which the metadata "inputs"
@@ -55,7 +58,7 @@ def to_onnx(adapted: Adapted) -> Any:
             f"{', '.join(TRANSLATIONS)}: save it as .safetensors"
         )
     graph = _Graph(onnx)
-    fed = _standardised(graph, adapted.inputs.table) if takes_columns(adapted) else "x"
+    fed = _fed(graph, adapted)
     outputs = TRANSLATIONS[name](graph, fed, adapted, arguments)
     if adapted.classes is not None:
         result = graph.add("Softmax", outputs, named="probabilities", axis=1)
@@ -140,6 +143,15 @@ def takes_columns(adapted: Adapted) -> bool:
     """Whether the graph takes a table's own columns: where all of them are numbers."""
     table = adapted.inputs.table
     return table is not None and all(isinstance(f, Number) for f in table.features)
+
+
+def _fed(graph: _Graph, adapted: Adapted) -> str:
+    """The name of what the network is fed, made of "x"."""
+    if takes_columns(adapted):
+        return _standardised(graph, adapted.inputs.table)
+    if adapted.inputs.ink == "dark":
+        return graph.add("Sub", graph.constant(1), "x")
+    return "x"
 
 
 def _standardised(graph: _Graph, table: TablePreprocess | None) -> str:
@@ -237,6 +249,8 @@ def _check_agrees(onnx: Any, model: Any, adapted: Adapted) -> None:
     if takes_columns(adapted):
         given = _columns_like(x[:, : adapted.inputs.features], adapted.inputs.table)
         x = adapted.inputs.arrays(given)
+    if adapted.inputs.ink == "dark":
+        x = 1 - x
     (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {"x": given})
     expected = (adapted.values if adapted.classes is None else adapted.probabilities)(x, False)
     if not np.allclose(found, expected, TOLERANCE, TOLERANCE * np.abs(expected).max()):

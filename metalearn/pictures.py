@@ -20,6 +20,7 @@ from metalearn.evaluation import outputs_at_steps
 from metalearn.inputs import Inputs, inputs_of
 from metalearn.problems import Classification
 from metalearn.tasks import NewTask, SinusoidSampler, Task
+from metalearn.tasks.errors import amount
 from metalearn.trained import Trained
 from metalearn.transfer import Prediction, Predictions, Value
 
@@ -121,8 +122,8 @@ def episode_picture(trained: Trained, problem: Classification, steps: int, seed:
     right = sum(s.predicted == s.true for s in shown)
     names = [f"class {i + 1}" for i in range(config.ways)]
     title = (
-        f"{config.task_name}: a test episode, {right} of {len(shown)} right after {steps} inner "
-        f"steps (batch norm: {trained.learner.mode})"
+        f"{config.task_name}: a test episode, {right} of {len(shown)} right after "
+        f"{amount(steps, 'inner step')} (batch norm: {trained.learner.mode})"
     )
     return _task_picture(names, task.support, shown, title)
 
@@ -133,14 +134,14 @@ def adapted_picture(
     """A user's own task: support images by class, and each query with its prediction; of functions
     of one number, points and predictions; of other regression, predicted values beside targets.
     None of what cannot be drawn."""
-    count = len(task.support[1])
+    count, taken = len(task.support[1]), amount(steps, "inner step")
     if not task.classes:
         values = [p for p in predictions if isinstance(p, Value)]
         inputs = inputs_of(trained.run)
         if inputs == Inputs((1,)):
-            title = f"adapted by {steps} inner steps to {count} points"
+            title = f"adapted by {taken} to {amount(count, 'point')}"
             return _values_picture(task, values, title)
-        title = f"adapted by {steps} inner steps to {count} examples"
+        title = f"adapted by {taken} to {amount(count, 'example')}"
         return _targets_picture(inputs.in_units(task.support[1])[:, 0], values, title)
     if task.query.ndim != 4:
         return None
@@ -149,7 +150,7 @@ def adapted_picture(
     names = [str(label) for label in task.classes]
     labels = [None if p.true is None else names.index(p.true) for p in known]
     title = (
-        f"adapted by {steps} inner steps to {count} images of "
+        f"adapted by {taken} to {amount(count, 'image')} of "
         f"{len(names)} classes (batch norm: {trained.learner.mode})"
     )
     shown = _shown(task.query, rows, labels)

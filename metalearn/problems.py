@@ -52,6 +52,8 @@ from metalearn.tasks.tabular import NUMBERS
 from metalearn.tasks.variable import Range, bounds
 
 PARTS = ("train", "validation", "test")
+OWN = ("folder", "arrays")
+"""Datasets of users' own classes, of which some may be too small."""
 
 
 class Problem(Protocol):
@@ -125,9 +127,11 @@ def _split_record(split: Split) -> dict[str, Any]:
     }
 
 
-def _describe(part: str, split: Split, what: str) -> str:
-    count, held_out = len(getattr(split, part)), "held-out " if part == "test" else ""
-    return f"{count} {held_out}{part} {what} (split {split.version}, {split.hash[:12]})"
+def _describe(part: str, split: Split, what: str, plural: str | None = None) -> str:
+    held_out = "held-out " if part == "test" else ""
+    kind = f"{held_out}{part} {what}"
+    count = amount(len(getattr(split, part)), kind, plural and f"{held_out}{part} {plural}")
+    return f"{count} (split {split.version}, {split.hash[:12]})"
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class Completion:
         return height * width - shots
 
     def describe(self, part: str) -> str:
-        return "images of " + _describe(part, self.split, "classes")
+        return "images of " + _describe(part, self.split, "class", "classes")
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ class Tabular:
         return self.dataset.most_of_each(getattr(self.dataset.split, part), self.ways) - shots
 
     def describe(self, part: str) -> str:
-        return _describe(part, self.dataset.split, "tasks")
+        return _describe(part, self.dataset.split, "task")
 
 
 @dataclass(frozen=True)
@@ -270,7 +274,7 @@ class Classification:
         return _fewest(self.dataset, getattr(self.split, part)) - shots
 
     def describe(self, part: str) -> str:
-        return _describe(part, self.split, "classes")
+        return _describe(part, self.split, "class", "classes")
 
 
 def _fewest(dataset: Dataset, classes: Sequence[str]) -> int:
@@ -368,7 +372,7 @@ class Imbalanced:
         return _fewest(self.dataset, getattr(self.split, part)) - least
 
     def describe(self, part: str) -> str:
-        return _describe(part, self.split, "classes")
+        return _describe(part, self.split, "class", "classes")
 
 
 @dataclass(frozen=True)
@@ -426,9 +430,18 @@ class CrossDomain:
 
 
 def open_problem(
-    config: Config, progress: Progress | None = None, split: Split | None = None
+    config: Config,
+    progress: Progress | None = None,
+    split: Split | None = None,
+    fewer_ways: bool = False,
 ) -> Problem:
-    """Read or make the data of a configuration; `split` is a recorded one to use again.
+    """Read or make the data of a configuration.
+
+    Args:
+        progress: is told how reading goes.
+        split: a recorded one to use again.
+        fewer_ways: take fewer classes a task where there are too few for three parts with as many
+            as the configuration says; `settled` takes that over.
 
     Raises `DataError` for data that cannot be used, and `OptionError` for an unknown split.
     """
@@ -439,7 +452,10 @@ def open_problem(
         return Own(config.dataset)
     if kind == "table":
         return Tabular(_table(config, split), config.ways if config.labels == "own" else None)
-    domains, notes = _domains(config, progress, split)
+    read = _read(config, progress)
+    if fewer_ways and not config.is_regression:
+        config = _with_ways_for(config, read)
+    domains, notes = _domains(config, read, split)
     if len(domains) > 1:
         return CrossDomain(DomainSplit(domains, {}), config.ways)
     (domain,) = domains.values()
@@ -470,7 +486,10 @@ def other_domain(
         )
     read = read_images(name, place, _preprocess(config), progress)[name]
     whole = Domain.whole(read.dataset if isinstance(read, SplitDataset) else read)
-    return Classification(whole.dataset, whole.split, config.ways, measure=config.measure)
+    notes = tuple(getattr(whole.dataset, "notes", ()))
+    return Classification(
+        whole.dataset, whole.split, config.ways, measure=config.measure, notes=notes
+    )
 
 
 def suited(dataset: str, given: Mapping[str, Any], problem: Problem) -> Config:
@@ -481,8 +500,8 @@ def suited(dataset: str, given: Mapping[str, Any], problem: Problem) -> Config:
 
 def settled(config: Config, problem: Problem) -> Config:
     """The configuration with what its algorithm takes from the data, such as how many classes there
-    are to train on, and the shapes that only the data say; the same again when it has all of
-    that."""
+    are to train on, and the ways, the shapes and the ink that only the data say; the same again
+    when it has all of that."""
     if kind_of(config.dataset) not in ("functions", "images"):
         config = replace(
             config,
@@ -490,17 +509,55 @@ def settled(config: Config, problem: Problem) -> Config:
             outputs=problem.outputs,
             regression=problem.measure is MSE,
         )
+    if kind_of(config.dataset) in ("images", "arrays") and not config.is_regression:
+        config = replace(config, ways=problem.outputs)
+    if config.dataset == "arrays":
+        config = replace(config, ink=ink_found(problem) or "keep")
     return replace(config, **algorithm_of(config).settled(problem, config))
 
 
-def _domains(
-    config: Config, progress: Progress | None, split: Split | None
-) -> tuple[dict[str, Domain], tuple[str, ...]]:
-    """The datasets that a configuration names, each with its split, and what is not used."""
+def ink_found(problem: Problem) -> str | None:
+    """How grey images of a problem are brought to bright ink (see `Preprocess`); None of others."""
+    dataset = getattr(problem, "dataset", None)
+    if not isinstance(dataset, ImageDataset) or dataset.preprocess.channels != 1:
+        return None
+    return dataset.preprocess.ink
+
+
+def _read(config: Config, progress: Progress | None) -> Mapping[str, Dataset | SplitDataset]:
+    """The datasets that a configuration names."""
     if config.dataset == "arrays":
-        read: dict[str, Any] = {"arrays": read_arrays(str(config.data))}
-    else:
-        read = read_images(config.dataset, config.data, _preprocess(config), progress)
+        return {"arrays": read_arrays(str(config.data), config.ink)}
+    return read_images(config.dataset, config.data, _preprocess(config), progress)
+
+
+def _with_ways_for(config: Config, read: Mapping[str, Dataset | SplitDataset]) -> Config:
+    """The configuration with no more ways than each part of the datasets has classes for, or 2."""
+    most = min(_most_ways(config, name, dataset) for name, dataset in read.items())
+    return replace(config, ways=min(config.ways, max(most, 2)))
+
+
+def _most_ways(config: Config, name: str, dataset: Dataset | SplitDataset) -> int:
+    """The most classes that a task of each part can have."""
+    if isinstance(dataset, SplitDataset):
+        return _fewest_classes(dataset.split)
+    if name == "omniglot" or config.split == "alphabets":
+        return config.ways  # which has plenty
+    own = name in OWN
+    classes = _classes(dataset, _enough(config, dataset)) if own else dataset.classes
+    if config.split != "random":
+        return _fewest_classes(_split_file(config).among(classes))
+    return len(classes) // len(PARTS)
+
+
+def _fewest_classes(split: Split) -> int:
+    return min(len(getattr(split, part)) for part in PARTS)
+
+
+def _domains(
+    config: Config, read: Mapping[str, Dataset | SplitDataset], split: Split | None
+) -> tuple[dict[str, Domain], tuple[str, ...]]:
+    """The datasets that were read, each with its split, and what is not used."""
     found = {name: _domain(config, name, each, split) for name, each in read.items()}
     domains = {name: domain for name, (domain, _) in found.items()}
     return domains, tuple(note for _, notes in found.values() for note in notes)
@@ -517,12 +574,13 @@ def _domain(
     published = None
     if isinstance(dataset, SplitDataset):
         dataset, published = dataset
+    notes = list(getattr(dataset, "notes", ()))
     if split is not None or published is not None:
-        return Domain(dataset, cast(Split, split or published)), []
+        return Domain(dataset, cast(Split, split or published)), notes
     classes: tuple[str, ...] = dataset.classes
-    notes: list[str] = []
-    if name in ("folder", "arrays") and not config.is_regression:
-        classes, notes = _large_enough(config, dataset)
+    if name in OWN and not config.is_regression:
+        classes, few = _large_enough(config, dataset)
+        notes += few
     return Domain(dataset, _split(config, name, dataset, classes)), notes
 
 
@@ -531,31 +589,52 @@ def _large_enough(config: Config, dataset: Dataset) -> tuple[tuple[str, ...], li
 
     Raises `DataError` where there are too few of them.
     """
-    shots = max(config.shots, config.train_shots or 0)
-    enough = dataset.counts >= shots + config.queries
+    enough = _enough(config, dataset)
     if enough.all():
         return dataset.classes, []
-    classes = tuple(np.array(dataset.classes)[enough].tolist())
+    classes = _classes(dataset, enough)
+    shots = _most_shots(config)
     what = "images" if isinstance(dataset, ImageDataset) else "examples"
     take = f"{shots + config.queries} {what} ({asked(shots, config.queries)})"
     best = fitting(int(dataset.counts.min()), shots, config.queries)
-    if len(classes) < 3 * config.ways:
-        advice = f"; with {best} all would fit" if best else ""
+    if len(classes) < len(PARTS) * config.ways:
         raise DataError(
             f"dataset {dataset.name!r}: {len(classes)} of {len(enough)} classes have {take}; "
-            f"--ways {config.ways} needs at least {3 * config.ways}, {config.ways} each for "
-            f"training, validation and test: lower --ways, --shots or --queries{advice}"
+            + _ways_needed(config.ways, len(classes), "lower --shots or --queries")
+            + (f"; with {best} all would fit" if best else "")
         )
-    small = np.array(dataset.classes)[~enough].tolist()
+    small = _classes(dataset, ~enough)
     text = few_text(len(small), len(enough), "class", "classes")
     return classes, [f"{text} left out: fewer than {take}: {listed(small)}"]
+
+
+def _enough(config: Config, dataset: Dataset) -> np.ndarray:
+    """Which classes have enough examples for episodes: (classes,) bool."""
+    return dataset.counts >= _most_shots(config) + config.queries
+
+
+def _most_shots(config: Config) -> int:
+    return max(config.shots, config.train_shots or 0)
+
+
+def _classes(dataset: Dataset, chosen: np.ndarray) -> tuple[str, ...]:
+    return tuple(np.array(dataset.classes)[chosen].tolist())
+
+
+def _ways_needed(ways: int, classes: int, otherwise: str) -> str:
+    """Words for too few classes, and what to do."""
+    most = classes // len(PARTS)
+    advice = f"give --ways {most} or fewer, or {otherwise}" if most >= 2 else otherwise
+    return (
+        f"--ways {ways} needs at least {len(PARTS) * ways}, {ways} each for training, validation "
+        f"and test: {advice}"
+    )
 
 
 def _table(config: Config, split: Split | None) -> TabularDataset:
     needs = None
     if split is None:
-        shots = max(config.shots, config.train_shots or 0)
-        needs = Needs(shots, config.queries, config.ways)
+        needs = Needs(_most_shots(config), config.queries, config.ways)
         split = None if config.split == "random" else _split_file(config)
     return load_tables(
         str(config.data),
@@ -594,11 +673,10 @@ def _split_file(config: Config) -> Split:
 def _random_split(name: str, classes: Sequence[str], ways: int) -> Split:
     """A fifth of the classes for test and a tenth for validation, but enough for an episode."""
     total = len(classes)
-    if total < 3 * ways:
+    if total < len(PARTS) * ways:
         raise OptionError(
-            f"dataset {name!r}: {amount(total, 'class', 'classes')}; --ways {ways} needs at least "
-            f"{3 * ways}, {ways} each for training, validation and test: lower --ways or give more "
-            "classes"
+            f"dataset {name!r}: {amount(total, 'class', 'classes')}; "
+            + _ways_needed(ways, total, "give more classes")
         )
     test, validation = max(ways, round(0.2 * total)), max(ways, round(0.1 * total))
     return random_split(classes, 0, test=test, validation=validation)

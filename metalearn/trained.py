@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import autograd_core as ac
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
-from metalearn.config import algorithm_of
+from metalearn.config import Config, algorithm_of
 from metalearn.errors import OptionError, RunError
 from metalearn.evaluation import intervals, scores_at_steps, steps_told
 from metalearn.learner import Learner, Measure
 from metalearn.normalisation import MODES, check_mode, has_averages
 from metalearn.problems import Problem
 from metalearn.runs import Run
+from metalearn.tasks.errors import amount
 from metalearn.tasks.placing import on_device
 from metalearn.training import initial_state, model_of
 from metalearn.yardsticks import yardstick_lines, yardsticks
@@ -30,6 +31,7 @@ class Trained(NamedTuple):
     params: Any
     checkpoint: str  # "best" or "last"
     iteration: int
+    steps: int  # inner steps to adapt by, where no others are asked for
 
     def on(self, device: str) -> "Trained":
         """The same on a device."""
@@ -66,6 +68,13 @@ class Trained(NamedTuple):
             "version": ac.__version__,
         }
 
+    def steps_lines(self, steps: int) -> list[str]:
+        """A line for people where so many inner steps are others than `--eval-steps` says."""
+        most = self.run.config.eval_steps
+        if steps != self.steps or steps == most:
+            return []
+        return [f"{steps} did best in validation, of 1 to {most}; --steps decides otherwise"]
+
     def describe(self) -> list[str]:
         """The same for people, a line each."""
         mode = self.learner.mode
@@ -101,8 +110,20 @@ def load_trained(run: Run, checkpoint: str = "best", batch_norm: str | None = No
     averages = tree["averages"] if has_averages(mode) else None
     learner = Learner(model_of(config), config.measure, mode, averages, ways=config.output_count)
     return Trained(
-        run, algorithm_of(config), learner, tree["params"], checkpoint, record["iteration"]
+        run=run,
+        algorithm=algorithm_of(config),
+        learner=learner,
+        params=tree["params"],
+        checkpoint=checkpoint,
+        iteration=record["iteration"],
+        steps=_steps(config, record.get("steps")),
     )
+
+
+def _steps(config: Config, best: int | None) -> int:
+    """`--eval-steps` where they were asked for, else what did `best` in validation; there is none
+    before the first one, and in the checkpoints of older versions."""
+    return config.eval_steps if config.steps_given or best is None else best
 
 
 def _mode(trained: str, wanted: str | None) -> str:
@@ -177,10 +198,11 @@ def evaluate(
 def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any]) -> list[str]:
     """A record of `evaluate` for people."""
     text = problem.measure.text
+    queries = amount(result["queries"], "query", "queries")
     per_class = "" if result["ways"] is None else " a class"
     lines = [
         f"{result['task']}: {result['episodes']} episodes of {problem.describe(result['part'])}, "
-        f"{result['queries']} queries{per_class}",
+        f"{queries}{per_class}",
         *trained.describe(),
         *_rotations(problem),
         f"{problem.measure.name}{_unit(problem)}, mean ± 95 % interval:",
@@ -200,9 +222,9 @@ def _caution(trained: Trained, measure: Measure, rows: Sequence[Mapping[str, Any
         return []
     chance = first["half_width_95"] + last["half_width_95"]
     if not math.isfinite(last["mean"]):
-        harm = f"diverges in {last['steps']} inner steps"
+        harm = f"diverges in {amount(last['steps'], 'inner step')}"
     elif measure.better(first["mean"], last["mean"]) and abs(first["mean"] - last["mean"]) > chance:
-        harm = f"makes it worse in {last['steps']} inner steps"
+        harm = f"makes it worse in {amount(last['steps'], 'inner step')}"
     else:
         return []
     rate = trained.run.config.inner_lr

@@ -40,7 +40,13 @@ from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import DeviceFailure, DivergedError
-from metalearn.evaluation import Interval, intervals, scores_at_steps, steps_told
+from metalearn.evaluation import (
+    Interval,
+    intervals,
+    scores_at_steps,
+    steps_of_best,
+    steps_told,
+)
 from metalearn.learner import Learner
 from metalearn.models import Model, conv4, mlp
 from metalearn.normalisation import has_averages, initial_averages, updated
@@ -281,6 +287,7 @@ class Trainer:
         self._unread: list[tuple[Any, ...]] = []  # numbers of the last meta-updates
         self._looked = 0.0
         self.iteration, self.validated = 0, 0
+        self.best_steps: int | None = None  # inner steps, in the last validation
         self.best: dict[str, Any] | None = None
         # Since the last line of training: sums of loss, score and gradient norm, and how many.
         self.sums = [0.0, 0.0, 0.0, 0]
@@ -312,7 +319,7 @@ class Trainer:
         tree, record = checkpoints.load(self.run.last, self.state._asdict())
         self.state = State(**tree)
         self.iteration, self.validated = record["iteration"], record["validated"]
-        self.best = record["best"]
+        self.best, self.best_steps = record["best"], record.get("steps")
         self._seconds_before = record["seconds"]
         *sums, count = record["sums"]
         # Older versions have not added up norms; what was not finite is null there.
@@ -561,6 +568,7 @@ class Trainer:
         best = self.learner.measure.better(score.mean, self.best["score"] if self.best else None)
         scores = [{"steps": step, **each._asdict()} for step, each in by_step.items()]
         self._add_line({"validation": score._asdict(), "best": best, "scores": scores, **curves})
+        self.best_steps = steps_of_best(self.learner.measure, by_step)
         if best:
             self.best = {"score": score.mean, "iteration": self.iteration}
             self._save_best(score)
@@ -570,7 +578,11 @@ class Trainer:
 
     def _save_best(self, score: Interval) -> None:
         tree = {"params": self.state.params, "averages": self.state.averages}
-        record = {"iteration": self.iteration, "validation": score._asdict()}
+        record = {
+            "iteration": self.iteration,
+            "validation": score._asdict(),
+            "steps": self.best_steps,
+        }
         checkpoints.save(self.run.best, tree, record)
 
     def save(self) -> None:
@@ -584,6 +596,7 @@ class Trainer:
             "validated": self.validated,
             "seconds": self.seconds,
             "best": self.best,
+            "steps": self.best_steps,
             "sums": self.sums,
             "spent": self.spent,
         }

@@ -11,6 +11,7 @@ Folders and tables are treated as the run's data were; arrays hold what the netw
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from metalearn.errors import OptionError
 from metalearn.inputs import InputError, Inputs, inputs_of
 from metalearn.tasks import DataError, NewTask, read_new_table, read_new_task
 from metalearn.tasks.arrays import read_npy, read_npz, read_query
-from metalearn.tasks.errors import listed
+from metalearn.tasks.errors import amount, listed
 from metalearn.tasks.folders import read_support
 from metalearn.tasks.tables import MISSING, Table, number_of, read_tables
 from metalearn.trained import Trained
@@ -136,21 +137,35 @@ def _from_arrays(trained: Trained, inputs: Inputs, support: Path, query: Path | 
     found = inputs.arrays(x, "the run")
     if y.shape[:1] != (len(found),):
         raise DataError(
-            f"{support}: y has the shape {y.shape}; expected a label for each of {len(found)} rows"
+            f"{support}: y has the shape {y.shape}; expected a label for each of "
+            f"{amount(len(found), 'row')}"
         )
     files = _rows(support, len(found))
     classes, labels = _labelled(trained, inputs, y)
+    notes = _turned(inputs, support, x, found)
     if query is None:
-        return NewTask(classes, (found, labels), _nothing(inputs), None, files, ())
+        return NewTask(classes, (found, labels), _nothing(inputs), None, files, (), notes)
     if query.suffix.lower() == ".npy":
         asked, known = read_npy(query), None
     elif query.suffix.lower() == ".npz":
         asked, known = read_query(query)
     else:
         raise OptionError(f"--query {query}: expected an .npz or .npy file, as --support is .npz")
-    asked = inputs.arrays(asked, "the run")
-    truths = None if known is None else _truths(trained, inputs, query, known, classes, len(asked))
-    return NewTask(classes, (found, labels), asked, truths, files, _rows(query, len(asked)))
+    made = inputs.arrays(asked, "the run")
+    notes += _turned(inputs, query, asked, made)
+    truths = None if known is None else _truths(trained, inputs, query, known, classes, len(made))
+    return NewTask(classes, (found, labels), made, truths, files, _rows(query, len(made)), notes)
+
+
+def _turned(inputs: Inputs, path: Path, given: np.ndarray, made: np.ndarray) -> tuple[str, ...]:
+    """A line on images that were brought to bright ink, where some were."""
+    if inputs.ink == "keep":
+        return ()
+    kept = replace(inputs, ink="keep").arrays(given)
+    count = int((kept != made).reshape(len(made), -1).any(axis=1).sum())
+    if not count:
+        return ()
+    return (f"{path.name}: {amount(count, 'image')} of dark ink on light, inverted",)
 
 
 def _rows(path: Path, count: int) -> tuple[str, ...]:
@@ -202,7 +217,7 @@ def _from_table(trained: Trained, inputs: Inputs, path: Path, target: str | None
     features = [column for column in table.columns if column != name]
     if len(features) != inputs.width:
         raise DataError(
-            f"{path}: {len(features)} columns beside the target {name!r}; the run takes "
+            f"{path}: {amount(len(features), 'column')} beside the target {name!r}; the run takes "
             f"{inputs.width}: take out the others, or name another --target"
         )
     x = np.stack([_numbers(table, column) for column in features], axis=1)

@@ -15,8 +15,9 @@ than in training.
 Rates are per unit of mean loss, as in `algorithms.maml`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import autograd_core as ac
 from metalearn.algorithms.base import Algorithm
@@ -34,6 +35,11 @@ class Anil(Algorithm):
     """
 
     adapts: str = field(default="head", init=False)
+
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # At 0.01, of sinusoids, the steps after that of training may diverge.
+        "functions": {"inner_lr": 3e-3}
+    }
 
     def start(self, learner: Learner, meta: Any, support: Any) -> Any:
         features, used = learner.support_features(meta, support, 0)

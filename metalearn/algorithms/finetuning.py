@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 OPTIMIZERS: Mapping[str, Callable[[Any], optim.Optimizer]] = {"sgd": optim.sgd, "adam": optim.adam}
 CLASSIFIERS = ("linear", "cosine")
+FUNCTIONS = {"functions": {"inner_lr": 1e-3}}
+"""On sinusoids, 100 steps at 0.01 diverge."""
 
 
 class Tuning(NamedTuple):
@@ -150,6 +152,7 @@ class Joint(FineTuning):
         "eval_steps": 100,
         "meta_lr": 1e-3,
     }
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = FUNCTIONS
 
     def describe(self) -> str:
         """The settings, for people."""
@@ -170,6 +173,7 @@ class FromScratch(FineTuning):
         "minutes": None,
         "validate_every": 1,
     }
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = FUNCTIONS
     without: ClassVar[tuple[str, ...]] = (
         *FineTuning.without,
         *("iterations", "minutes", "validate_every", "schedule"),

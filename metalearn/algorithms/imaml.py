@@ -37,6 +37,7 @@ from metalearn.algorithms.base import Algorithm
 from metalearn.errors import OptionError
 from metalearn.learner import Learner
 from metalearn.parts import partition
+from metalearn.tasks.errors import amount
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,6 @@ class Imaml(Algorithm):
     def describe(self) -> str:
         """The settings, for people."""
         return (
-            f"{self.steps} inner steps at {self.rate:g} per unit of mean loss towards the solution "
-            f"at λ={self.strength:g}, {self.cg_steps} of conjugate gradients"
+            f"{amount(self.steps, 'inner step')} at {self.rate:g} per unit of mean loss towards "
+            f"the solution at λ={self.strength:g}, {self.cg_steps} of conjugate gradients"
         )

@@ -18,8 +18,9 @@ Rates are per unit of mean loss, as in `algorithms.maml`.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import autograd_core as ac
 from metalearn.algorithms.base import Algorithm
@@ -64,6 +65,11 @@ class MetaCurvature(Algorithm):
     """
 
     modes: str = ",".join(MODES)
+
+    kind_defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # More steps than training has may not descend by matrices that are learned for it.
+        "functions": {"inner_lr": 3e-3, "eval_steps": 3}
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()

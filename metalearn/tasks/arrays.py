@@ -10,14 +10,19 @@ import numpy as np
 from metalearn.tasks.archives import Limits, ZipSource, open_zip
 from metalearn.tasks.datasets import ArrayDataset, Dataset, ImageDataset
 from metalearn.tasks.errors import DataError
-from metalearn.tasks.images import Preprocess
+from metalearn.tasks.images import INKS, Preprocess, ink_of, with_bright_ink
 
 LIMITS = Limits(file=1 << 34, total=1 << 35)
 LARGEST_SIDE = 1024
 
 
 def from_arrays(
-    x: Any, y: Any, name: str = "arrays", *, rotations: Sequence[int] = (0,)
+    x: Any,
+    y: Any,
+    name: str = "arrays",
+    *,
+    ink: str | None = None,
+    rotations: Sequence[int] = (0,),
 ) -> Dataset:
     """A dataset of labelled examples, sorted by class; classes are named by their labels.
 
@@ -27,13 +32,18 @@ def from_arrays(
             are plain numbers, kept as float32: features (n, F), sequences (n, T, F, G, …).
         y: n labels, integers or strings. Integers keep the order of numbers.
         name: the dataset's, in errors and in a run's record.
+        ink: of grey images, which are to have bright ink on dark paper: "dark" inverts them,
+            "light" and "keep" leave them as they are, "auto" looks at each and turns those of dark
+            ink. By default "dark" or "light", whichever it is of all of them together; the
+            dataset's `preprocess` says.
         rotations: turns in degrees that make more classes of square images.
 
     Returns:
         An `ImageDataset` of square images, or an `ArrayDataset`.
 
     Raises:
-        DataError: lengths differ, labels are of another type, or a value is not finite.
+        DataError: lengths differ, labels are of another type, a value is not finite, or `ink` is
+            given for what is no grey image.
     """
     x, y = _array(x, f"{name}: x"), _array(y, f"{name}: y")
     if x.ndim < 2 or not len(x):
@@ -45,6 +55,8 @@ def from_arrays(
         )
     order, classes, counts = _by_class(y, name)
     images = _as_images(x, name)
+    grey = images is not None and images.shape[1] == 1
+    _check_ink(ink, grey, x, name)
     if images is None:
         if any(rotations):
             raise DataError(
@@ -52,12 +64,28 @@ def from_arrays(
                 f"{x.shape[1:]}; leave them out"
             )
         return ArrayDataset(name, x[order].astype(np.float32), classes, counts)
-    preprocess = Preprocess(images.shape[-1], images.shape[1], "keep")
-    return ImageDataset(name, images[order], classes, counts, preprocess, tuple(rotations))
+    ink = ink or (ink_of(images) if grey else "keep")
+    preprocess = Preprocess(images.shape[-1], images.shape[1], ink)
+    bright = with_bright_ink(images[order], ink)
+    return ImageDataset(name, bright, classes, counts, preprocess, tuple(rotations))
+
+
+def _check_ink(ink: str | None, grey: bool, x: np.ndarray, name: str) -> None:
+    if ink not in (None, *INKS):
+        raise DataError(f"{name}: ink={ink!r}; expected one of {', '.join(INKS)}")
+    if ink not in (None, "keep") and not grey:
+        raise DataError(
+            f"{name}: ink={ink!r} needs square grey images, and x has the shape {x.shape}; leave "
+            "it out"
+        )
 
 
 def load_arrays(
-    path: str | Path, name: str | None = None, *, rotations: Sequence[int] = (0,)
+    path: str | Path,
+    name: str | None = None,
+    *,
+    ink: str | None = None,
+    rotations: Sequence[int] = (0,),
 ) -> Dataset:
     """An .npz file with arrays `x` and `y` as a dataset: see `from_arrays`.
 
@@ -66,7 +94,7 @@ def load_arrays(
     """
     path = Path(path)
     x, y = read_npz(path)
-    return from_arrays(x, y, name or path.stem, rotations=rotations)
+    return from_arrays(x, y, name or path.stem, ink=ink, rotations=rotations)
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -79,6 +107,8 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_query(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The array x of an .npz file, and y where there is one. Raises `DataError`."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; expected {_WRITTEN}")
     with open_zip(path) as archive:
         names = ZipSource(path, archive, LIMITS).names
     if "x.npy" not in names:
@@ -95,9 +125,10 @@ def read_query(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _missing(path: Path, name: str) -> DataError:
-    return DataError(
-        f"{path}: no array {name!r}; expected x and y, as written by np.savez(file, x=x, y=y)"
-    )
+    return DataError(f"{path}: no array {name!r}; expected {_WRITTEN}")
+
+
+_WRITTEN = "x and y, as written by np.savez(file, x=x, y=y)"
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -105,6 +136,10 @@ def read_npy(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file; expected an array, as written by np.save(file, x)"
+        ) from error
     except (OSError, ValueError, EOFError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(

@@ -116,6 +116,7 @@ class ImageDataset(Dataset):
     - `preprocess`: how the images were made from files, so that a user's own images of a new task
       can be treated alike; it and `name` are recorded by a run
     - `rotations`: the turns in degrees an episode may give a class (see `EpisodeSampler`)
+    - `notes`: what of the files is not in it, for people
 
     Raises `DataError` when the parts contradict each other.
     """
@@ -126,6 +127,7 @@ class ImageDataset(Dataset):
     counts: np.ndarray
     preprocess: Preprocess
     rotations: tuple[int, ...] = (0,)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):

@@ -1,10 +1,12 @@
 """Folders of images: any folder of class folders as a dataset, and a user's own new task.
 
 Files and folders whose name starts with a dot are left out, and so are files that are not images
-by their ending (notes, labels). A file with an image's ending that cannot be read is an error.
+by their ending (notes, labels). A file with an image's ending that cannot be read is left out of a
+dataset, with a line that names it; in a new task it is an error.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from metalearn.tasks.archives import fingerprint, walk
 from metalearn.tasks.cache import Arrays, cached
 from metalearn.tasks.datasets import ImageDataset, to_float
 from metalearn.tasks.download import Progress
-from metalearn.tasks.errors import DataError, listed
+from metalearn.tasks.errors import DataError, amount, listed
 from metalearn.tasks.images import SUFFIXES, Preprocess, is_coloured, read_image
 
 
@@ -34,23 +36,44 @@ def load_folder(
     "Greek/alpha". `channels` is 1 (grey) or 3 (RGB); `ink` is explained at `Preprocess`, and is
     "auto" for grey and "keep" for RGB images when not given. `rotations` in degrees turn classes
     into new ones (see `EpisodeSampler`). The decoded images are cached until a file changes.
+    Images that cannot be read are left out, and named in the dataset's `notes`.
 
-    Raises `DataError` for a missing or empty folder, images outside class folders, or an image
-    that cannot be read.
+    Raises `DataError` for a missing or empty folder, images outside class folders, or where no
+    image can be read.
     """
     folder = Path(path)
     preprocess = Preprocess(size, channels, ink or ("auto" if channels == 1 else "keep"))
     files = class_files(folder, "data")
     _check_no_parts(folder, files)
 
+    names = [name for found in files.values() for name in found]
+
     def build() -> Arrays:
-        names = [name for found in files.values() for name in found]
-        return {"images": _read_all(folder, names, preprocess, progress)}
+        images, read = _read_readable(folder, names, preprocess, progress)
+        return {"images": images, "read": read}
 
     key = [str(folder.resolve()), fingerprint(folder), preprocess.to_dict()]
-    images = (cached("folder", key, build) if cache else build())["images"]
-    counts = np.array([len(found) for found in files.values()], dtype=np.int64)
-    return ImageDataset(folder.name, images, tuple(files), counts, preprocess, tuple(rotations))
+    found = cached("folder", key, build) if cache else build()
+    # Older versions did not cache a folder with an image that cannot be read.
+    read = found.get("read", np.ones(len(names), bool))
+    of_class = np.repeat(np.arange(len(files)), [len(its) for its in files.values()])
+    return ImageDataset(
+        name=folder.name,
+        images=found["images"],
+        classes=tuple(files),
+        counts=np.bincount(of_class[read], minlength=len(files)).astype(np.int64),
+        preprocess=preprocess,
+        rotations=tuple(rotations),
+        notes=_unread_notes([name for name, known in zip(names, read, strict=True) if not known]),
+    )
+
+
+def _unread_notes(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    are = "is" if len(names) == 1 else "are"
+    what = f"{amount(len(names), 'image')} that cannot be read {are} left out"
+    return (f"{what}: {listed(names)}",)
 
 
 PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -71,14 +94,15 @@ def _check_no_parts(folder: Path, classes: Iterable[str]) -> None:
 
 def is_in_colour(path: str | Path, cache: bool = True, progress: Progress | None = None) -> bool:
     """Whether any image in a folder of class folders has colours (`images.is_coloured`); files are
-    looked at up to the first. Raises `DataError` for an image that cannot be read."""
+    looked at up to the first, and what cannot be read has none. Raises `DataError`."""
     folder = Path(path)
     names = [name for found in class_files(folder, "data").values() for name in found]
 
     def looked() -> Arrays:
         for i, name in enumerate(names):
-            if is_coloured(folder / name, str(folder / name)):
-                return {"coloured": np.array(True)}
+            with suppress(DataError):  # it is told of when the folder is read
+                if is_coloured(folder / name, str(folder / name)):
+                    return {"coloured": np.array(True)}
             if progress is not None:
                 progress(f"looking for colours in {folder.name}", i + 1, len(names))
         return {"coloured": np.array(False)}
@@ -211,14 +235,30 @@ def _class_of(name: str) -> str:
     return str(PurePosixPath(name).parent)
 
 
-def _read_all(
-    folder: Path, names: Sequence[str], preprocess: Preprocess, progress: Progress | None = None
-) -> np.ndarray:
-    """(len(names), channels, size, size) uint8."""
+def _read_all(folder: Path, names: Sequence[str], preprocess: Preprocess) -> np.ndarray:
+    """(len(names), channels, size, size) uint8. Raises `DataError` for one that cannot be read."""
+    images = [read_image(folder / name, str(folder / name), preprocess) for name in names]
+    return np.stack(images)
+
+
+def _read_readable(
+    folder: Path, names: Sequence[str], preprocess: Preprocess, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images that can be read, (n, channels, size, size) uint8, and which those are,
+    (len(names),) bool. Raises `DataError` where none can be, or access is denied."""
     side = preprocess.size
     images = np.empty((len(names), preprocess.channels, side, side), np.uint8)
+    errors: dict[int, DataError] = {}
     for i, name in enumerate(names):
-        images[i] = read_image(folder / name, str(folder / name), preprocess)
+        try:
+            images[i] = read_image(folder / name, str(folder / name), preprocess)
+        except DataError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise  # a cache of what was left out would not see that access is given
+            errors[i] = error
         if progress is not None:
             progress(f"reading {folder.name}", i + 1, len(names))
-    return images
+    if len(errors) == len(names):
+        raise errors[0]
+    read = np.array([i not in errors for i in range(len(names))])
+    return images[read], read

@@ -259,7 +259,12 @@ def _ink_levels(image: Image.Image, ink: str) -> np.ndarray:
     cumulative = counts.cumsum()
     paper = int(cumulative.searchsorted(cumulative[-1] / 2))  # the median
     low, high = counts.nonzero()[0][[0, -1]].tolist()
-    return _stretch(paper, low if paper - low >= high - paper else high)
+    return _stretch(paper, _strongest(low, paper, high))
+
+
+def _strongest(low: Any, paper: Any, high: Any) -> Any:
+    """The level of ink: the end that lies further from the paper."""
+    return low if paper - low >= high - paper else high
 
 
 @lru_cache(maxsize=1024)
@@ -269,6 +274,43 @@ def _stretch(paper: int, ink: int) -> np.ndarray:
         return np.zeros(256, np.uint8)
     table = (np.arange(256) - paper) / (ink - paper)
     return np.rint(255 * table.clip(0, 1)).astype(np.uint8)
+
+
+def ink_of(images: np.ndarray) -> str:
+    """Which ink, "dark" or "light", images of one source have: any levels, (n, …), at least one.
+
+    The rule of "auto" for all pixels together, since one image may well be covered by its ink.
+    """
+    paper, low, high = _median(images), images.min(), images.max()
+    return "dark" if float(paper) > (float(low) + float(high)) / 2 else "light"
+
+
+def with_bright_ink(images: np.ndarray, ink: str) -> np.ndarray:
+    """Grey images, (n, 1, H, W) of uint8 or of floats in [0, 1], with bright ink on dark paper.
+
+    "dark" inverts all of them. "auto" treats those of dark ink on light paper as it does files, and
+    leaves the others, which may be what a network saw already. "light" and "keep" leave all.
+    """
+    white = images.dtype.type(255 if images.dtype == np.uint8 else 1)
+    if ink == "dark":
+        return white - images
+    if ink != "auto" or not len(images):
+        return images
+    return np.stack([_with_bright_ink(image, white) for image in images])
+
+
+def _with_bright_ink(image: np.ndarray, white: Any) -> np.ndarray:
+    paper, low, high = map(float, (_median(image), image.min(), image.max()))
+    if paper == low or _strongest(low, paper, high) != low:
+        return image
+    levels = white * ((paper - image) / (paper - low)).clip(0, 1)
+    return (np.rint(levels) if image.dtype == np.uint8 else levels).astype(image.dtype)
+
+
+def _median(levels: np.ndarray) -> Any:
+    """The lower one where there are two, which is a level that occurs."""
+    middle = (levels.size - 1) // 2
+    return np.partition(levels, middle, axis=None)[middle]
 
 
 def _pad_to_square(image: Image.Image) -> Image.Image:

@@ -120,6 +120,17 @@ def test_other_algorithms_are_judged_by_what_they_predict_and_descend(name):
     assert verdicts(make_algorithm(name, steps=2, rate=0.05))[2:] == [True, True]
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_gradient_that_is_no_derivative_by_design_is_said_to_be_untested(order):
+    task = sine_task(0)
+    first, second, *_ = checking.check_algorithm(Elsewhere(order=order), LEARNER, [task])
+    for finding in (first, second):
+        assert finding.passed is None
+        assert "Elsewhere.exact is False" in finding.detail
+        assert "no test here can judge" in finding.detail
+        assert "see the next" not in finding.detail
+
+
 def test_what_is_not_finite_is_told():
     task = ac.tree_map(lambda x: x * np.nan, sine_task(0))
     found = checking.check_algorithm(Maml(), LEARNER, [task])

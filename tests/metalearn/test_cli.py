@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from metalearn.console import duration
+from metalearn.problems import _describe
+from metalearn.tasks import Split
 
 from .helpers import (
     GLYPHS,
@@ -260,3 +262,19 @@ def test_durations():
         "1 h 6 min",
         "unknown time",
     ]
+
+
+def test_one_of_a_thing_is_told_in_the_singular(capsys, tmp_path):
+    run = tmp_path / "run"
+    small = {**SINUSOID, "iterations": 1, "meta_batch": 1, "eval_steps": 1, "shots": 1}
+    said = command(capsys, "train", "sinusoid", *flags(small), "--no-jit", "--out", run).out
+    assert "at most 1 iteration\n" in said and "trained 1 iteration in" in said
+    assert ", 1 task a meta-update" in said
+    assert "1 query\n" in command(capsys, "evaluate", run, "--queries", 1, "--episodes", 2).out
+    (tmp_path / "points.csv").write_text("x,y\n1,2\n2,\n")
+    adapted = command(capsys, "adapt", run, "--support", tmp_path / "points.csv")
+    assert "adapted by 1 inner step to 1 example\n" in adapted.out, adapted
+    split = Split(("class0", "class1"), ("class3",), ("class2",), "own-1")
+    assert _describe("test", split, "class", "classes").startswith("1 held-out test class (")
+    assert _describe("train", split, "class", "classes").startswith("2 train classes (")
+    assert _describe("validation", split, "task").startswith("1 validation task (")

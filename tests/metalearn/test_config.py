@@ -55,6 +55,12 @@ def test_unknown_dataset():
         make_config("mnist", {})
 
 
+@pytest.mark.parametrize("name", ["signs.npz", "marks.csv"])
+def test_a_missing_file_is_told_as_such(tmp_path, name):
+    with pytest.raises(OptionError, match=rf"{name}: no such file"):
+        make_config(str(tmp_path / name), {})
+
+
 def test_a_given_budget_replaces_the_default_one():
     assert make_config("omniglot", {}).iterations and make_config("omniglot", {}).minutes
     given = make_config("omniglot", {"iterations": 7})

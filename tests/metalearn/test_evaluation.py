@@ -1,17 +1,21 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 import autograd_core as ac
+import metalearn
 from metalearn import evaluation, pictures
+from metalearn.config import make_config
 from metalearn.errors import OptionError, RunError
+from metalearn.evaluation import Interval, steps_of_best
 from metalearn.learner import ACCURACY, MSE, accuracy
 from metalearn.problems import open_problem
-from metalearn.runs import to_json
+from metalearn.runs import open_run, to_json
 from metalearn.trained import evaluate, evaluation_lines, load_trained
 
-from .helpers import new_run, small_config, train
+from .helpers import SINUSOID, command, flags, new_run, small_config, train
 
 
 def test_intervals_are_those_of_the_normal_distribution():
@@ -107,3 +111,71 @@ def test_modes_that_a_run_cannot_have(glyphs_run, waves_run):
         with pytest.raises(OptionError, match=mode):
             load_trained(run, batch_norm=mode)
     assert load_trained(glyphs_run, batch_norm="support").learner.mode == "support"
+
+
+# The steps to adapt by ------------------------------------------------------------------------
+
+
+def test_the_fewest_steps_of_the_best_scores():
+    scores = lambda *means: {steps: Interval(mean, 0.1) for steps, mean in enumerate(means)}
+    assert steps_of_best(ACCURACY, scores(0.2, 0.7, 0.8, 0.8)) == 2
+    assert steps_of_best(MSE, scores(2.0, 0.7, 0.8, np.inf)) == 1
+    assert steps_of_best(MSE, scores(2.0, np.inf, 9.0)) == 2
+    assert steps_of_best(MSE, scores(2.0, 3.0, 4.0)) == 1  # to adapt is asked for
+    assert steps_of_best(ACCURACY, scores(0.9)) == 0  # there are no steps
+
+
+@pytest.fixture(scope="module")
+def freely_trained(tmp_path_factory):
+    """A run that was not told how many steps to take, and that long ones do harm to."""
+    options = {**SINUSOID, "inner_lr": 0.2, "validation_episodes": 40}
+    del options["eval_steps"]
+    return train(tmp_path_factory.mktemp("runs") / "free", make_config("sinusoid", options))
+
+
+def test_what_did_best_in_validation_is_what_is_used(capsys, freely_trained, tmp_path):
+    run = freely_trained
+    lines = [line for line in run.metrics.read() if "validation" in line]
+    best = [line for line in lines if line["best"]][-1]
+    for checkpoint, line in (("best", best), ("last", lines[-1])):
+        means = {s["steps"]: s["mean"] or np.inf for s in line["scores"] if s["steps"]}
+        assert load_trained(run, checkpoint).steps == min(means, key=means.get)
+    steps = load_trained(run).steps
+    assert steps < run.config.eval_steps == 10
+    x = np.linspace(-4, 4, 6)[:, None]
+    np.savez(tmp_path / "s.npz", x=x, y=np.sin(x[:, 0]))
+    files = ["--support", tmp_path / "s.npz", "--query", tmp_path / "s.npz"]
+    result = command(capsys, "adapt", run.path, *files, "--out", tmp_path / "a")
+    assert f"{steps} did best in validation, of 1 to 10; --steps decides" in result.out
+    assert json.loads((tmp_path / "a" / "predictions.json").read_text())["steps"] == steps
+    result = command(capsys, "adapt", run.path, *files, "--steps", 10, "--out", tmp_path / "b")
+    assert "adapted by 10 inner steps to 6 examples" in result.out
+    assert "did best" not in result.out
+    model = metalearn.load(run.path, compiled=False).fit(x, np.sin(x[:, 0]))
+    assert model.adapted_.about["steps"] == steps
+    out = tmp_path / "m.safetensors"
+    result = command(capsys, "export", run.path, *files[:2], "--out", out)
+    assert f"{steps} did best in validation" in result.out
+    assert metalearn.load(out).adapted_.about["steps"] == steps
+
+
+def test_scores_are_told_of_as_many_steps_as_ever(capsys, freely_trained):
+    result = command(capsys, "evaluate", freely_trained.path, "--episodes", 4, "--json")
+    assert [row["steps"] for row in json.loads(result.out)["scores"]] == list(range(11))
+
+
+def test_steps_that_were_asked_for_are_used(capsys, freely_trained, tmp_path, waves_run):
+    assert load_trained(waves_run).steps == waves_run.config.eval_steps == 2
+    old = shutil.copytree(freely_trained.path, tmp_path / "old")
+    record = json.loads((old / "config.json").read_text())
+    assert record["options"].pop("steps_given") is False
+    (old / "config.json").write_text(json.dumps(record))
+    assert load_trained(open_run(old)).steps == 10  # as an older version did
+    out = tmp_path / "run"
+    given = flags({**SINUSOID, "inner_lr": 0.2, "eval_steps": 10})
+    said = command(capsys, "train", "sinusoid", *given, "--no-jit", "--out", out).out
+    assert load_trained(open_run(out)).steps == 10 and "did best" not in said
+    del given[given.index("--eval-steps") : given.index("--eval-steps") + 2]
+    again = tmp_path / "again"
+    said = command(capsys, "train", "sinusoid", *given, "--no-jit", "--out", again).out
+    assert "adapt and export take" in said and "did best in validation" in said

@@ -106,8 +106,31 @@ def test_a_file_needs_no_run(tmp_path, glyphs_run, waves_run):
     waves = MetaRegressor(waves_run.path, compiled=False).fit(xs, np.cos(xs[:, 0]))
     waves.save(tmp_path / "waves.safetensors")
     found = metalearn.load(tmp_path / "waves.safetensors")
-    assert type(found) is AdaptedRegressor and "1 features" in repr(found)
+    assert type(found) is AdaptedRegressor and "(1 feature)" in repr(found)
     np.testing.assert_allclose(found.predict(xs), waves.predict(xs), atol=1e-5)
+
+
+def test_a_file_says_that_it_cannot_be_fitted(tmp_path, waves_run, glyphs_run):
+    x, y = drawings(classes=3, each=3)
+    MetaClassifier(glyphs_run.path, compiled=False).fit(x, y).save(tmp_path / "m.safetensors")
+    xs = np.linspace(-4, 4, 9)[:, None]
+    waves = MetaRegressor(waves_run.path, compiled=False).fit(xs, np.cos(xs[:, 0]))
+    waves.save(tmp_path / "waves.safetensors")
+    for name in ("m", "waves"):
+        model = metalearn.load(tmp_path / f"{name}.safetensors")
+        assert not hasattr(model, "fit") and not hasattr(model, "adapt")
+        with pytest.raises(AttributeError, match=r"has no fit: .*metalearn\.load\(RUN\)\.fit"):
+            model.fit(x, y)
+        with pytest.raises(AttributeError, match="object has no attribute 'other'"):
+            _ = model.other
+
+
+def test_onnx_files_are_for_other_programs(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x08")
+    with pytest.raises(OptionError, match=r"m\.onnx: an ONNX file .*\.safetensors"):
+        metalearn.load(tmp_path / "m.onnx")
+    with pytest.raises(RunError, match="no such run or file"):
+        metalearn.load(tmp_path / "none.onnx")
 
 
 def test_a_file_knows_how_images_were_made(tmp_path, glyphs_run):

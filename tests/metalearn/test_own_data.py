@@ -14,7 +14,7 @@ from metalearn.config import Config, make_config
 from metalearn.runs import open_run
 from tests.tasks.helpers import table_rows, write_csv
 
-from .helpers import GLYPHS, command, draw_folder, fails, flags
+from .helpers import GLYPHS, command, draw_folder, drawings, fails, flags
 
 SMALL = {
     "iterations": 2,
@@ -282,3 +282,69 @@ def test_few_whole_numbers_may_be_numbers(capsys, tmp_path):
     fails(
         capsys, "train", words, *given, "--labels", "numbers", *short, tmp_path / "c", says=("six",)
     )
+
+
+# Few classes ----------------------------------------------------------------------------------
+
+
+def few_classes(kind, folder):
+    """Ten classes: scikit-learn's digits, or a folder, or a file."""
+    if kind == "digits":
+        pytest.importorskip("sklearn")
+        return "digits"
+    if kind == "folder":
+        return draw_folder(folder / "signs", classes=10, images=4)
+    x, y = drawings(classes=10, each=4)
+    np.savez(folder / "signs.npz", x=x, y=y)
+    return folder / "signs.npz"
+
+
+def small_options(kind, **changes):
+    unused = () if kind != "npz" else ("filters", "image_size")
+    return {name: value for name, value in {**GLYPHS, **changes}.items() if name not in unused}
+
+
+@pytest.mark.parametrize("kind", ["digits", "folder", "npz"])
+def test_few_classes_make_tasks_of_fewer_ways(capsys, tmp_path, kind):
+    data, run = few_classes(kind, tmp_path), tmp_path / "run"
+    options = [*flags(small_options(kind)), "--no-jit"]
+    result = command(capsys, "train", data, *options, "--out", run)
+    assert result.code == 0, result.err
+    told = "3-way tasks: there are not 5 classes each for training, validation and test\n"
+    assert told in result.out and "3-way 1-shot" in result.out
+    config = open_run(run).config
+    assert config.ways == config.output_count == 3
+    assert resume(run, None, None, {"iterations": 5}) == 0
+    out = ["--ways", 4, "--out", tmp_path / "none"]
+    code, says = 2, ("10 classes; --ways 4 needs at least 12", "give --ways 3 or fewer")
+    fails(capsys, "train", data, *options, *out, code=code, says=says)
+
+
+def test_check_and_protonet_take_fewer_ways_too(capsys, tmp_path):
+    folder = few_classes("folder", tmp_path)
+    result = command(capsys, "check", folder, "--queries", 2, "--filters", 2, "--episodes", 2)
+    assert "3-way tasks: there are not 5" in result.out, result
+    options = small_options("folder", algorithm="protonet")
+    del options["eval_steps"]
+    out = ["--no-jit", "--out", tmp_path / "run"]
+    assert command(capsys, "train", folder, *flags(options), *out).code == 0
+    config = open_run(tmp_path / "run").config
+    assert (config.ways, config.train_ways) == (3, 4)
+
+
+def test_parts_of_a_split_decide_too(capsys, tmp_path):
+    folder = few_classes("folder", tmp_path)
+    names = [f"class{i}" for i in range(10)]
+    parts = {"train": names[:6], "validation": names[6:8], "test": names[8:]}
+    (tmp_path / "split.json").write_text(json.dumps(parts))
+    options = [*flags(small_options("folder")), "--split", tmp_path / "split.json", "--no-jit"]
+    result = command(capsys, "train", folder, *options, "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert open_run(tmp_path / "run").config.ways == 2
+
+
+def test_fewer_than_two_classes_a_part(capsys, tmp_path):
+    folder = draw_folder(tmp_path / "signs", classes=5, images=4)
+    options = flags(small_options("folder"))
+    says = ("5 classes; --ways 2 needs at least 6", "test: give more classes")
+    fails(capsys, "train", folder, *options, "--out", tmp_path / "run", code=2, says=says)

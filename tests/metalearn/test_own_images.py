@@ -95,11 +95,22 @@ def test_files_are_looked_at_once(tmp_path, monkeypatch):
     assert len(looked) == 7
 
 
-def test_a_damaged_image_is_named(capsys, tmp_path):
-    folder = paint_folder(tmp_path / "paint")
+def test_a_damaged_image_is_left_out_and_named(capsys, tmp_path):
+    folder = paint_folder(tmp_path / "paint", images=5)
     (folder / "class0" / "0.jpg").write_bytes(b"\xff\xd8garbage")
+    _, _, said = made(capsys, folder, tmp_path / "run")
+    assert "1 image that cannot be read is left out: 'class0/0.jpg'\n" in said
+    resumed = command(capsys, "train", "--resume", tmp_path / "run", "--iterations", 6)
+    assert resumed.code == 0, resumed.err
+    said = command(capsys, "evaluate", tmp_path / "run", "--on", folder, "--episodes", 2).err
+    assert "1 image that cannot be read is left out: 'class0/0.jpg'\n" in said
+
+
+def test_a_class_that_damage_leaves_too_small_is_an_error_where_there_are_too_few(capsys, tmp_path):
+    folder = paint_folder(tmp_path / "paint", images=3)
+    (folder / "class0" / "1.jpg").write_bytes(b"\xff\xd8garbage")
     out = ["--out", tmp_path / "run"]
-    fails(capsys, "train", folder, *SMALL, *out, says=("class0/0.jpg", "cannot be read"))
+    fails(capsys, "train", folder, *SMALL, *out, says=("5 of 6 classes have 3 images",))
     assert not (tmp_path / "run").exists()
 
 

@@ -11,6 +11,7 @@ from metalearn.tasks import (
     from_arrays,
     load_arrays,
 )
+from metalearn.tasks.arrays import read_npy
 
 from .helpers import raises_data_error
 
@@ -45,12 +46,65 @@ def test_whole_numbers_keep_their_order_and_name_classes():
     ],
 )
 def test_square_images(x, shape):
-    dataset = from_arrays(x, LABELS, rotations=(0, 90))
+    dataset = from_arrays(x, LABELS, ink="keep", rotations=(0, 90))
     assert isinstance(dataset, ImageDataset) and dataset.images.shape == (6, *shape)
     assert dataset.preprocess == Preprocess(8, shape[0], "keep")
     assert dataset.rotations == (0, 90) and dataset.images.dtype in (np.uint8, np.float32)
     first = BYTES[1, : shape[0]] if x.dtype != bool else (BYTES[1, :1] > 99) * 255
     np.testing.assert_allclose(dataset.of_class("a")[0], first / np.float32(255), rtol=1e-6)
+
+
+# Ink.
+
+
+def drawn(paper=30, ink=230, strokes=0.2):
+    """Six grey drawings, (6, 8, 8) uint8."""
+    return np.where(np.random.default_rng(1).random((6, 8, 8)) < strokes, ink, paper).astype("u1")
+
+
+@pytest.mark.parametrize("of", [lambda x: x, lambda x: x / 255, lambda x: x > 127])
+def test_dark_ink_becomes_bright(of):
+    bright, dark = of(drawn()), of(255 - drawn())
+    expected = from_arrays(bright, LABELS)
+    found = from_arrays(dark, LABELS)
+    assert expected.preprocess == Preprocess(8, 1, "light")
+    assert found.preprocess == Preprocess(8, 1, "dark")
+    np.testing.assert_allclose(found.images, expected.images, atol=1e-7)
+    assert found.images.dtype == expected.images.dtype
+    kept = from_arrays(dark, LABELS, ink="keep")
+    assert kept.digest == from_arrays(dark, LABELS, ink="light").digest != found.digest
+    assert from_arrays(dark, LABELS, ink="dark").digest == found.digest
+
+
+def test_all_images_have_the_ink_of_most():
+    """A shirt that fills its image is no dark ink among clothes that do not."""
+    x = drawn(0, 255)
+    x[0] = 255 - x[0]
+    dataset = from_arrays(x, [0] * 6)
+    assert dataset.preprocess.ink == "light"
+    np.testing.assert_array_equal(dataset.images[:, 0], x)
+
+
+def test_each_image_by_itself():
+    x = drawn(30, 230)
+    mixed = np.concatenate([x[:3], 255 - x[3:]])
+    for of, strongest in ((lambda x: x, 255), (lambda x: (x / 255).astype("f4"), 1)):
+        images = from_arrays(of(mixed), [0] * 6, ink="auto").images[:, 0]
+        np.testing.assert_array_equal(images[:3], of(x[:3]))
+        np.testing.assert_array_equal(images[3:] == strongest, x[3:] == 230)
+        np.testing.assert_array_equal(images[3:] == 0, x[3:] == 30)
+        again = from_arrays(images, [0] * 6, ink="auto").images[:, 0]
+        np.testing.assert_array_equal(again, images)
+
+
+def test_ink_is_of_grey_images():
+    with raises_data_error("ink='dark'", "grey", "(6, 3, 8, 8)", "leave it out"):
+        from_arrays(BYTES, LABELS, ink="dark")
+    with raises_data_error("ink='dark'", "grey"):
+        from_arrays(np.zeros((6, 5)), LABELS, ink="dark")
+    with raises_data_error("ink='red'", "auto, dark, light, keep"):
+        from_arrays(BYTES, LABELS, ink="red")
+    assert from_arrays(BYTES, LABELS).preprocess.ink == "keep"
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 3, 4, 8), (6, 7, 4), (6, 2, 3, 4, 5)])
@@ -109,8 +163,10 @@ def test_rows_cannot_be_turned():
 
 def test_npz_files_that_cannot_be_used(tmp_path):
     path = tmp_path / "mine.npz"
-    with raises_data_error(path, "no such file"):
+    with raises_data_error(path, "no such file", "np.savez(file, x=x, y=y)"):
         load_arrays(path)
+    with raises_data_error(tmp_path / "x.npy", "no such file", "np.save(file, x)"):
+        read_npy(tmp_path / "x.npy")
     path.write_bytes(b"PK\3\4 not a zip")
     with raises_data_error(path, "not a complete zip"):
         load_arrays(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metalearn.tasks import EpisodeSampler, Preprocess, load_folder, read_new_task
+from metalearn.tasks.folders import is_in_colour
 
 from .helpers import huge_png, png, raises_data_error, write_files
 
@@ -94,21 +95,50 @@ def test_images_beside_class_folders_are_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.HEIC"])
-def test_an_unreadable_image_is_refused(folder, name):
+def test_an_unreadable_image_is_left_out(folder, name):
+    before = load_folder(folder)
     write_files(folder, {f"Latin/a/{name}": b"not an image"})
-    with raises_data_error(folder / "Latin/a" / name, "cannot be read"):
-        load_folder(folder)
+    for _ in range(2):  # the second time from the cache
+        dataset = load_folder(folder)
+        assert dataset.notes == (f"1 image that cannot be read is left out: 'Latin/a/{name}'",)
+        assert dataset.digest == before.digest and before.notes == ()
+    assert not is_in_colour(folder)
 
 
-def test_a_line_break_in_a_name_does_not_break_the_message(folder):
-    write_files(folder, {"Latin/a/x\ny.png": b"not an image"})
-    with raises_data_error("x y.png", "cannot be read"):
-        load_folder(folder)
+def test_several_unreadable_images_are_counted(folder):
+    large = {"Greek/alpha/1.png": huge_png()}  # too large in pixels
+    write_files(folder, {**large, "Latin/a/x\ny.png": b"", "Latin/a/z.png": page(9)[:60]})
+    dataset = load_folder(folder)
+    (note,) = dataset.notes
+    assert note.startswith("3 images that cannot be read are left out: 'Greek/alpha/1.png', ")
+    assert "\n" not in note
+    assert dataset.counts.tolist() == [2, 2, 4]
+    ink = dataset.of_class("Greek/alpha").sum(axis=(1, 2, 3))
+    whole = load_folder(folder, cache=False).of_class("Greek/beta")
+    np.testing.assert_array_equal(dataset.of_class("Greek/beta"), whole)
+    assert len(ink) == 2
 
 
-def test_an_image_too_large_in_pixels_is_refused(folder):
-    write_files(folder, {"Latin/a/x.png": huge_png()})
-    with raises_data_error(folder / "Latin/a/x.png", "too large"):
+def test_a_class_without_a_readable_image_has_none(folder):
+    write_files(folder, {"Greek/beta/0.png": b"", "Greek/beta/1.png": b""})
+    dataset = load_folder(folder)
+    assert dataset.classes[1] == "Greek/beta" and dataset.counts.tolist() == [3, 0, 4]
+    with raises_data_error("'Greek/beta'", "has 0 images"):
+        EpisodeSampler(dataset, dataset.classes, 2, 1, 1, seed=0)
+
+
+def test_a_folder_of_unreadable_images_is_refused(tmp_path):
+    write_files(tmp_path / "d", {"a/1.heic": b"no", "b/2.heic": b"no"})
+    with raises_data_error(tmp_path / "d" / "a/1.heic", "cannot be read"):
+        load_folder(tmp_path / "d")
+
+
+def test_access_that_is_denied_is_told(folder, monkeypatch):
+    def denied(*_args, **_more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("PIL.Image.open", denied)
+    with raises_data_error(folder / "Greek/alpha/0.png", "Permission denied"):
         load_folder(folder)
 
 
