@@ -164,7 +164,9 @@ def found(dataset: str, data: str | None) -> tuple[str, str | None]:
         )
     if not path.is_dir() and suffix not in KINDS_OF_FILES:
         raise OptionError(f"dataset {dataset!r}: expected {', '.join(NAMES)}, {PATHS}")
-    return (_kind_of_folder(path) if path.is_dir() else KINDS_OF_FILES[suffix]), os.path.abspath(dataset)
+    return (_kind_of_folder(path) if path.is_dir() else KINDS_OF_FILES[suffix]), os.path.abspath(
+        dataset
+    )
 
 
 def _kind_of_folder(folder: Path) -> str:
