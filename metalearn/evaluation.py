@@ -16,6 +16,12 @@ from metalearn.tasks import Task, TaskSampler
 TASKS_AT_A_TIME = 25
 
 
+def batches(episodes: int) -> Iterator[range]:
+    """The numbers of so many episodes, those together that are computed together."""
+    for first in range(0, episodes, TASKS_AT_A_TIME):
+        yield range(first, min(first + TASKS_AT_A_TIME, episodes))
+
+
 class Interval(NamedTuple):
     """A mean with half the width of its 95 % confidence interval."""
 
@@ -58,8 +64,7 @@ def scores_at_steps(
     make: Callable = _compiled_scores if compiled else _scores
     scores = make(algorithm, dataclasses.replace(learner, averages=None), tuple(steps))
     found: list[np.ndarray] = []
-    for first in range(0, episodes, TASKS_AT_A_TIME):
-        numbers = range(first, min(first + TASKS_AT_A_TIME, episodes))
+    for numbers in batches(episodes):
         with np.errstate(all="ignore"):  # what diverges is told as an infinite score
             tasks = sampler.sample(0, numbers)
             found.append(np.asarray(scores(params, learner.averages, tasks), np.float64))

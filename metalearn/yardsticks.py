@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metalearn.evaluation import TASKS_AT_A_TIME, intervals
+from metalearn.evaluation import batches, intervals
 from metalearn.learner import Measure
 from metalearn.problems import Problem, Tabular
 from metalearn.tasks import TaskSampler
@@ -82,8 +82,7 @@ def yardsticks(problem: Problem, sampler: TaskSampler, episodes: int) -> list[di
 
 def _tasks(sampler: TaskSampler, episodes: int) -> Iterator[tuple[np.ndarray, ...]]:
     """Support x, y and query x, y of each episode that `evaluation.scores_at_steps` takes."""
-    for first in range(0, episodes, TASKS_AT_A_TIME):
-        numbers = range(first, min(first + TASKS_AT_A_TIME, episodes))
+    for numbers in batches(episodes):
         support, query = sampler.sample(0, numbers)
         yield from zip(*support, *query, strict=True)
 

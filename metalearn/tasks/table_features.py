@@ -14,10 +14,9 @@ from metalearn.tasks.tables import MISSING, Table, leave_out, number_of
 KINDS = ("classification", "regression")
 
 
-@dataclass(frozen=True)
-class Number:
-    """A column of numbers: (value − mean) / scale, and with `missing` a second column, which is 1
-    where there is no value and the first is 0."""
+class _Standardised:
+    """What a column of numbers and one of dates have in common: (value − mean) / scale, and with
+    `missing` a second column, which is 1 where there is no value and the first is 0."""
 
     name: str
     mean: float
@@ -29,16 +28,54 @@ class Number:
         """Columns that it becomes."""
         return 1 + self.missing
 
-    def encoded(self, table: Table) -> np.ndarray:
-        """(rows, width) float32. Raises `DataError` for what is no number."""
-        values = [number_of(cell) for cell in table.numerals(self.name)]
-        return _standardised(self, table, values, "a number")
+    def _standardised(self, table: Table, values: Sequence[float | None], what: str) -> np.ndarray:
+        """(rows, width) float32, of a value for each row. Raises `DataError` where there is none,
+        unless it is missing and may be."""
+        x = np.zeros((len(table), self.width), np.float32)
+        for row, (cell, value) in enumerate(zip(table.column(self.name), values, strict=True)):
+            if value is not None:
+                with np.errstate(over="ignore"):  # told below
+                    x[row, 0] = (value - self.mean) / self.scale
+            elif cell not in MISSING:
+                raise DataError(
+                    f"{table.where(row)}, column {self.name!r}: {cell!r} is not {what}, as the "
+                    f"training tasks have there; correct it, or {leave_out(self.name)}"
+                )
+            elif self.missing:
+                x[row, 1] = 1
+            else:
+                raise DataError(
+                    f"{table.where(row)}, column {self.name!r}: no value, and the training tasks "
+                    "have one in every row; fill it in, take the row out, or "
+                    f"{leave_out(self.name)}, or in Python with indicators='all'"
+                )
+        if not np.isfinite(x).all():
+            row = int(np.isfinite(x).all(axis=1).argmin())
+            raise DataError(
+                f"{table.where(row)}, column {self.name!r}: {table.column(self.name)[row]} is "
+                f"too far from the training tasks' {self.mean:g} ± {self.scale:g}; correct it"
+            )
+        return x
 
 
 @dataclass(frozen=True)
-class Date:
-    """A column of dates, written in a `form` of `table_dates`: days since `first`, an ISO date, and
-    these as `Number` does with numbers."""
+class Number(_Standardised):
+    """A column of numbers."""
+
+    name: str
+    mean: float
+    scale: float
+    missing: bool
+
+    def encoded(self, table: Table) -> np.ndarray:
+        """(rows, width) float32. Raises `DataError` for what is no number."""
+        values = [number_of(cell) for cell in table.numerals(self.name)]
+        return self._standardised(table, values, "a number")
+
+
+@dataclass(frozen=True)
+class Date(_Standardised):
+    """A column of dates in a `form` of `table_dates`, as days since `first`, an ISO date."""
 
     name: str
     form: str
@@ -47,49 +84,12 @@ class Date:
     scale: float
     missing: bool
 
-    @property
-    def width(self) -> int:
-        """Columns that it becomes."""
-        return 1 + self.missing
-
     def encoded(self, table: Table) -> np.ndarray:
         """(rows, width) float32. Raises `DataError` for what is no date."""
         start = datetime.date.fromisoformat(self.first).toordinal()
         days = (days_of(cell, self.form) for cell in table.column(self.name))
         values = [None if day is None else day - start for day in days]
-        return _standardised(self, table, values, f"a date ({self.form})")
-
-
-def _standardised(
-    feature: Number | Date, table: Table, values: Sequence[float | None], what: str
-) -> np.ndarray:
-    """(rows, width) float32, of a value for each row. Raises `DataError` where there is none,
-    unless it is missing and may be."""
-    x = np.zeros((len(table), feature.width), np.float32)
-    for row, (cell, value) in enumerate(zip(table.column(feature.name), values, strict=True)):
-        if value is not None:
-            with np.errstate(over="ignore"):  # told below
-                x[row, 0] = (value - feature.mean) / feature.scale
-        elif cell not in MISSING:
-            raise DataError(
-                f"{table.where(row)}, column {feature.name!r}: {cell!r} is not {what}, as the "
-                f"training tasks have there; correct it, or {leave_out(feature.name)}"
-            )
-        elif feature.missing:
-            x[row, 1] = 1
-        else:
-            raise DataError(
-                f"{table.where(row)}, column {feature.name!r}: no value, and the training tasks "
-                "have one in every row; fill it in, take the row out, or "
-                f"{leave_out(feature.name)}, or in Python with indicators='all'"
-            )
-    if not np.isfinite(x).all():
-        row = int(np.isfinite(x).all(axis=1).argmin())
-        raise DataError(
-            f"{table.where(row)}, column {feature.name!r}: {table.column(feature.name)[row]} is "
-            f"too far from the training tasks' {feature.mean:g} ± {feature.scale:g}; correct it"
-        )
-    return x
+        return self._standardised(table, values, f"a date ({self.form})")
 
 
 @dataclass(frozen=True)

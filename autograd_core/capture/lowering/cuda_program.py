@@ -7,7 +7,6 @@ call to call, so that one captured graph serves them all.
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from autograd_core.capture.graph import Graph
 from autograd_core.capture.lowering.cuda import CudaLowering
 from autograd_core.capture.lowering.peak import at_peak
+from autograd_core.capture.lowering.places import dense
 from autograd_core.capture.lowering.plan import Arena, Fresh, OfGraph, Own, Slice, Summed, Table
 from autograd_core.capture.lowering.planning import planned
 from autograd_core.device import is_placed
@@ -95,7 +95,7 @@ KEPT_ALONE = next(map(sys.getrefcount, [np.empty(2)]))
 
 def _strides(x: Aval) -> tuple[int, ...]:
     """Those of an array without gaps, in bytes."""
-    return tuple(x.dtype.itemsize * math.prod(x.shape[n + 1 :]) for n in range(x.ndim))
+    return tuple(x.dtype.itemsize * entries for entries in dense(x.shape))
 
 
 class CudaProgram:
