@@ -116,7 +116,7 @@ def tile_shape(m: int, n: int, dtype: str, registers: Registers) -> tuple[int, i
     wide = -(-vectors // panels)
     most = min(TALLEST, (registers.count - wide - 1) // wide)  # one more holds an entry of A
     # Tiles of one height are one function: less to compile, and none that is low at the end.
-    even = [rows for rows in range(max(1, 3 * most // 5), most + 1) if m % rows == 0]
+    even = [rows for rows in range(max(1, 5 * most // 6), most + 1) if m % rows == 0]
     tall = max(even) if even else -(-m // -(-m // most))
     return tall, wide * lanes
 

@@ -19,17 +19,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.native.products import DEEPEST, Tile, tile_shape
+from kernels.native.products import Tile, tile_shape
 from kernels.native.text import BYTES, TYPES, Carried, Writer, pieces
-from kernels.native.vectors import Registers
+from kernels.native.vectors import Line, Registers
 
 ROWS = 96
 """Rows that images are grouped to reach, so that tiles fill."""
 FEW = 8
 """With fewer channels, windows are best copied."""
+COPIED = 64
+"""Rows of windows that are copied at a time for a sum over rows: so many lie in the first cache,
+with the gradients beside them."""
+WIDTH = 80
+"""Entries of a row that is copied, if it is for more than one tap."""
 AHEAD = 2**20
 """Bytes of images that do not stay in a core's cache: those of the next group are asked for while
 one is worked on. They lie in too many short runs for the hardware to see where it goes on."""
+MOST = 16
+"""Vectors that are copied one by one, without a loop."""
 LINE = 64
 """Bytes that come into a cache together."""
 
@@ -93,7 +100,7 @@ class GatherWeights:
     """C[tap, k, n] += Σ over rows of A[window of row + tap, k] · G[row, n].
 
     Operands: A, G, C, the table of rows (of A's windows, and where G's rows begin), zeros, scratch.
-    C is dense.
+    C is dense, and G's rows lie evenly.
     """
 
     dtype: str
@@ -101,14 +108,27 @@ class GatherWeights:
     n: int
     g_image: int
     g_row: int
-    copies: bool  # windows to scratch: the rows of G must lie evenly
     stack: int = 1
     stacked: tuple[int, int, int] = (0, 0, 0)
 
     @property
-    def scratch(self) -> int:
+    def copied(self) -> int:
+        """Taps whose entries are copied at a time: a product that reads them where they lie has to
+        find them for each row of a tile again, and they push each other out of the first cache."""
         g = self.geometry
-        return g.group * g.rows * len(g.taps) * g.channels if self.copies else 0
+        most = max(1, WIDTH // g.channels)
+        return max(n for n in range(1, most + 1) if len(g.taps) % n == 0)
+
+    @property
+    def depth(self) -> int:
+        """Rows whose windows are copied at a time."""
+        rows = self.geometry.group * self.geometry.rows
+        return -(-rows // -(-rows // COPIED))
+
+    @property
+    def scratch(self) -> int:
+        """Entries of scratch."""
+        return self.depth * self.copied * self.geometry.channels
 
     @property
     def flops(self) -> int:
@@ -193,31 +213,28 @@ def _taps(name: str, g: Geometry) -> str:
 
 @dataclass(frozen=True)
 class GatherTile:
-    """A tile of a product with windows, or, with `weights`, of a sum over windows. Where `unit`, a
-    pixel's channels lie side by side."""
+    """A tile of a product with windows. Where `unit`, a pixel's channels lie side by side."""
 
     tile: Tile
     unit: bool
-    weights: bool
     ahead: bool  # whether it asks for memory that is needed later
 
     @property
     def name(self) -> str:
-        kind = "weights" if self.weights else "windows"
         more = f"{'unit_' if self.unit else ''}{'ahead_' if self.ahead else ''}"
-        return f"{kind}_{more}{self.tile.name}"
+        return f"windows_{more}{self.tile.name}"
 
     @property
     def text(self) -> str:
         """The tile's function."""
-        return _weights_tile_text(self) if self.weights else _tile_text(self)
+        return _tile_text(self)
 
 
 POINTERS = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "b", "c", "taps"))
 SIZE = ("%height", "%width")
 
 
-def _ask(w: Writer, start: str, lines: str, first: str = "0") -> None:
+def _ask(w: Writer, start: str, lines: str | int, first: str = "0") -> None:
     """Have lines of memory fetched into the cache, counted from `first`. Where there is none,
     nothing happens."""
     with w.loop(0, lines) as k:
@@ -226,16 +243,18 @@ def _ask(w: Writer, start: str, lines: str, first: str = "0") -> None:
         w.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 2, i32 1)")
 
 
-def _share(w: Writer, start: str, far: int, done: str, whole: int, part: int) -> str:
-    """The arguments for a call's share of memory ahead: where it begins, and lines.
+def _share(w: Writer, start: str, far: int, done: str, share: tuple[int, int]) -> tuple[str, int]:
+    """A call's share of memory ahead: where it begins, and lines.
 
     Args:
         start: of what is worked on; as many bytes further, `far`, lies as much that comes next.
-        done: how much of `whole` was worked on before; the call does `part` of it.
+        done: how much work was done before.
+        share: how much the call does, and how much there is in all.
     """
+    part, whole = share
     place = w.set(f"udiv i64 {w.set(f'mul nsw i64 {done}, {far}')}, {whole}")
     ahead = w.set(f"getelementptr i8, ptr {start}, i64 {w.plus(place, str(far))}")
-    return f"ptr {ahead}, i64 {max(1, -(-far * part // (whole * LINE)))}"
+    return ahead, max(1, -(-far * part // (whole * LINE)))
 
 
 def _sums(tile: Tile) -> list[list[Carried]]:
@@ -283,52 +302,28 @@ def _tile_text(kernel: GatherTile) -> str:
     return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
 
 
-def _weights_tile_text(kernel: GatherTile) -> str:
-    """`(a, zeros, table, b, c, tap, rows, from channel to channel in a, in c, height, width)`: adds
-    rows to a tile of channels × n of one tap."""
-    tile, w = kernel.tile, Writer()
-    dtype, line = tile.dtype, tile.line
-    tap = _row(w, "%taps", "0")
-    if kernel.ahead:
-        _ask(w, "%ahead", "%lines")
-        _ask(w, "%ahead_b", "%lines_b")
-    sums = _sums(tile)
-    with w.loop(0, "%rows", carried=_flat(sums)) as r:
-        row = _row(w, "%table", r)
-        start = _entry(w, dtype, row, tap[:3], SIZE)
-        right = w.at("%b", w.set(f"sext i32 {row.target} to i64"), dtype)
-        columns = [line.load(w, right, j) for j in range(line.vectors)]
-        for i, each in enumerate(sums):
-            far = str(i) if kernel.unit else w.set(f"mul nsw i64 {i}, %channel")
-            entry = line.splat(w, w.at(start, far, dtype))
-            for x, column in zip(each, columns, strict=True):
-                x.next = line.multiply_add(w, entry, column, x.value)
-    for i, each in enumerate(sums):
-        target = w.at("%c", w.set(f"mul nsw i64 {i}, %line"), dtype)
-        for j, x in enumerate(each):
-            old = line.load(w, target, j)
-            line.store(w, target, j, w.set(f"fadd {line.type} {x.next}, {old}"))
-    more = "i64 %rows, i64 %channel, i64 %line, i32 %height, i32 %width"
-    more += ", ptr %ahead, i64 %lines, ptr %ahead_b, i64 %lines_b" * kernel.ahead
-    return w.function(kernel.name, f"{POINTERS}, {more}", "noinline")
-
-
-def _copy_text(kernel: Gather | GatherWeights, name: str) -> str:
-    """`(a, zeros, table, scratch, rows)`: windows as rows of a matrix."""
+def _copy_text(kernel: Gather | GatherWeights, name: str, taps: int, registers: Registers) -> str:
+    """`(a, zeros, table, taps, scratch, rows)`: what so many taps see of windows, as rows of a
+    matrix."""
     g, w, dtype = kernel.geometry, Writer(), kernel.dtype
-    width = len(g.taps) * g.channels
+    line = Line(dtype, g.channels, registers.lanes(dtype))
+    each = [_row(w, "%taps", str(t))[:3] for t in range(taps)]
     with w.loop(0, "%rows") as r:
         row = _row(w, "%table", r)
-        target = w.at("%scratch", w.times(r, width), dtype)
-        for i, t in enumerate(g.taps):
-            tap = (str(t.down), str(t.right), str(t.down * g.line + t.right * g.pixel))
+        target = w.at("%scratch", w.times(r, taps * g.channels), dtype)
+        for t, tap in enumerate(each):
             start = _entry(w, dtype, row, tap, tuple(map(str, g.size)))
-            for k in range(g.channels):
-                place = w.at(start, str(k * g.channel), dtype)
+            there = w.at(target, str(t * g.channels), dtype)
+            if g.channel == 1 and line.vectors <= MOST:
+                for j in range(line.vectors):
+                    line.store(w, there, j, line.load(w, start, j))
+                continue
+            with w.loop(0, g.channels) as k:
+                place = w.at(start, w.times(k, g.channel), dtype)
                 value = w.set(f"load {TYPES[dtype]}, ptr {place}")
-                target_place = w.at(target, str(i * g.channels + k), dtype)
-                w.do(f"store {TYPES[dtype]} {value}, ptr {target_place}")
-    parameters = ", ".join(f"ptr noalias %{x}" for x in ("a", "zeros", "table", "scratch"))
+                w.do(f"store {TYPES[dtype]} {value}, ptr {w.at(there, k, dtype)}")
+    names = ("a", "zeros", "table", "taps", "scratch")
+    parameters = ", ".join(f"ptr noalias %{x}" for x in names)
     return w.function(f"{name}.copy", f"{parameters}, i64 %rows", "noinline")
 
 
@@ -362,7 +357,7 @@ def gather_text(
     def group(offsets: list[str], rows: int) -> None:
         a, b, c = (w.at(f"%{x}", o, dtype) for x, o in zip("abc", offsets, strict=True))
         if kernel.copies:
-            given = f"ptr {a}, ptr %zeros, ptr %table, ptr %scratch, i64 {rows}"
+            given = f"ptr {a}, ptr %zeros, ptr %table, ptr @{name}.taps, ptr %scratch, i64 {rows}"
             w.do(f"call void @{name}.copy({given})")
         for n, n_last, columns in pieces(kernel.n, wide):
             with w.loop(n, n_last, columns) as nn:
@@ -382,7 +377,7 @@ def gather_text(
                 f"i64 {kernel.b}, ptr {there}, i64 {kernel.c_image // g.rows}, i64 {width})"
             )
             return
-        gathered = GatherTile(tile, g.channel == 1, False, ahead)
+        gathered = GatherTile(tile, g.channel == 1, ahead)
         shared.add(gathered)
         first = w.set(f"getelementptr [4 x i32], ptr %table, i64 {mm}")
         more = ""
@@ -390,7 +385,8 @@ def gather_text(
             done = w.plus(w.times(nn, rows), w.times(mm, tile.columns))
             part = -(-tile.rows * tile.columns // len(g.taps))
             far = rows // g.rows * g.image * BYTES[dtype]
-            more = ", " + _share(w, a, far, done, kernel.n * rows, part)
+            begin, lines = _share(w, a, far, done, (part, kernel.n * rows))
+            more = f", ptr {begin}, i64 {lines}"
         w.do(
             f"call void @{gathered.name}(ptr {a}, ptr %zeros, ptr {first}, ptr {right}, "
             f"ptr {target}, ptr @{name}.taps, i64 {len(g.taps)}, i64 {g.channels}, "
@@ -400,92 +396,62 @@ def gather_text(
     _each_group(w, kernel, (g.image, 0, kernel.c_image), group)
     names = ["a", "b", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
     texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
-    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g))
-    return texts, shared
+    texts += [_copy_text(kernel, name, len(g.taps), registers)] if kernel.copies else []
+    return [*texts, _taps(name, g)], shared
 
 
 def weights_text(
     kernel: GatherWeights, name: str, registers: Registers
 ) -> tuple[list[str], set[Tile | GatherTile]]:
-    """The function `name(a, g, c, table, zeros[, scratch])`, what it needs, and shared tiles."""
+    """The function `name(a, g, c, table, zeros, scratch)`, what it needs, and shared tiles."""
     g, w, dtype = kernel.geometry, Writer(), kernel.dtype
     shared = set[Tile | GatherTile]()
-    lanes = registers.lanes(dtype)
-    width = len(g.taps) * g.channels
-    channels = width if kernel.copies else g.channels
-    tall, wide = tile_shape(channels, kernel.n, dtype, registers)
-    ahead = g.images * g.image * BYTES[dtype] >= AHEAD and not kernel.copies
+    lanes, height = registers.lanes(dtype), kernel.copied * g.channels
+    tall, wide = tile_shape(height, kernel.n, dtype, registers)
+    ahead = g.images * g.image * BYTES[dtype] >= AHEAD
+    whole = len(g.taps) * g.channels
 
     def group(offsets: list[str], rows: int) -> None:
         a, right, c = (w.at(f"%{x}", o, dtype) for x, o in zip("agc", offsets, strict=True))
-        if kernel.copies:
-            given = f"ptr {a}, ptr %zeros, ptr %table, ptr %scratch, i64 {rows}"
-            w.do(f"call void @{name}.copy({given})")
-        for r, r_last, depth in pieces(rows, DEEPEST):
-            with (
-                w.loop(r, r_last, depth) as first,
-                w.loop(0, 1 if kernel.copies else len(g.taps)) as tap,
-            ):
-                for m, m_last, height in pieces(channels, tall):
-                    with w.loop(m, m_last, height) as mm:
-                        for n, n_last, columns in pieces(kernel.n, wide):
-                            with w.loop(n, n_last, columns) as nn:
-                                tile = Tile(dtype, height, columns, lanes, True)
-                                more = shares(a, right, rows, tile, tap, mm, nn)
-                                call(tile, a, right, c, first, depth, tap, mm, nn, more)
+        next_images = [(a, rows // g.rows * g.image), (right, rows // g.rows * kernel.g_image)]
+        for r, r_last, depth in pieces(rows, kernel.depth):
+            with w.loop(r, r_last, depth) as first, w.loop(0, len(g.taps), kernel.copied) as tap:
+                copy(a, first, tap, depth)
+                for m, m_last, tile_rows in pieces(height, tall):
+                    with w.loop(m, m_last, tile_rows) as mm:
+                        line = w.plus(w.times(tap, g.channels), mm)
+                        if ahead:
+                            done = w.plus(w.times(first, whole), w.times(line, depth))
+                            for start, far in next_images:
+                                share = depth * tile_rows, rows * whole
+                                _ask(w, *_share(w, start, far * BYTES[dtype], done, share))
+                        there = w.at(right, w.times(first, kernel.g_row), dtype)
+                        target = w.at(c, w.times(line, kernel.n), dtype)
+                        tiles(w.at("%scratch", mm, dtype), there, target, tile_rows, depth)
 
-    def shares(a: str, right: str, rows: int, tile: Tile, tap: str, mm: str, nn: str) -> str:
-        """Arguments for the shares of the next images and gradients that a call asks for."""
-        if not ahead:
-            return ""
-        images, whole = rows // g.rows, len(g.taps) * channels * kernel.n
-        done = w.plus(w.times(tap, channels * kernel.n), w.times(mm, kernel.n))
-        done, part = w.plus(done, w.times(nn, tile.rows)), tile.rows * tile.columns
-        given = (a, g.image), (right, kernel.g_image)
-        return "".join(
-            ", " + _share(w, start, images * each * BYTES[dtype], done, whole, part)
-            for start, each in given
-        )
-
-    def call(
-        tile: Tile,
-        a: str,
-        right: str,
-        c: str,
-        first: str,
-        depth: int,
-        tap: str,
-        mm: str,
-        nn: str,
-        more: str,
-    ) -> None:
-        place = w.plus(w.plus(w.times(tap, g.channels * kernel.n), w.times(mm, kernel.n)), nn)
-        target, right = w.at(c, place, dtype), w.at(right, nn, dtype)
-        if kernel.copies:
-            shared.add(tile)
-            left = w.at("%scratch", w.plus(w.times(first, width), mm), dtype)
-            there = w.at(right, w.times(first, kernel.g_row), dtype)
-            w.do(
-                f"call void @{tile.name}(ptr {left}, i64 1, i64 {width}, ptr {there}, "
-                f"i64 {kernel.g_row}, ptr {target}, i64 {kernel.n}, i64 {depth})"
-            )
-            return
-        gathered = GatherTile(tile, g.channel == 1, True, ahead)
-        shared.add(gathered)
-        rows = w.set(f"getelementptr [4 x i32], ptr %table, i64 {first}")
-        here = w.at(a, w.times(mm, g.channel), dtype)
+    def copy(a: str, first: str, tap: str, depth: int) -> None:
+        """Copy what some taps see of windows to scratch."""
+        table = w.set(f"getelementptr [4 x i32], ptr %table, i64 {first}")
         taps = w.set(f"getelementptr [4 x i32], ptr @{name}.taps, i64 {tap}")
-        w.do(
-            f"call void @{gathered.name}(ptr {here}, ptr %zeros, ptr {rows}, ptr {right}, "
-            f"ptr {target}, ptr {taps}, i64 {depth}, i64 {g.channel}, i64 {kernel.n}, "
-            f"i32 {g.size[0]}, i32 {g.size[1]}{more})"
-        )
+        given = f"ptr %zeros, ptr {table}, ptr {taps}, ptr %scratch, i64 {depth}"
+        w.do(f"call void @{name}.copy(ptr {a}, {given})")
+
+    def tiles(left: str, right: str, target: str, rows: int, depth: int) -> None:
+        """Add the products of some lines of scratch with all columns of gradients."""
+        for n, n_last, columns in pieces(kernel.n, wide):
+            with w.loop(n, n_last, columns) as nn:
+                tile = Tile(dtype, rows, columns, lanes, True)
+                shared.add(tile)
+                there, c = w.at(right, nn, dtype), w.at(target, nn, dtype)
+                w.do(
+                    f"call void @{tile.name}(ptr {left}, i64 1, i64 {height}, ptr {there}, "
+                    f"i64 {kernel.g_row}, ptr {c}, i64 {kernel.n}, i64 {depth})"
+                )
 
     _each_group(w, kernel, (g.image, kernel.g_image, 0), group)
-    names = ["a", "g", "c", "table", "zeros", *(["scratch"] if kernel.copies else [])]
+    names = ["a", "g", "c", "table", "zeros", "scratch"]
     texts = [w.function(name, ", ".join(f"ptr noalias %{x}" for x in names), "noinline")]
-    texts.append(_copy_text(kernel, name) if kernel.copies else _taps(name, g))
-    return texts, shared
+    return [*texts, _taps(name, g), _copy_text(kernel, name, kernel.copied, registers)], shared
 
 
 # Geometry -------------------------------------------------------------------------------------

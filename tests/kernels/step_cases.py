@@ -71,9 +71,7 @@ def convolutions(case, dtype, copies=False):
     yield forward, (x, w, np.full_like(expected, 9), places, zeros), expected
 
     stacked = (far[0], far[2], far[1])
-    weights = GatherWeights(
-        dtype, geometry, filters, rows * filters, filters, copies, tasks, stacked
-    )
+    weights = GatherWeights(dtype, geometry, filters, rows * filters, filters, tasks, stacked)
     wanted = 1 + reference.conv_weight(x, g, window=window, **how)
     yield weights, (x, g, np.ones_like(w), places, zeros), wanted
 

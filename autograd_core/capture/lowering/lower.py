@@ -626,8 +626,10 @@ class Lowering:
         out, params = equation.output, dict(equation.params)
         assert x.__class__ is Variable and g.__class__ is Variable
         a, b = self.place(x), self.place(g)
-        if b.strides[4] != 1:
-            b = self.contiguous(g, b, range(5))
+        # Rows of all images one after the other.
+        evenly = reshaped(g.aval.shape[1:4], b.strides[1:4], (math.prod(g.aval.shape[1:4]),))
+        if b.strides[4] != 1 or evenly is None:
+            b, evenly = self.contiguous(g, b, range(5)), (g.aval.shape[4],)
         gapless = dense(out.aval.shape)[1:]
         c, accumulate = self.target(out, lambda p: p.strides[1:] == gapless) or (None, False)
         if c is None:
@@ -637,16 +639,12 @@ class Lowering:
         windows = forward_windows(_pair(g.aval.shape[2:4]), params.pop("window"), **params)
         taps = tuple(Tap(d, r, 0) for d, r, _ in windows.taps)
         geometry = self.geometry(x.aval.shape, a, len(windows.pixels), taps)
-        # Rows of all images one after the other, where they lie evenly.
-        evenly = reshaped(g.aval.shape[1:4], b.strides[1:4], (math.prod(g.aval.shape[1:4]),))
-        copies = x.aval.shape[4] < FEW and evenly is not None
         kernel = GatherWeights(
             code(out.aval.dtype),
             geometry,
             out.aval.shape[4],
             b.strides[1],
-            evenly[0] if evenly is not None else 0,
-            copies,
+            evenly[0],
             x.aval.shape[0],
             (a.strides[0], b.strides[0], c.strides[0]),
         )
