@@ -134,6 +134,8 @@ def split(loop: Loop, axis: int, inner: int) -> Loop:
 
 TILE = 8, 16
 """Sides of tiles: eight lines are fewer than a cache keeps of those that share a place."""
+NARROWEST = 4
+"""Entries of the sides of a block that is worth turning in registers."""
 CACHE_STEP, LARGE = 2**10, 2**21
 """Lines a multiple of so many bytes apart have few places in a cache, and so many points do not fit
 into one anyway. Elsewhere tiles gain nothing."""
@@ -144,6 +146,8 @@ def tiled(loop: Loop) -> list[Loop]:
     that the last axis runs across: of the lines that a tile touches, all entries are used while
     they are in a cache. Other loops do what tiles leave at the edges."""
     last = len(loop.shape) - 1
+    if turned_axes(loop):
+        return [loop]
     across = [
         axis
         for x in loop.accesses
@@ -166,6 +170,23 @@ def tiled(loop: Loop) -> list[Loop]:
     if whole[0] < rows:
         found.append(part(part(loop, axis, whole[0], rows), last, 0, whole[1]))
     return found
+
+
+def turned_axes(loop: Loop) -> tuple[int, int] | None:
+    """The axes along which a copy writes neighbours, and along which it reads them, where these are
+    two: blocks of both are best turned in registers."""
+    if len(loop.body) != 1 or len(loop.stores) != 1 or loop.ops:
+        return None
+    load, to = loop.accesses
+    if loop.stores[0].reduce or loop.stores[0].accumulate or load.dtype not in ("f4", "f8"):
+        return None
+    sides = [
+        axis
+        for x in (to, load)
+        for axis, n in enumerate(loop.shape)
+        if x.strides[axis] == 1 and n >= NARROWEST
+    ]
+    return (sides[0], sides[1]) if len(set(sides)) == 2 else None
 
 
 def _runs_across(x: Access, size: int) -> bool:

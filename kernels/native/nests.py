@@ -6,15 +6,23 @@ Loops are plain, bounds are known, and no two buffers overlap; LLVM does the res
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from kernels.loops import ANY, Access, Constant, Loop, Op, Store
+from kernels.loops import ANY, Access, Constant, Loop, Op, Store, turned_axes
+from kernels.native import packing
+from kernels.native.packing import Turn
 from kernels.native.text import IN_MEMORY, TYPES, Carried, Writer, literal
+from kernels.native.vectors import Registers
 
 IDENTITY = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
 INTEGER_IDENTITY = {
     f"i{n}": {"sum": 0, "max": -(2 ** (8 * n - 1)), "min": 2 ** (8 * n - 1) - 1} for n in (4, 8)
 }
 SUFFIXES = {"f4": "f32", "f8": "f64"}
+
+WHOLE_REGISTERS = '"prefer-vector-width"="512"'
+"""LLVM writes loops with half of AVX-512's registers. Loops with sums run out of registers then and
+take up to twice the time; others are bound by memory, and faster with halves by a tenth."""
 
 Emit = Callable[[Writer, str, Sequence[str]], str]
 
@@ -146,9 +154,40 @@ def _cast(w: Writer, x: str, old: str, new: str) -> str:
 # Loops ----------------------------------------------------------------------------------------
 
 
-def nest_text(loop: Loop, name: str) -> str:
-    """The text of a loop as a function of pointers to its buffers, in increasing order."""
-    return _Nest(loop).text(name)
+def nest_text(loop: Loop, name: str, registers: Registers) -> tuple[list[str], set[Turn]]:
+    """The text of a loop as a function of pointers to its buffers, in increasing order, and what it
+    calls."""
+    axes = turned_axes(loop)
+    if axes is None:
+        return [_Nest(loop).text(name)], set()
+    return _turned_text(loop, name, axes, registers)
+
+
+def _turned_text(
+    loop: Loop, name: str, axes: tuple[int, int], registers: Registers
+) -> tuple[list[str], set[Turn]]:
+    """A copy whose blocks along two axes are turned in registers."""
+    w, (load, to) = Writer(), loop.accesses
+    rows, columns = axes
+    turns = set[Turn]()
+
+    def along(axis: int, source: str, target: str) -> None:
+        if axis == len(loop.shape):
+            shape = loop.shape[rows], loop.shape[columns]
+            lines = load.strides[rows], to.strides[columns]
+            places = source, lines[0], target, lines[1]
+            turns.update(packing.turn(w, *places, shape, load.dtype, registers))
+        elif axis in axes:
+            along(axis + 1, source, target)
+        else:
+            with w.loop(0, loop.shape[axis]) as i:
+                far = [w.times(i, x.strides[axis]) for x in (load, to)]
+                along(axis + 1, *map(partial(w.at, dtype=load.dtype), (source, target), far))
+
+    starts = [w.at(f"%b{x.buffer}", str(x.offset), x.dtype) for x in (load, to)]
+    along(0, *starts)
+    parameters = ", ".join(f"ptr noalias %b{k}" for k in buffers(loop))
+    return [w.function(name, parameters, "noinline")], turns
 
 
 def buffers(loop: Loop) -> list[int]:
@@ -173,7 +212,10 @@ class _Nest:
         parameters = ", ".join(f"ptr noalias %b{k}" for k in buffers(self.loop))
         if self.loop.shape == (ANY,):
             parameters += ", i64 %length"
-        return self.w.function(name, parameters, "noinline")
+        attributes = "noinline"
+        if any(store.reduce for store in self.loop.stores):
+            attributes += f" {WHOLE_REGISTERS}"
+        return self.w.function(name, parameters, attributes)
 
     def whole_in_register(self, store: Store) -> bool:
         """Whether the last axis, and no other, is gathered over: memory is written once."""

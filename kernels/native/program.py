@@ -31,6 +31,7 @@ class Repeat:
 Kernel = Loop | Product | Gather | GatherWeights | Repeat
 
 WRITERS: dict[type, Callable] = {
+    Loop: nests.nest_text,
     Product: product_text,
     Gather: gather_text,
     GatherWeights: weights_text,
@@ -106,17 +107,14 @@ def program_text(routines: Sequence[Routine]) -> str:
     functions, tiles, used = [], dict[Tile | GatherTile | Turn, None](), set[str]()
     kinds = set[tuple[str, int]]()
     for kernel, name in names.items():
-        if isinstance(kernel, Loop):
-            functions.append(nests.nest_text(kernel, name))
-            used.update(f"{op.name}.{op.dtype}" for op in kernel.ops)
-            continue
+        used.update(f"{op.name}.{op.dtype}" for op in getattr(kernel, "ops", ()))
         if isinstance(kernel, Repeat):
             functions.append(_repeat_text(kernel, name, names))
             continue
         texts, needed = WRITERS[type(kernel)](kernel, name, registers())
         functions += texts
         tiles.update(dict.fromkeys(sorted(needed, key=lambda t: t.name)))
-        kinds.add((kernel.dtype, registers().lanes(kernel.dtype)))
+        kinds |= {(tile.dtype, registers().lanes(tile.dtype)) for tile in needed}
     functions += [_routine_text(r, f"routine{n}", names) for n, r in enumerate(routines)]
     functions += [tile.text for tile in tiles]
     for name in maths.FUNCTIONS:

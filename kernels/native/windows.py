@@ -225,6 +225,10 @@ class GatherTile:
         return f"windows_{more}{self.tile.name}"
 
     @property
+    def dtype(self) -> str:
+        return self.tile.dtype
+
+    @property
     def text(self) -> str:
         """The tile's function."""
         return _tile_text(self)

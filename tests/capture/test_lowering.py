@@ -18,6 +18,7 @@ from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, reshaped
 from autograd_core.capture.lowering.program import Program
 from autograd_core.capture.passes import improve
+from autograd_core.ops.conv import conv_weight_p
 from autograd_core.primitive import REGISTRY
 from autograd_core.testing.case import LawViolation
 from autograd_core.testing.check import draw_cases
@@ -573,6 +574,28 @@ def test_what_is_the_same_in_all_turns_is_done_before_them():
     (calls,) = bodies(f, x, w)
     assert not any(isinstance(k, Loop) and "exp" in {op.name for op in k.ops} for k in calls)
     agrees(lambda x, w: ac.scan(lambda c, x: (c + x @ ac.exp(w), c), x[0], x)[1], x, w)
+
+
+def test_what_no_turn_needs_is_done_after_them():
+    """There it is fused with what reads it, as the moments of an optimiser are."""
+
+    def f(m, w, x):
+        return 0.9 * m + ac.sum(ac.vmap(lambda x: ac.sin(x @ ac.exp(w)))(x), 0)
+
+    m, w, x = draw(3, dtype=np.float64), draw(4, 3, dtype=np.float64), draw(5, 4, dtype=np.float64)
+    agrees(f, m, w, x)
+    parts = cut(improve(program_of(f, m, w, x).graph), is_native)
+    names = lambda graph: [e.primitive.name for e in graph.equations]
+    assert "exp" in names(parts.before) and "multiply" not in names(parts.before)
+    assert {"multiply", "add"} <= set(names(parts.after))
+
+
+def test_gradients_that_lie_with_gaps():
+    """A gradient by filters wants the rows of all images one after the other, else copies them."""
+    x, g = draw(1, 2, 6, 7, 5, dtype=np.float64), draw(1, 2, 8, 9, 4, dtype=np.float64)
+    how = dict(window=(3, 3), stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1))
+    for part in (lambda g: g[:, :, 1:7, 2:], lambda g: g[:, :, :6, :1:-1]):
+        agrees(lambda x, g, part=part: conv_weight_p(x, part(g), **how), x, g)
 
 
 def copies(calls):

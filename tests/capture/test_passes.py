@@ -96,6 +96,32 @@ def test_expand():
     same(graph, expanded, X)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64])
+@pytest.mark.parametrize("find", [ac.argmax, ac.argmin])
+@pytest.mark.parametrize(("shape", "axis"), [((5,), 0), ((3, 7), 1), ((4, 5, 6), 1), ((2, 1), -1)])
+def test_places_of_extrema(dtype, find, shape, axis):
+    """The first of equal ones, and the first NaN, as NumPy's."""
+    rng = np.random.default_rng(0)
+    x = ac.asarray(rng.integers(-1, 2, size=shape).astype(dtype))
+    given = [x]
+    if np.issubdtype(dtype, np.floating):
+        given.append(ac.where(rng.random(shape) < 0.3, np.nan, x))
+    graph = graph_of(lambda x: find(x, axis=axis), x)
+    expanded = expand(graph)
+    assert {"argmax", "argmin"}.isdisjoint(names(expanded))
+    for x in given:
+        same(graph, expanded, x)
+        found = ac.jit(lambda x: find(x, axis=axis))(x)
+        np.testing.assert_array_equal(found, getattr(np, find.__name__)(x.numpy(), axis))
+        assert found.dtype == np.int64
+
+
+def test_places_that_stay_with_numpy():
+    for x in (np.zeros(5000), np.zeros((0, 3)), np.zeros(3, bool), np.zeros(3, np.int8)):
+        axis = x.ndim - 1
+        assert "argmax" in names(expand(graph_of(lambda x, a=axis: ac.argmax(x, a), ac.asarray(x))))
+
+
 @pytest.mark.parametrize(("window", "stride", "size"), [(2, 2, 6), (2, 2, 7), (3, 2, 7), (2, 1, 5)])
 def test_pooling(window, stride, size):
     x = RNG.standard_normal((2, 3, size, size)).round(1)  # with ties

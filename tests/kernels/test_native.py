@@ -6,7 +6,19 @@ import math
 import numpy as np
 import pytest
 
-from kernels.loops import Access, Constant, Loop, Op, Store, merged, ordered, split, tiled
+from kernels.loops import (
+    NARROWEST,
+    Access,
+    Constant,
+    Loop,
+    Op,
+    Store,
+    merged,
+    ordered,
+    split,
+    tiled,
+    turned_axes,
+)
 from kernels.native import cache, machine, maths, windows
 from kernels.native.nests import COMPARISONS, FLOAT_OPS
 from kernels.native.products import Product, tile_shape
@@ -81,6 +93,41 @@ def test_tiles_of_arrays_that_lie_in_different_orders(shape, loops):
     for each in again:
         run(each, x, y, out)
     np.testing.assert_array_equal(out, x + y.T)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "order", [(1, 0), (2, 0, 1), (0, 2, 1), (2, 1, 0), (1, 2, 0, 3), (3, 1, 0, 2)]
+)
+@pytest.mark.parametrize("sides", [(9, 37, 21, 5), (4, 16, 33, 16), (3, 2, 3, 2)])
+def test_copies_in_another_order(dtype, order, sides):
+    """Blocks are turned in registers where the last axis is another one, and not very short."""
+    shape = sides[: len(order)]
+    x = draw(dtype, *shape)
+    view, out = x.transpose(order), np.empty([shape[a] for a in order], dtype)
+    load, to = Access(0, dtype, strides_of(view)), Access(1, dtype, strides_of(out))
+    loop = Loop(out.shape, (load,), (Store(to, 0),))
+    turned = order[-1] != len(order) - 1 and min(out.shape[-1], shape[-1]) >= NARROWEST
+    assert (turned_axes(loop) is not None) == turned
+    assert ("@turn_" in program_text([Routine((Call(loop, ((0, 0), (1, 0))),))])) == turned
+    assert not turned or tiled(loop) == [loop]
+    run(loop, x, out)
+    np.testing.assert_array_equal(out, view)
+
+
+def test_what_is_no_copy_is_not_turned():
+    load, to = Access(0, "f8", (1, 8)), Access(1, "f8", (8, 1))
+    copy = Loop((8, 8), (load,), (Store(to, 0),))
+    assert turned_axes(copy) == (1, 0)
+    for other in (
+        copy._replace(body=(load, Op("negative", "f8", (0,))), stores=(Store(to, 1),)),
+        copy._replace(body=(Op("cast", "f8", (Constant(0.0),)),)),
+        copy._replace(stores=(Store(to, 0, None, True),)),
+        copy._replace(stores=(Store(to._replace(strides=(0, 1)), 0, "sum"),)),
+        copy._replace(stores=(Store(to, 0), Store(to._replace(buffer=2), 0))),
+        copy._replace(body=(load._replace(dtype="i8"),)),
+    ):
+        assert turned_axes(other) is None
 
 
 def test_stores_that_add_to_what_lies_there():
@@ -263,7 +310,12 @@ def test_products(dtype, accumulate, narrow, monkeypatch):
 # Convolutions ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", geometries(12))
+MANY_CHANNELS = {"shape": (2, 3, 9, 12, 90), "filters": 70, "window": (3, 2)} | {
+    "stride": (1, 2), "padding": ((1, 1), (0, 1)), "dilation": (1, 1)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*geometries(12), MANY_CHANNELS])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_convolutions(case, dtype, copies):

@@ -273,6 +273,7 @@ class _Cutter:
     # The parts --------------------------------------------------------------------------------
 
     def cut(self) -> Cut:
+        self.put_off()
         wanted = {x for e in self.after for x in e.variables} | set(self.graph.outputs)
         outputs = [y for y in self.marks if y in wanted]
         turn = Graph(
@@ -281,7 +282,7 @@ class _Cutter:
             [self.inner[y] for y in outputs],
             self.constants,
         )
-        outside = {x for x, _ in self.inputs}
+        outside = self.outside
         made = [y for e in self.before for y in e.outputs]
         before_outputs = [y for y in made if y in outside or y in wanted]
         before = self.part(self.before, list(self.graph.inputs), before_outputs)
@@ -297,6 +298,25 @@ class _Cutter:
             [axis for _, axis in self.inputs],
             [None if y in self.summed else self.axes[y] for y in outputs],
         )
+
+    @property
+    def outside(self) -> set[Variable]:
+        """What a turn takes from outside."""
+        return {x for x, _ in self.inputs}
+
+    def put_off(self) -> None:
+        """Leave to the part after all turns what no turn needs: there it is fused with what reads
+        it."""
+        early, late = self.outside, set(self.graph.outputs)
+        late.update(x for e in self.after for x in e.variables)
+        before, put_off = list[Equation](), list[Equation]()
+        for equation in reversed(self.before):
+            for needed, found in ((early, before), (late, put_off)):
+                if not needed.isdisjoint(equation.outputs):
+                    needed.update(equation.variables)
+                    found.append(equation)
+                    break
+        self.before, self.after = before[::-1], [*put_off[::-1], *self.after]
 
     def part(
         self, equations: list[Equation], inputs: list[Variable], outputs: Sequence[Variable]
