@@ -11,15 +11,16 @@ import numpy as np
 
 from autograd_core.capture.graph import Equation, Graph, Variable
 from autograd_core.capture.lowering.fusion import FusedKernel, Fusion, classify
+from autograd_core.capture.lowering.in_place import in_place
 from autograd_core.capture.lowering.loops import Inexpressible, build
 from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, moved, reshaped, sliced
 from autograd_core.capture.lowering.points import code
 from autograd_core.capture.lowering.sums import in_blocks
-from autograd_core.capture.lowering.turns import in_place, once_before, wanted_order
+from autograd_core.capture.lowering.turns import once_before, wanted_order
 from autograd_core.capture.passes import improved
 from kernels.devices import to_host
-from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled
+from kernels.loops import Access, Constant, Loop, Op, Store, merged, tiled, turned_axes
 from kernels.native.products import Product, is_large
 from kernels.native.program import Kernel, Repeat
 from kernels.native.text import BYTES, TYPES
@@ -35,6 +36,9 @@ from kernels.native.windows import (
     table,
     transposed_windows,
 )
+
+WORTH_COPYING = 2**10
+"""Entries of an array that is copied into a loop's order before it is read there."""
 
 
 @dataclass
@@ -303,8 +307,26 @@ class Lowering:
         self.add_loop(fused.loop, fused.buffers)
 
     def add_loop(self, loop: Loop, buffers: Sequence[Buffer]) -> None:
-        for each in tiled(merged(loop)):
-            self._add_loop(each, list(buffers))
+        loop, given = self.in_line(merged(loop), list(buffers))
+        for each in tiled(loop):
+            self._add_loop(each, list(given))
+
+    def in_line(self, loop: Loop, buffers: list[Buffer]) -> tuple[Loop, list[Buffer]]:
+        """Arrays that a loop would read across their lines are copied as it runs, since copies are
+        turned in registers; where tiles do not help, and beside computations only."""
+        if not loop.ops or tiled(loop) != [loop]:
+            return loop, buffers
+        in_order = dense(loop.shape)
+        copied: dict[Access | Op, Access] = {}
+        for load in dict.fromkeys(loop.loads):
+            to = Access(len(buffers), load.dtype, in_order)
+            copy = Loop(loop.shape, (load,), (Store(to, 0),))
+            if 0 not in load.strides and loop.size >= WORTH_COPYING and turned_axes(copy):
+                copied[load] = to
+                buffers.append(Buffer(load.dtype, loop.size))
+                self.add_step(copy, buffers)
+        body = tuple(copied.get(x, x) for x in loop.body)
+        return merged(loop._replace(body=body)), buffers
 
     def _add_loop(self, loop: Loop, buffers: list[Buffer]) -> None:
         loop, totals = in_blocks(loop, buffers)

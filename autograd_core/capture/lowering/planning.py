@@ -10,6 +10,7 @@ import numpy as np
 
 from autograd_core.capture.graph import Graph, Variable
 from autograd_core.capture.lowering.costs import cost
+from autograd_core.capture.lowering.in_place import overwriting
 from autograd_core.capture.lowering.lower import (
     Lowered,
     Lowering,
@@ -241,6 +242,8 @@ class _Planner:
         results = [self.slots.results + n for n in range(len(graph.outputs))]
         if parts is None:
             inputs, lowered = range(len(graph.inputs)), lower(graph, kind=kind)
+            if kind is None:
+                lowered.steps = overwriting(lowered.steps)
             self.parts["before"] = Part(graph, lowered, self.slots, inputs, results)
         else:
             self._cut(parts, results)
@@ -286,7 +289,9 @@ class _Planner:
         """A part that is done once; `lies` has the strides of inputs that have others than plain
         ones."""
         strides = [lies.get(x, dense(x.aval.shape)) for x in graph.inputs]
-        return Part(graph, lower(graph, strides), self.slots, self._of(graph.inputs), outputs)
+        lowered = lower(graph, strides)
+        lowered.steps = overwriting(lowered.steps)
+        return Part(graph, lowered, self.slots, self._of(graph.inputs), outputs)
 
     def _lowered_turn(
         self,
@@ -316,7 +321,10 @@ class _Planner:
             if order is not None:
                 targets[k] = Target(dense(y.aval.shape, order), True)
                 changed = True
-        return lower(graph, strides, targets) if changed else found
+        if changed:
+            found = lower(graph, strides, targets)
+        found.steps = overwriting(found.steps)
+        return found
 
     def _copied(self, x: Variable, slot: int, order: Sequence[int]) -> int:
         """The slot of a copy with the axes in an order, which is made before all turns."""

@@ -1,13 +1,11 @@
 """What turns need not do, those of a scan and those that a program has for tasks: steps that would
 give the same each time are done once, and what is read in another order of its axes than it lies in
-lies in that order. A scan's new carry is written where the old one lies, if nobody reads that any
-more."""
+lies in that order."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from autograd_core.capture.lowering.places import Buffer, dense
@@ -49,7 +47,7 @@ def wanted_order(steps: Sequence[Any], role: Role, shape: Sequence[int]) -> list
             continue
         (source, start), (target, begin) = (step.operands[x.buffer] for x in (load, store.access))
         whole = source.size == target.size == loop.size and not start and not begin
-        if whole and _is(source, role) and target.local:
+        if whole and has_role(source, role) and target.local:
             return _order(loop, load, store.access, shape)
     return None
 
@@ -63,7 +61,7 @@ def turned_order(
     found: Counter[tuple[int, ...]] = Counter()
     for step in steps:
         loop = step.kernel
-        if isinstance(loop, Loop) and any(_is(b, role) for b, _ in step.operands):
+        if isinstance(loop, Loop) and any(has_role(b, role) for b, _ in step.operands):
             found.update(_orders(step, loop, role, shape))
     best = max(found, key=lambda order: found[order], default=None)
     own = tuple(range(len(shape)))
@@ -76,8 +74,8 @@ def _orders(step: Any, loop: Loop, role: Role, shape: Sequence[int]) -> list[tup
     """The order in which most other arrays lie that a loop goes through with an array; none where
     it does not go through all of that."""
     whole = [x for x in loop.accesses if step.operands[x.buffer][0].size == loop.size]
-    mine = [x for x in whole if _is(step.operands[x.buffer][0], role)]
-    others = [x for x in whole if not _is(step.operands[x.buffer][0], role)]
+    mine = [x for x in whole if has_role(step.operands[x.buffer][0], role)]
+    others = [x for x in whole if not has_role(step.operands[x.buffer][0], role)]
     if not mine or not others or step.operands[mine[0].buffer][1]:
         return []
     found = Counter(tuple(_order(loop, mine[0], x, shape)) for x in others)
@@ -99,46 +97,6 @@ def _order(loop: Loop, here: Access, there: Access, shape: Sequence[int]) -> lis
     return sorted(range(len(shape)), key=lambda axis: -found[axis])
 
 
-def in_place(steps: Sequence[Any], old: Role, new: Role) -> list[Any] | None:
-    """The steps, which may write `new` where `old` lies; None if they may not: one that comes later
-    reads the old one, or the same one does elsewhere than where it writes."""
-    reads = [n for n, step in enumerate(steps) if any(_is(b, old) for b in step.reads)]
-    writes = [n for n, step in enumerate(steps) if any(_is(b, new) for b in step.writes)]
-    if not writes:
-        return None
-    last, first = max(reads, default=-1), writes[0]
-    if last < first:
-        return list(steps)
-    joined = _as_one(steps[first], old, new) if last == first else None
-    return None if joined is None else [*steps[:first], joined, *steps[first + 1 :]]
-
-
-def _is(buffer: Buffer, role: Role) -> bool:
+def has_role(buffer: Buffer, role: Role) -> bool:
+    """Whether a buffer is the argument, or result, of a number."""
     return (buffer.role, buffer.number) == role
-
-
-def _as_one(step: Any, old: Role, new: Role) -> Any:
-    """A loop that reads each entry of the old one where it writes the new one, with one operand for
-    both; None for any other step."""
-    loop = step.kernel
-    if not isinstance(loop, Loop):
-        return None
-    source = [n for n, (b, _) in enumerate(step.operands) if _is(b, old)]
-    target = [n for n, (b, _) in enumerate(step.operands) if _is(b, new)]
-    if len(source) != 1 or len(target) != 1:
-        return None
-    (k,), (m,) = source, target
-    (stored,) = (s for s in loop.stores if s.access.buffer == m)
-    loaded = {x.strides for x in loop.loads if x.buffer == k}
-    same = step.operands[k][1] == step.operands[m][1] and loaded == {stored.access.strides}
-    if stored.reduce or not same:
-        return None
-
-    def renumbered(x: Access) -> Access:
-        n = m if x.buffer == k else x.buffer
-        return x._replace(buffer=n - (n > k))
-
-    body = tuple(renumbered(x) if isinstance(x, Access) else x for x in loop.body)
-    stores = tuple(s._replace(access=renumbered(s.access)) for s in loop.stores)
-    operands = [x for n, x in enumerate(step.operands) if n != k]
-    return replace(step, kernel=Loop(loop.shape, body, stores), operands=operands)
