@@ -306,8 +306,10 @@ class _Cutter:
 
     def put_off(self) -> None:
         """Leave to the part after all turns what no turn needs: there it is fused with what reads
-        it."""
+        it. Numbers alone are ready before, so that nothing has to wait for them there."""
         early, late = self.outside, set(self.graph.outputs)
+        numbers = [e for e in self.before if all(x.aval.size == 1 for x in e.variables)]
+        early.update(x for e in numbers for x in e.outputs if x.aval.size == 1)
         late.update(x for e in self.after for x in e.variables)
         before, put_off = list[Equation](), list[Equation]()
         for equation in reversed(self.before):
