@@ -1,9 +1,10 @@
 """Convolutions: products whose rows are gathered from windows of images.
 
-No matrix of windows is built. A tile of the result stays in registers while the windows' entries
+No matrix of all windows is built. A tile of the result stays in registers while the windows' entries
 are read where they lie in the images; a table says for each row where its window begins, and what
-lies beside the image is read from a page of zeros. Only where images have few channels, rows are
-copied first, a group at a time.
+lies beside the image is read from a page of zeros. Where images have few channels, rows are copied
+first, a group of images at a time; where rows are summed over (the gradient by filters), what one
+tap sees of some.
 
 Taps are the places of a window: how far from its beginning, and where their weights lie. So the
 same kernel serves the product with the images and, with other taps for each class of pixels, its

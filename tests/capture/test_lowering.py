@@ -598,6 +598,36 @@ def test_gradients_that_lie_with_gaps():
         agrees(lambda x, g, part=part: conv_weight_p(x, part(g), **how), x, g)
 
 
+def arena(f, *args):
+    """How many float64 entries the program of f has local memory for."""
+    agrees(f, *args)
+    return program_of(f, *args).parts["before"].arena_bytes // 8
+
+
+def test_results_are_written_where_an_operand_is_read_for_the_last_time():
+    x, w = draw(24, 24, dtype=np.float64), draw(24, 24, dtype=np.float64)
+    size = x.size
+    assert arena(lambda x, w: (ac.tanh(x @ w) * x) @ w, x, w) == size
+    # What is read again, is read elsewhere than written, or is of another size, stays.
+    assert arena(lambda x, w: (lambda h: (ac.tanh(h) @ w) @ h)(x @ w), x, w) > 2 * size
+    assert arena(lambda x, w: (ac.tanh(x @ w).T + x @ w) @ w, x, w) >= 2 * size
+    assert arena(lambda x, w: (ac.tanh((x @ w)[::2])) @ w, x, w) > size
+    # An argument is the caller's.
+    before = x.numpy().copy()
+    agrees(lambda x, w: ac.tanh(x) @ w, x, w)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_arrays_across_lines_are_copied_in_a_loop_s_order():
+    """Where tiles do not help: the last axis is short, or there are sums."""
+    x, y = draw(40, 30, 9, dtype=np.float64), draw(9, 30, 40, dtype=np.float64)
+    f = lambda x, y: x * ac.exp(y.transpose((2, 1, 0)) + x)
+    agrees(f, x, y)
+    assert kinds(f, x, y) == ["loop", "loop"]
+    few = lambda x, y: x * ac.exp(y.transpose((1, 0)) + x)
+    assert kinds(few, x[:, 0], y[:, 0]) == ["loop"]  # few entries
+
+
 def copies(calls):
     return sum(isinstance(k, Loop) and not k.ops for k in calls)
 
