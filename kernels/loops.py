@@ -181,12 +181,12 @@ def turned_axes(loop: Loop) -> tuple[int, int] | None:
     if loop.stores[0].reduce or loop.stores[0].accumulate or load.dtype not in ("f4", "f8"):
         return None
     sides = [
-        axis
+        [axis for axis, n in enumerate(loop.shape) if x.strides[axis] == 1 and n >= NARROWEST]
         for x in (to, load)
-        for axis, n in enumerate(loop.shape)
-        if x.strides[axis] == 1 and n >= NARROWEST
     ]
-    return (sides[0], sides[1]) if len(set(sides)) == 2 else None
+    if list(map(len, sides)) != [1, 1] or sides[0] == sides[1]:
+        return None
+    return sides[0][0], sides[1][0]
 
 
 def _runs_across(x: Access, size: int) -> bool:

@@ -354,6 +354,9 @@ def _check_used(dataset: str, chosen: Mapping[str, Any]) -> None:
     if not given and kind == "images" and "ink" in chosen:
         fixed = [name for name in parts_of(dataset) if not IMAGES[name].ink]
         given, why = ["ink"] * bool(fixed), f"for {', '.join(fixed)} has its own"
+    if not given and kind == "table" and chosen.get("labels", "shared") != "own":
+        given = ["ways"] * ("ways" in chosen)
+        why = "without --labels own a task has the labels of the whole table"
     if given:
         raise OptionError(f"{_flag(given[0])}: has no effect, {why}; leave it out")
     if kind == "table" and "target" not in chosen:

@@ -1,10 +1,10 @@
 """Convolutions: products whose rows are gathered from windows of images.
 
-No matrix of all windows is built. A tile of the result stays in registers while the windows' entries
-are read where they lie in the images; a table says for each row where its window begins, and what
-lies beside the image is read from a page of zeros. Where images have few channels, rows are copied
-first, a group of images at a time; where rows are summed over (the gradient by filters), what one
-tap sees of some.
+No matrix of all windows is built. A tile of the result stays in registers while the windows'
+entries are read where they lie in the images; a table says for each row where its window begins,
+and what lies beside the image is read from a page of zeros. Where images have few channels, rows
+are copied first, a group of images at a time; where rows are summed over (the gradient by filters),
+what one tap sees of some.
 
 Taps are the places of a window: how far from its beginning, and where their weights lie. So the
 same kernel serves the product with the images and, with other taps for each class of pixels, its
@@ -27,7 +27,7 @@ from kernels.native.vectors import Line, Registers
 ROWS = 96
 """Rows that images are grouped to reach, so that tiles fill."""
 FEW = 8
-"""With fewer channels, windows are best copied."""
+"""With fewer channels, windows are best copied for a product with filters, too."""
 COPIED = 64
 """Rows of windows that are copied at a time for a sum over rows: so many lie in the first cache,
 with the gradients beside them."""
@@ -70,7 +70,7 @@ class Geometry:
 class Gather:
     """C[row, n] = Σ over taps and k of A[window of row + tap, k] · B[tap, k, n].
 
-    Operands: A, B, C, the table of rows, zeros (as many entries as a pixel's channels span), and
+    Operands: A, B, C, the table of rows, zeros (a pixel's channels, which lie as A's do), and
     scratch where channels are few. Strides in entries; B's and C's along n are 1.
     """
 

@@ -8,10 +8,10 @@ from metalearn.tasks.tables import MISSING, Table
 ISO = "YYYY-MM-DD"
 US, OTHER = "MM/DD/YYYY", "DD/MM/YYYY"
 FORMS = (ISO, "DD.MM.YYYY", US, OTHER)
-"""How a column's dates are written; a time, as 13:30 or 13:30:15, may follow."""
+"""How a column's dates are written; a time, as 13:30, 13:30:15 or 1:30 PM, may follow."""
 
 _FIELDS = {"YYYY": r"(?P<year>\d{4})", "MM": r"(?P<month>\d\d?)", "DD": r"(?P<day>\d\d?)"}
-_TIME = r"(?:[T ](?P<hour>\d\d?)(?P<rest>:.+))?"
+_TIME = r"(?:[T ](?P<hour>\d\d?)(?P<rest>:.+?)(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 
 
 def _pattern(form: str) -> re.Pattern[str]:
@@ -34,12 +34,24 @@ def days_of(cell: str, form: str) -> float | None:
     try:
         day = datetime.date(*(int(found[field]) for field in ("year", "month", "day")))
         hour, rest = found["hour"] or "0", found["rest"] or ":00"
-        clock = datetime.time.fromisoformat(hour.zfill(2) + rest)
+        clock = datetime.time.fromisoformat(_of_24(hour, found["half"]).zfill(2) + rest)
     except ValueError:
         return None
     seconds = 3600 * clock.hour + 60 * clock.minute + clock.second + clock.microsecond / 1e6
     zone = clock.utcoffset() or datetime.timedelta()
     return day.toordinal() + (seconds - zone.total_seconds()) / 86400
+
+
+def _of_24(hour: str, half: str | None) -> str:
+    """The hour of a day of 24, of one of a half of 12, before or after noon.
+
+    Raises `ValueError` where a half has no such hour.
+    """
+    if half is None:
+        return hour
+    if not 1 <= int(hour) <= 12:
+        raise ValueError(hour)
+    return str(int(hour) % 12 + 12 * (half in "Pp"))
 
 
 def forms_of(table: Table, column: str) -> tuple[str, ...]:

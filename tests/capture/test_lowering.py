@@ -10,12 +10,13 @@ import pytest
 
 import autograd_core as ac
 from autograd_core import nn, optim
-from autograd_core.capture.lowering import fusion, points
+from autograd_core.capture.lowering import fusion, planning, points
 from autograd_core.capture.lowering import program as program_module
 from autograd_core.capture.lowering.lower import NativeStep, is_native
 from autograd_core.capture.lowering.mapping import cut
 from autograd_core.capture.lowering.memory import plan
 from autograd_core.capture.lowering.places import Buffer, Place, dense, reshaped
+from autograd_core.capture.lowering.plan import Summed
 from autograd_core.capture.lowering.program import Program
 from autograd_core.capture.passes import improve
 from autograd_core.ops.conv import conv_weight_p
@@ -588,6 +589,38 @@ def test_what_no_turn_needs_is_done_after_them():
     names = lambda graph: [e.primitive.name for e in graph.equations]
     assert "exp" in names(parts.before) and "multiply" not in names(parts.before)
     assert {"multiply", "add"} <= set(names(parts.after))
+
+
+@pytest.mark.parametrize("large", [2**30, 2**8], ids=["of their own", "lent"])
+def test_each_thread_has_sums_of_its_own(large, monkeypatch):
+    """Also where its arena is lent: threads that add to one array lose what others add."""
+    monkeypatch.setattr(program_module, "LARGE", large)
+    monkeypatch.setattr(planning, "WORTH_A_THREAD", 0.0)
+    monkeypatch.setattr(planning, "thread_count", lambda: 3)
+    f = lambda w, x: ac.grad(lambda w: ac.sum(ac.vmap(lambda x: ac.tanh(ac.tanh(x @ w) @ w))(x)))(w)
+    w, x = draw(9, 9, dtype=np.float64), draw(6, 7, 9, dtype=np.float64)
+    agrees(f, w, x)
+    program = program_of(f, w, x)
+    assert program.plan.threads == 3 and bool(program._lent) == (large < 2**30)
+    slots = [n for n, own in enumerate(program.plan.own, program._given) if isinstance(own, Summed)]
+    assert slots
+    for slot in slots:
+        assert len({int(place) for place in program._tables[:, slot]}) == 3
+
+
+@pytest.mark.parametrize("channels", [3, 8, 40, 90])
+def test_channels_that_lie_the_other_way_round(channels):
+    """Beside the image are zeros, whichever way a kernel walks through a pixel's channels."""
+    x = draw(2, 5, 6, channels, dtype=np.float64)
+    w = draw(4, channels, 3, 3, dtype=np.float64)
+
+    def f(x, w):
+        return nn.conv2d(ac.transpose(x[..., ::-1], (0, 3, 1, 2)), w, padding=1)
+
+    agrees(f, x, w)
+    agrees(lambda x, w: ac.grad(lambda w: ac.sum(f(x, w) ** 2))(w), x, w)
+    agrees(lambda x, w: ac.grad(lambda x: ac.sum(f(x, w) ** 2))(x), x, w)
+    agrees(lambda x, w: nn.conv2d(x.transpose((0, 3, 1, 2))[:, ::-1], w, padding=1), x, w)
 
 
 def test_gradients_that_lie_with_gaps():

@@ -27,6 +27,9 @@ START = datetime.date(2023, 11, 25)
         ("2024-02-29 12:00Z", ISO, datetime.datetime(2024, 2, 29, 12)),
         ("29.2.2024 06:00", "DD.MM.YYYY", datetime.datetime(2024, 2, 29, 6)),
         ("02/29/2024", US, datetime.datetime(2024, 2, 29)),
+        ("2/9/2024 1:30 PM", US, datetime.datetime(2024, 2, 9, 13, 30)),
+        ("2/9/2024 12:05:10am", US, datetime.datetime(2024, 2, 9, 0, 5, 10)),
+        ("2/9/2024 12:05 p.m.", US, datetime.datetime(2024, 2, 9, 12, 5)),
         ("29/02/2024", OTHER, datetime.datetime(2024, 2, 29)),
         ("2024-02-29", US, datetime.datetime(2024, 2, 29)),
     ],
@@ -38,7 +41,8 @@ def test_days_with_times_as_fractions(cell, form, expected):
 
 @pytest.mark.parametrize(
     "cell", ["", "2024", "20240229", "2023-02-29", "2024-13-01", "2024-02-29 25:00", "2024-02-29 x",
-             "29.2.2024", "2/29/2024", "2024-02-29 12", "on 2024-02-29", "0000-01-01"]
+             "29.2.2024", "2/29/2024", "2024-02-29 12", "on 2024-02-29",
+             "2024-02-29 13:30 PM", "2024-02-29 0:30 AM", "0000-01-01"]
 )  # fmt: skip
 def test_what_is_no_iso_date(cell):
     assert days_of(cell, ISO) is None

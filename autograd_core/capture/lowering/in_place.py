@@ -33,8 +33,8 @@ def in_place(steps: Sequence[Any], old: Role, new: Role) -> list[Any] | None:
 
 
 def overwriting(steps: Sequence[Any]) -> list[Any]:
-    """Steps that do the same, with loops that write local buffers where they read one for the last
-    time. Steps in Python keep theirs."""
+    """Steps that do the same, with loops that write a local buffer where they read one for the last
+    time. Buffers that steps in Python touch stay as they are."""
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
     fixed: set[Buffer] = set()
@@ -85,7 +85,8 @@ def _renamed(step: Any, became: Mapping[Buffer, Buffer]) -> Any:
 
 def _as_one(step: Any, sources: Sequence[int], targets: Sequence[int]) -> Any:
     """A loop that reads each entry of one operand where it writes another, with one operand for
-    both, the written one; None for any other step."""
+    both, the written one; None for any other step. A store that does not reduce moves along every
+    axis, so no entry is read again once it is written."""
     loop = step.kernel
     if not isinstance(loop, Loop) or len(sources) != 1 or len(targets) != 1:
         return None

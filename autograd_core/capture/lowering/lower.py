@@ -38,7 +38,7 @@ from kernels.native.windows import (
 )
 
 WORTH_COPYING = 2**10
-"""Entries of an array that is copied into a loop's order before it is read there."""
+"""Entries of a loop that an array is worth copying for, in the order in which it is read there."""
 
 
 @dataclass
@@ -314,18 +314,18 @@ class Lowering:
     def in_line(self, loop: Loop, buffers: list[Buffer]) -> tuple[Loop, list[Buffer]]:
         """Arrays that a loop would read across their lines are copied as it runs, since copies are
         turned in registers; where tiles do not help, and beside computations only."""
-        if not loop.ops or tiled(loop) != [loop]:
+        if not loop.ops or loop.size < WORTH_COPYING or tiled(loop) != [loop]:
             return loop, buffers
         in_order = dense(loop.shape)
-        copied: dict[Access | Op, Access] = {}
+        copied = dict.fromkeys(loop.body)
         for load in dict.fromkeys(loop.loads):
             to = Access(len(buffers), load.dtype, in_order)
             copy = Loop(loop.shape, (load,), (Store(to, 0),))
-            if 0 not in load.strides and loop.size >= WORTH_COPYING and turned_axes(copy):
+            if 0 not in load.strides and turned_axes(copy):
                 copied[load] = to
                 buffers.append(Buffer(load.dtype, loop.size))
                 self.add_step(copy, buffers)
-        body = tuple(copied.get(x, x) for x in loop.body)
+        body = tuple(copied[x] or x for x in loop.body)
         return merged(loop._replace(body=body)), buffers
 
     def _add_loop(self, loop: Loop, buffers: list[Buffer]) -> None:
@@ -730,7 +730,8 @@ class Lowering:
         g = kernel.geometry
         zeros = self.table(np.zeros((g.channels - 1) * abs(g.channel) + 1, kernel.dtype))
         operands = [(p.buffer, p.offset) for p in (a, b, c)]
-        operands += [(self.table(rows), 0), (zeros, 0)]
+        # Channels may lie the other way round: a pixel's first one is then the last in memory.
+        operands += [(self.table(rows), 0), (zeros, (g.channels - 1) * max(0, -g.channel))]
         writes = self.with_scratch(kernel, operands, [c.buffer])
         self.steps.append(NativeStep(kernel, operands, [a.buffer, b.buffer], writes))
 

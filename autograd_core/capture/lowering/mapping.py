@@ -306,10 +306,17 @@ class _Cutter:
 
     def put_off(self) -> None:
         """Leave to the part after all turns what no turn needs: there it is fused with what reads
-        it. Numbers alone are ready before, so that nothing has to wait for them there."""
+        it. Numbers made of numbers are ready before, so that nothing has to wait for them there.
+        What nobody needs, since turns have it of their own, is left out."""
         early, late = self.outside, set(self.graph.outputs)
-        numbers = [e for e in self.before if all(x.aval.size == 1 for x in e.variables)]
-        early.update(x for e in numbers for x in e.outputs if x.aval.size == 1)
+        made = {y for e in self.before for y in e.outputs}
+        numbers = set[Variable]()
+        for equation in self.before:
+            if all(
+                x.aval.size == 1 and (x in numbers or x not in made) for x in equation.variables
+            ):
+                numbers.update(y for y in equation.outputs if y.aval.size == 1)
+        early |= numbers
         late.update(x for e in self.after for x in e.variables)
         before, put_off = list[Equation](), list[Equation]()
         for equation in reversed(self.before):

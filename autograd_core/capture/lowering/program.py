@@ -199,6 +199,7 @@ class Program:
         self._addresses = [int(row.ctypes.data) for row in self._tables]
         for thread, arena in enumerate(self._arenas, 1):
             self._tables[thread, self.plan.arena] = arena.ctypes.data
+        for thread in range(1, self.plan.threads):  # also of those whose arenas are lent
             for slot, own in enumerate(self.plan.own, self._given):
                 if isinstance(own, Summed):
                     mine = self._sums[own.sums][thread, own.start :]
