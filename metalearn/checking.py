@@ -7,15 +7,18 @@ computed in another way:
 - the first order against differences of the meta-loss in which the inner gradients of the point are
   written down, and used again as constants
 - the meta-loss against the loss of what `predict` says of the queries, which it does not see
-- inner steps, small ones: they descend the loss on the support set
+- inner steps, small ones: each descends the loss on the support set
 - the split: examples that tasks of training, validation and test have in common, and what else
   tasks owe
 
-What they cannot see: a rate that is applied twice, classes or functions that parts share without
-sharing examples, targets that inputs give away.
+What they cannot see: a rate that is applied twice, a wrong sign in the steps of a few parameters
+where the others outweigh it, classes or functions that parts share without sharing examples,
+targets that inputs give away.
 """
 
 import dataclasses
+import itertools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -66,6 +69,11 @@ def check_algorithm(
     meta = _larger(algorithm.init(learner.model, random.key(seed)), seed)
     found = []
     for number, task in enumerate(map(_doubles, tasks)):
+        fault = _fault(ac.tree_map(np.asarray, task))
+        if fault is not None:
+            test = f"the numbers and labels of task {number}"
+            found.append(Finding(test, False, f"{fault}; nothing else can be told with it"))
+            continue
         found.append(_differences(algorithm, learner, meta, task, number))
         found.append(_first_order(algorithm, learner, meta, task, number))
         found.append(_judged_alike(algorithm, learner, meta, task, number))
@@ -99,7 +107,27 @@ def _differences(
         return Finding(test, None, _another_direction(algorithm))
     if algorithm.order == 1:
         return Finding(test, None, "of the first order, it is not the derivative; see the next")
-    return _judged(test, lambda meta: algorithm.meta_loss(learner, meta, task)[0], meta)
+
+    def meta_loss(meta: Any) -> Any:
+        return algorithm.meta_loss(learner, meta, task)[0]
+
+    finding = _judged(test, meta_loss, meta)
+    if finding.passed is False and _is_first_order(algorithm, learner, meta, task):
+        hint = "it is that of the first order: is an inner gradient, or a step, stopped?"
+        return finding._replace(detail=f"{finding.detail}; {hint}")
+    return finding
+
+
+def _is_first_order(algorithm: Algorithm, learner: Learner, meta: Any, task: Task) -> bool:
+    """Whether the meta-gradient leaves out what the first order does."""
+
+    def leaves(order: int) -> list[np.ndarray]:
+        other = dataclasses.replace(algorithm, order=order)
+        found = ac.grad(lambda meta: other.meta_loss(learner, meta, task)[0])(meta)
+        return [np.asarray(leaf) for leaf in ac.tree_leaves(found)]
+
+    pairs = zip(leaves(algorithm.order), leaves(1), strict=True)
+    return all(np.allclose(a, b, rtol=ALIKE, atol=0, equal_nan=True) for a, b in pairs)
 
 
 def _another_direction(algorithm: Algorithm) -> str:
@@ -112,12 +140,21 @@ def _another_direction(algorithm: Algorithm) -> str:
 
 def _judged(test: str, loss: Callable, meta: Any) -> Finding:
     try:
-        report = check_grads(loss, meta, order=1, modes=("rev",), search=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what could not be decided is told below
+            report = check_grads(loss, meta, order=1, modes=("rev",), search=False)
     except GradientError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
         return Finding(test, False, "; ".join(lines[:3]))
     if not report.checked:
-        return Finding(test, False, "nothing could be decided; is the meta-loss a finite number?")
+        value = float(loss(meta))
+        why = (
+            "its differences do not settle: numbers too large, or kinks (relu, max) nearly "
+            "everywhere; a smaller rate or another --seed may show more"
+        )
+        if not np.isfinite(value):
+            why = "choose a rate or a task at which it is finite"
+        return Finding(test, False, f"undecided: the meta-loss is {value:.6g}, and {why}")
     worst = max(report.checked.values())
     return Finding(test, True, f"worst error {worst:.2g} of its tolerance")
 
@@ -183,7 +220,8 @@ def _judged_alike(
         return Finding(test, None, f"{type(algorithm).__name__} is trained on other tasks")
     value = float(algorithm.meta_loss(learner, meta, task)[0])
     x, y = task.query
-    judged = float(learner.measure.loss(algorithm.predict(learner, meta, task.support, x), y))
+    new = dataclasses.replace(algorithm)  # one that has not seen the queries
+    judged = float(learner.measure.loss(new.predict(learner, meta, task.support, x), y))
     if abs(value - judged) <= ALIKE * max(1.0, abs(judged)):
         return Finding(test, True, f"{value:.6g}")
     return Finding(test, False, f"it is {value:.6g}, and predictions have {judged:.6g}")
@@ -192,7 +230,7 @@ def _judged_alike(
 def _descends(
     algorithm: Algorithm, learner: Learner, seed: int, task: Task, number: int
 ) -> Finding:
-    """Whether inner steps that are small enough make the loss on the support set smaller."""
+    """Whether each inner step, if small enough, makes the loss on the support set smaller."""
     test = f"small inner steps on task {number} descend the loss on the support set"
     if not algorithm.steps or "inner_steps" in algorithm.without:
         return Finding(test, None, "there are no inner steps")
@@ -206,11 +244,18 @@ def _descends(
         outputs = small.predict(learner, meta, task.support, x, steps)
         return float(learner.measure.loss(outputs, y))
 
-    before, after = loss(0), loss(small.steps)
-    if after < before:
-        return Finding(test, True, f"{before:.6g} falls by {before - after:.2g}")
-    what = "is unchanged" if after == before else f"rises by {after - before:.2g}"
-    return Finding(test, False, f"{before:.6g} {what} in {small.steps} at {small.rate:.2g}")
+    losses = [loss(steps) for steps in range(small.steps + 1)]
+    for step, (before, after) in enumerate(itertools.pairwise(losses), 1):
+        if not after < before:
+            what = "does not change it" if after == before else f"raises it by {after - before:.2g}"
+            return Finding(
+                test,
+                False,
+                f"step {step} of {small.steps} {what} from {before:.6g}, at a rate of "
+                f"{small.rate:.2g}, {SMALL:g} of the usual one; right only of steps that look at a "
+                "part of the support set",
+            )
+    return Finding(test, True, f"{losses[0]:.6g} falls by {losses[0] - losses[-1]:.2g}")
 
 
 # Tasks ----------------------------------------------------------------------------------------
@@ -293,10 +338,13 @@ def _same_again(
         again = problem.sampler(part, shots, queries, seed).sample(3, [5])
         new = ac.tree_map(lambda leaf: np.asarray(leaf)[0], again)
         for how, other in (("among others", among), ("from a new sampler", new)):
-            same = map(np.array_equal, ac.tree_leaves(alone), ac.tree_leaves(other))
-            if not all(same):
+            if not all(map(_equal, ac.tree_leaves(alone), ac.tree_leaves(other))):
                 return Finding(test, False, f"{part} task 5 of iteration 3 is another one {how}")
     return Finding(test, True, "alone, among others, and from a new sampler")
+
+
+def _equal(x: np.ndarray, y: np.ndarray) -> bool:
+    return np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
 
 
 def _different(drawn: dict[str, list[Task]]) -> Finding:

@@ -474,8 +474,8 @@ def _steps(config: Config, given: int | None) -> int:
 def _check_steps(config: Config, given: int | None) -> None:
     if given is None:
         return
-    if given < 1:
-        raise OptionError(f"--steps {given}: expected a whole number of at least 1")
+    if not 1 <= given <= MOST:
+        raise OptionError(f"--steps {given}: expected a whole number, 1 to {MOST:,}")
     if "eval_steps" in algorithm_of(config).without:
         raise OptionError(f"--steps {given}: {config.algorithm} has no inner steps; leave it out")
 

@@ -38,6 +38,7 @@ import autograd_core as ac
 from autograd_core import optim, random
 from metalearn import checkpoints
 from metalearn.algorithms import Algorithm
+from metalearn.catalogue import kind_of
 from metalearn.config import Config, algorithm_of
 from metalearn.errors import DeviceFailure, DivergedError
 from metalearn.evaluation import (
@@ -480,6 +481,8 @@ class Trainer:
         if "inner_lr" in self.algorithm.without:
             del rates["--inner-lr"]
         lower = " or ".join(f"{flag} ({rate})" for flag, rate in rates.items())
+        if kind_of(self.config.dataset) == "own":
+            lower += ", or see whether its tasks are finite numbers (metalearn check),"
         return DivergedError(
             f"{when}: {what}; training has diverged: lower {lower} in a new run; "
             f"{self.run.path} is intact as of its last checkpoint"

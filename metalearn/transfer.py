@@ -124,8 +124,8 @@ def _from_folders(trained: Trained, inputs: Inputs, support: Path, query: Path |
         )
     if query is not None:
         return read_new_task(support, query, inputs.images)
-    classes, labelled, files = read_support(support, inputs.images)
-    return NewTask(classes, labelled, _nothing(inputs), None, files, ())
+    classes, labelled, files, notes = read_support(support, inputs.images)
+    return NewTask(classes, labelled, _nothing(inputs), None, files, (), notes)
 
 
 def _nothing(inputs: Inputs) -> np.ndarray:

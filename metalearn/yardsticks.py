@@ -14,6 +14,8 @@ from metalearn.learner import Measure
 from metalearn.problems import Problem, Tabular
 from metalearn.tasks import TaskSampler
 
+EARLY = 0.5
+"""The share of a run's iterations before which its best checkpoint says that more do not help."""
 PENALTY = 1.0
 """Of ridge regression, on the sum of squared weights beside the sum of squared errors."""
 
@@ -95,9 +97,10 @@ def _score(
     return float(np.mean(found == truths if y.ndim == 1 else np.square(found - truths)))
 
 
-def yardstick_lines(measure: Measure, result: Mapping[str, Any]) -> list[str]:
+def yardstick_lines(measure: Measure, result: Mapping[str, Any], reached: int) -> list[str]:
     """For people: a line on the yardsticks of an evaluation, and one where the run is behind the
-    better of them."""
+    better of them, with what may help; that depends on whether the checkpoint is an early one of
+    the iterations that were `reached`."""
     found: Sequence[Mapping[str, Any]] = result["yardsticks"]
     if not found:
         return []
@@ -105,11 +108,17 @@ def yardstick_lines(measure: Measure, result: Mapping[str, Any]) -> list[str]:
     each = ", ".join(f"{row['name']} {text(row)}" for row in found)
     lines = [f"without training, from the support rows of the same episodes alone: {each}"]
     best = (max if measure.higher_is_better else min)(found, key=lambda row: row["mean"])
-    reached = result["scores"][-1]["mean"]
-    if measure.better(best["mean"], reached):
+    score = result["scores"][-1]["mean"]
+    if measure.better(best["mean"], score):
+        advice = "train for longer or on more tasks"
+        if result["iteration"] < EARLY * reached:
+            advice = (
+                f"it did best at iteration {result['iteration']:,} of {reached:,}, so try more "
+                "tasks, another --inner-lr or --hidden, rather than longer training,"
+            )
         lines.append(
-            f"note: this run is behind that: {measure.name} {measure.text(reached)}, and "
-            f"{measure.text(best['mean'])} by {best['name']}: train for longer or on more tasks "
-            "before you prefer its predictions"
+            f"note: this run is behind that: {measure.name} {measure.text(score)}, and "
+            f"{measure.text(best['mean'])} by {best['name']}: {advice} before you prefer its "
+            "predictions"
         )
     return lines

@@ -132,18 +132,21 @@ def read_new_task(support: str | Path, query: str | Path, preprocess: Preprocess
 
     `support` holds one folder of images for each class. `query` holds either loose images, whose
     labels are not known, or class folders with names from the support, whose labels are then used
-    to judge the predictions. Raises `DataError` naming the folder or file.
+    to judge the predictions. Images that cannot be read are left out, and named in `notes`. Raises
+    `DataError` naming the folder or file.
     """
     query = Path(query)
-    classes, labelled, support_files = read_support(support, preprocess)
-    query_files, query_labels = _query_files(query, classes)
+    classes, labelled, support_files, notes = read_support(support, preprocess)
+    names, labelled_too = _query_files(query, classes)
+    images, query_files, more = _readable(query, names, preprocess)
     return NewTask(
         classes=classes,
         support=labelled,
-        query=to_float(_read_all(query, query_files, preprocess)),
-        query_labels=query_labels,
+        query=images,
+        query_labels=_labels(query_files, classes) if labelled_too else None,
         support_files=support_files,
-        query_files=tuple(query_files),
+        query_files=query_files,
+        notes=notes + more,
     )
 
 
@@ -152,9 +155,10 @@ Labelled = tuple[np.ndarray, np.ndarray]
 
 def read_support(
     folder: str | Path, preprocess: Preprocess
-) -> tuple[tuple[str, ...], Labelled, tuple[str, ...]]:
+) -> tuple[tuple[str, ...], Labelled, tuple[str, ...], tuple[str, ...]]:
     """The names of the classes in a folder of class folders; its images x (n, C, H, W) float32 with
-    labels y (n,) int64; and the images' names. Raises `DataError` naming the folder or file."""
+    labels y (n,) int64; the images' names; and notes on those that cannot be read, which are left
+    out. Raises `DataError` naming the folder or file, and a class of which none can be read."""
     folder = Path(folder)
     found = class_files(folder, "support")
     if len(found) < 2:
@@ -162,8 +166,14 @@ def read_support(
             f"{folder}: support holds {len(found)} class; expected at least 2 class folders"
         )
     classes, files = tuple(found), [name for names in found.values() for name in names]
-    x = to_float(_read_all(folder, files, preprocess))
-    return classes, (x, _labels(files, classes)), tuple(files)
+    x, read, notes = _readable(folder, files, preprocess)
+    for name in classes:
+        if name not in map(_class_of, read):
+            raise DataError(
+                f"{folder / name}: none of its images can be read; expected at least one of each "
+                "class of the support: replace them, or remove the folder"
+            )
+    return classes, (x, _labels(read, classes)), read, notes
 
 
 def read_images(folder: str | Path, preprocess: Preprocess) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -204,6 +214,8 @@ def image_files(folder: Path) -> list[str]:
 
 
 def _image_files(folder: Path, role: str) -> list[str]:
+    if folder.is_file():
+        raise DataError(f"{folder}: a file; expected the {role} folder: give the folder it is in")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the {role} folder with images")
     names = image_files(folder)
@@ -214,17 +226,18 @@ def _image_files(folder: Path, role: str) -> list[str]:
     return names
 
 
-def _query_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], np.ndarray | None]:
+def _query_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], bool]:
+    """The names of the images, and whether they are in folders of classes."""
     names = _image_files(folder, "query")
     if all(_class_of(name) == "." for name in names):
-        return names, None
+        return names, False
     for name in class_files(folder, "query"):
         if name not in classes:
             raise DataError(
                 f"{folder / name}: query class {name!r} is not in the support; expected folders "
                 f"named as those, {listed(classes)}, or loose images"
             )
-    return names, _labels(names, classes)
+    return names, True
 
 
 def _labels(names: Iterable[str], classes: tuple[str, ...]) -> np.ndarray:
@@ -239,6 +252,17 @@ def _read_all(folder: Path, names: Sequence[str], preprocess: Preprocess) -> np.
     """(len(names), channels, size, size) uint8. Raises `DataError` for one that cannot be read."""
     images = [read_image(folder / name, str(folder / name), preprocess) for name in names]
     return np.stack(images)
+
+
+def _readable(
+    folder: Path, names: Sequence[str], preprocess: Preprocess
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """The images that can be read, (n, C, H, W) float32, their names, and notes on the others.
+    Raises `DataError` where none can be, or access is denied."""
+    images, read = _read_readable(folder, names, preprocess, None)
+    known = tuple(name for name, is_read in zip(names, read, strict=True) if is_read)
+    others = [str(folder / name) for name in names if name not in set(known)]
+    return to_float(images), known, _unread_notes(others)
 
 
 def _read_readable(

@@ -100,6 +100,43 @@ class Idle(Maml):
         return params, self.gradient(learner, params, support, number)[1]
 
 
+@dataclasses.dataclass(frozen=True)
+class LastUp(Maml):
+    """The last step ascends, by less than the others descend."""
+
+    def step(self, learner, meta, params, support, number):
+        gradient, seen = self.gradient(learner, params, support, number)
+        rate = -self.rate if number == self.steps - 1 else self.rate
+        return ac.tree_map(lambda p, g: p - rate * g, params, gradient), seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Remembers(Maml):
+    """It keeps the queries, to adapt to them."""
+
+    def meta_loss(self, learner, meta, task):
+        object.__setattr__(self, "seen", task.query)
+        return super().meta_loss(learner, meta, task)
+
+    def step(self, learner, meta, params, support, number):
+        return super().step(learner, meta, params, getattr(self, "seen", support), number)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopped(Maml):
+    def step(self, learner, meta, params, support, number):
+        gradient, seen = self.gradient(learner, params, support, number)
+        constant = ac.tree_map(ac.stop_gradient, gradient)
+        return ac.tree_map(lambda p, g: p - self.rate * g, params, constant), seen
+
+
+def test_a_stopped_gradient_is_named():
+    first, *_ = checking.check_algorithm(Stopped(steps=2, rate=0.05), LEARNER, [sine_task(0)])
+    assert first.passed is False and "is an inner gradient, or a step, stopped?" in first.detail
+    first, *_ = checking.check_algorithm(HalfRate(steps=2, rate=0.2), LEARNER, [sine_task(0)])
+    assert first.passed is False and "stopped?" not in first.detail
+
+
 def test_algorithms_that_are_right_and_wrong():
     assert verdicts(Maml(steps=3, rate=0.05)) == [True, True, True, True]
     assert verdicts(Maml(steps=3, rate=0.05, order=1)) == [None, True, True, True]
@@ -112,6 +149,8 @@ def test_algorithms_that_are_right_and_wrong():
     assert verdicts(Unadapted(steps=2, rate=0.05))[2:] == [False, False]
     assert verdicts(Uphill(steps=2, rate=0.05)) == [True, True, True, False]
     assert verdicts(Idle(steps=2, rate=0.05))[2:] == [True, False]
+    assert verdicts(LastUp(steps=3, rate=0.05)) == [True, True, True, False]
+    assert verdicts(Remembers(steps=2, rate=0.05))[2] is False
     assert verdicts(Maml(steps=0))[2:] == [True, None]
 
 
@@ -133,8 +172,12 @@ def test_a_gradient_that_is_no_derivative_by_design_is_said_to_be_untested(order
 
 def test_what_is_not_finite_is_told():
     task = ac.tree_map(lambda x: x * np.nan, sine_task(0))
-    found = checking.check_algorithm(Maml(), LEARNER, [task])
-    assert found[0].passed is False and "finite" in found[0].detail
+    (found,) = checking.check_algorithm(Maml(), LEARNER, [task])
+    assert found.passed is False and "an input is not finite" in found.detail
+    wild = Maml(steps=9, rate=1e200)
+    with np.errstate(all="ignore"):
+        found, *_ = checking.check_algorithm(wild, LEARNER, [sine_task(0)])
+    assert found.passed is False and "the meta-loss is" in found.detail
 
 
 def test_defaults_of_a_class_of_ones_own_are_respected(tmp_path):

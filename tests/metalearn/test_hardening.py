@@ -295,6 +295,7 @@ def test_damaged_options(capsys, run_copy, old, new, says):
     ("dataset", "options", "says"),
     [
         ("sinusoid", {"ways": 20}, "--ways"),
+        ("t.csv", {"target": "y", "task_column": "t", "ways": 3}, "--labels own"),
         ("sinusoid", {"ink": "dark"}, "--ink"),
         ("glyphs", {"ink": "dark"}, "--ink"),
         ("glyphs", {"hidden": (7, 7)}, "--hidden"),
@@ -308,7 +309,9 @@ def test_damaged_options(capsys, run_copy, old, new, says):
         ("glyphs", {"batch_norm": "foo"}, "--batch-norm"),
     ],
 )
-def test_options_that_make_no_sense_are_named(dataset, options, says):
+def test_options_that_make_no_sense_are_named(dataset, options, says, tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("t,x,y\n")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(OptionError, match=says):
         make_config(dataset, options)
 

@@ -91,7 +91,7 @@ def test_scores_are_those_of_the_same_episodes(tmp_path, kind):
 def test_only_tables_have_yardsticks():
     problem = Functions("sinusoid")
     assert yardsticks(problem, problem.sampler("test", 3, 2, 0), 4) == []
-    assert yardstick_lines(MSE, {"yardsticks": [], "scores": [{"mean": 1.0}]}) == []
+    assert yardstick_lines(MSE, {"yardsticks": [], "scores": [{"mean": 1.0}]}, 9) == []
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,15 @@ def test_a_run_that_is_behind_is_told(measure, reached, others, behind):
     names = zip("ab", others, strict=True)
     found = [{"name": name, "mean": mean, "half_width_95": 0.1} for name, mean in names]
     scores = [{"mean": 0.0}, {"mean": reached}]
-    line, *note = yardstick_lines(measure, {"yardsticks": found, "scores": scores})
+    result = {"yardsticks": found, "scores": scores, "iteration": 40}
+    line, *note = yardstick_lines(measure, result, 50)
     assert all(f"{row['name']} {measure.text(row['mean'])} ± " in line for row in found)
     assert bool(note) == (behind is not None)
     assert behind is None or behind in note[0]
+    assert behind is None or "train for longer" in note[0]
+    for early in yardstick_lines(measure, result, 5000)[1:]:
+        assert "it did best at iteration 40 of 5,000" in early
+        assert "rather than longer training" in early
 
 
 def test_train_and_evaluate_tell_them(capsys, tmp_path):

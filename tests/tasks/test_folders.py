@@ -228,3 +228,34 @@ def test_an_unreadable_query_image_is_refused(support, tmp_path):
     query = write_files(tmp_path / "query", {"a.png": b"not an image"})
     with raises_data_error(query / "a.png", "cannot be read"):
         read_new_task(support, query, Preprocess())
+
+
+def test_query_and_support_images_that_cannot_be_read_are_left_out(support, tmp_path):
+    query = {"cat/1.png": page(9), "cat/2.png": b"not an image", "dog/3.png": page(8)}
+    write_files(tmp_path / "query", query)
+    write_files(support, {"dog/broken.jpg": b"\xff\xd8"})
+    task = read_new_task(support, tmp_path / "query", Preprocess())
+    assert task.query_files == ("cat/1.png", "dog/3.png") and len(task.query) == 2
+    assert [task.classes[k] for k in task.query_labels] == ["cat", "dog"]
+    assert "dog/broken.jpg" not in task.support_files
+    assert len(task.support[0]) == len(task.support[1]) == len(task.support_files)
+    left_out = [
+        note.removeprefix("1 image that cannot be read is left out: ") for note in task.notes
+    ]
+    assert left_out == [
+        repr(str(support / "dog/broken.jpg")),
+        repr(str(tmp_path / "query/cat/2.png")),
+    ]
+
+
+def test_a_class_of_the_support_of_which_nothing_can_be_read_is_refused(support, tmp_path):
+    write_files(tmp_path / "query", {"a.png": page(9)})
+    write_files(support, {"owl/1.png": b"not an image"})
+    with raises_data_error(support / "owl", "none of its images can be read"):
+        read_new_task(support, tmp_path / "query", Preprocess())
+
+
+def test_a_file_in_the_place_of_the_query_folder_is_refused(support, tmp_path):
+    write_files(tmp_path / "query", {"a.png": page(9)})
+    with raises_data_error(tmp_path / "query" / "a.png", "a file", "folder it is in"):
+        read_new_task(support, tmp_path / "query" / "a.png", Preprocess())
