@@ -116,9 +116,11 @@ def read_tables(paths: Sequence[str | Path]) -> Table:
         before = len(table)
         for line, cells in lines:
             if len(cells) != len(header):
+                more = f"quote cells that hold {SEPARATORS[separator]}"
+                less = "leave the place of a missing value empty, between its separators"
                 raise DataError(
                     f"{file} line {line}: {len(cells)} cells; expected {len(header)}, one a "
-                    f"column: quote cells that hold {SEPARATORS[separator]}"
+                    f"column: {more if len(cells) > len(header) else less}"
                 )
             table.rows.append([cells[i] for i in order])
             table.origins.append((number, line))

@@ -8,6 +8,7 @@ deviation, the values of categories, is learned from the training tasks alone, a
 import datetime
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -217,9 +218,12 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 def _check_columns(
     table: Table, task: str | None, target: str, ignore: Sequence[str], categorical: Sequence[str]
 ) -> None:
-    """Raise `DataError` for columns that are not there, or left out and needed."""
+    """Raise `DataError` for columns that are not there, left out and needed, or both task and
+    target."""
     for column in (target, *ignore, *categorical):
         table.column(column)
+    if task == target:
+        raise DataError(f"column {task!r}: both the task column and the target; expected two")
     for needed, what in ((task, "the task column"), (target, "the target")):
         if needed in ignore:
             raise DataError(f"column {needed!r}: {what}, which cannot be left out (--ignore)")
@@ -279,17 +283,28 @@ def _tasks_that_give(
     rows = sum(name not in fit for name in names)
     short = few_text(len(most) - len(fit), len(most), "task", "tasks", f"({amount(rows, 'row')}) ")
     take = f"{needs.shots + needs.queries} rows{of} ({asked(needs.shots, needs.queries)})"
-    all_fit = fitting(min(most.values()), needs.shots, needs.queries)
     if len(fit) < 3:
-        third = sorted(most.values(), reverse=True)[:3][-1]
-        some = fitting(third, needs.shots, needs.queries) if len(most) >= 3 else None
-        best = f"with {all_fit} all would" if all_fit else some and f"with {some} three would"
         raise DataError(
             f"{table.files[0]}: {amount(len(fit), 'task')} of {len(most):,} can give {take}; "
             "expected at least 3 that do, for training, validation and test: "
-            f"{best or 'give more rows'}"
+            f"{_remedy(needs, most.values())}"
         )
     return fit, [f"{short} left out: fewer than {take}{_advice(needs, most.values(), len(fit))}"]
+
+
+def _remedy(needs: Needs, rows: Iterable[int]) -> str:
+    """What to do where fewer than three tasks are left: ask for what all can give, or most, or as
+    many as have to be."""
+    counts = sorted(rows)
+    if len(counts) < 3:
+        return "give more tasks"
+    for least in (counts[0], counts[len(counts) // 10], counts[len(counts) // 2], counts[-3]):
+        options = fitting(least, needs.shots, needs.queries)
+        would = sum(count >= least for count in counts)
+        if options and would >= 3:
+            who = "all" if would == len(counts) else f"{would:,} of {len(counts):,}"
+            return f"with {options} {who} would"
+    return "give more rows"
 
 
 def _advice(needs: Needs, rows: Iterable[int], fit: int) -> str:
@@ -324,6 +339,10 @@ def _most_of_each(
     }
 
 
+_WITH_UNIT = re.compile(r"[-+−]?\d[\d.,]*\s*[^\d\s.,].*")
+"""Such as 4.5 m²."""
+
+
 def _raise_labels(
     needs: Needs, table: Table, names: Sequence[str], target: str, labels: str
 ) -> None:
@@ -336,6 +355,12 @@ def _raise_labels(
             f"{max(each.values())}"
         )
     found = sorted(set(cells))
+    with_unit = next((cell for cell in found if _WITH_UNIT.fullmatch(cell)), None)
+    if with_unit and 2 * sum(bool(_WITH_UNIT.fullmatch(cell)) for cell in found) > len(found):
+        raise DataError(
+            f"{where}: {with_unit!r} is a number with a unit, as most of its values; expected "
+            "numbers alone to predict: remove the unit"
+        )
     numbers = all(number_of(cell) is not None for cell in found)
     more = ", --labels numbers to predict them as such (kind='regression')" * numbers
     raise DataError(

@@ -419,7 +419,9 @@ def test_that_most_tasks_are_left_out_is_told(tmp_path, sizes, says):
     "sizes,says",
     [
         ([30, 4, 7, 4], ("1 task of 4", "5 shots + 5 queries", "--shots 2 --queries 2 all")),
-        ([30, 1, 8, 7], ("1 task of 4", "--shots 5 --queries 2 three")),
+        ([30, 1, 8, 7], ("1 task of 4", "--shots 5 --queries 2 3 of 4 would")),
+        ([30, 1, 7, 7, 7, 9, 9], ("1 task of 7", "--shots 5 --queries 2 6 of 7 would")),
+        ([30, 4], ("1 task of 2", "give more tasks")),
         ([30, 1, 1, 7], ("1 task of 4", "give more rows")),
     ],
 )
@@ -427,6 +429,20 @@ def test_too_few_tasks_that_are_large_enough(tmp_path, sizes, says):
     path = unequal(tmp_path / "t.csv", sizes)
     with raises_data_error("t.csv", "at least 3", *says):
         load_tables(path, task="task", target="y", needs=Needs(5, 5))
+
+
+def test_tables_that_mistake_what_to_predict(tmp_path):
+    rows = [f"t{n // 8},{n},{'−' * (n % 2)}{n}.5 pts" for n in range(32)]
+    (tmp_path / "t.csv").write_text("\n".join(["task,x,y", *rows, ""]))
+    with raises_data_error("t.csv", "number with a unit", "remove the unit"):
+        load_tables(tmp_path / "t.csv", task="task", target="y", needs=Needs(2, 2))
+    with raises_data_error("'task'", "both the task column and the target"):
+        load_tables(tmp_path / "t.csv", task="task", target="task", needs=Needs(2, 2))
+    for line, says in (("t9,1", "leave the place of a missing value empty"),
+                       ("t9,1,2,3", "quote cells that hold")):  # fmt: skip
+        (tmp_path / "t.csv").write_text("\n".join(["task,x,y", line, ""]))
+        with raises_data_error("t.csv line 2", says):
+            load_tables(tmp_path / "t.csv", task="task", target="y")
 
 
 def test_classes_need_rows_of_each_label(tmp_path):
