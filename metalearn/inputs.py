@@ -8,6 +8,7 @@ tables are brought to what the network sees by what the run recorded of its data
 """
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from metalearn.tasks.folders import read_images
 from metalearn.tasks.images import INKS, with_bright_ink
 from metalearn.tasks.table_arrays import as_objects, as_written, named_columns, table_of
 from metalearn.tasks.tables import number_of
+from metalearn.tasks.tabular import unseen_notes
 
 SLACK = 1e-3
 """How far outside of [0, 1] rounding may take a pixel."""
@@ -90,6 +92,8 @@ class Inputs:
             rows = table_of(found, table.features)
             if not len(rows):
                 _check_shape(np.empty((0, self.features)))
+            for note in unseen_notes(rows, table):
+                warnings.warn(note, UserWarning, stacklevel=2)
             return table.inputs(rows)
         except DataError as error:
             raise InputError(str(error)) from error

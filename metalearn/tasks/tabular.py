@@ -580,11 +580,11 @@ def read_new_table(
         query=preprocess.inputs(query),
         support_rows=tuple(map(support.where, range(len(support)))),
         query_rows=tuple(map(query.where, range(len(query)))),
-        notes=tuple(_unseen_notes(table, preprocess)),
+        notes=tuple(unseen_notes(table, preprocess)),
     )
 
 
-def _unseen_notes(table: Table, preprocess: TablePreprocess) -> Iterator[str]:
+def unseen_notes(table: Table, preprocess: TablePreprocess) -> Iterator[str]:
     """A line on each column of categories that has some that training did not."""
     for feature in preprocess.features:
         unseen = sorted(feature.unseen(table)) if isinstance(feature, Category) else []

@@ -115,6 +115,13 @@ def test_classes_are_those_of_adapt(of, kind, tmp_path):
     np.testing.assert_array_equal(again.predict(FORMS["frame"](data.asked)), data.expected)
 
 
+def test_categories_that_training_did_not_have_are_told(of):
+    data = of("regression")
+    model = metalearn.load(data.run, compiled=False).fit(data.known, data.labels)
+    with pytest.warns(UserWarning, match="column 'colour': 'violet' was not in training"):
+        model.predict([[1.0, "violet"]])
+
+
 def test_rows_that_cannot_be_used(of):
     data = of("regression")
     model = metalearn.load(data.run, compiled=False)
