@@ -211,8 +211,9 @@ def evaluation_lines(trained: Trained, problem: Problem, result: dict[str, Any])
         steps = row["steps"]
         when = trained.algorithm.unadapted if steps == 0 else f"after inner step {steps}"
         lines.append(f"  {when:20s} {text(row['mean']):>8s} ± {text(row['half_width_95'])}")
-    reached = max((line["iteration"] for line in trained.run.metrics.read()), default=0)
-    lines += yardstick_lines(problem.measure, result, reached)
+    if result["yardsticks"]:
+        reached = max((line["iteration"] for line in trained.run.metrics.read()), default=0)
+        lines += yardstick_lines(problem.measure, result, reached)
     return lines + _caution(trained, problem.measure, result["scores"])
 
 

@@ -167,8 +167,9 @@ def read_support(
         )
     classes, files = tuple(found), [name for names in found.values() for name in names]
     x, read, notes = _readable(folder, files, preprocess)
+    shown = set(map(_class_of, read))
     for name in classes:
-        if name not in map(_class_of, read):
+        if name not in shown:
             raise DataError(
                 f"{folder / name}: none of its images can be read; expected at least one of each "
                 "class of the support: replace them, or remove the folder"
@@ -261,7 +262,7 @@ def _readable(
     Raises `DataError` where none can be, or access is denied."""
     images, read = _read_readable(folder, names, preprocess, None)
     known = tuple(name for name, is_read in zip(names, read, strict=True) if is_read)
-    others = [str(folder / name) for name in names if name not in set(known)]
+    others = [str(folder / name) for name, is_read in zip(names, read, strict=True) if not is_read]
     return to_float(images), known, _unread_notes(others)
 
 

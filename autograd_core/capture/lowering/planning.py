@@ -227,6 +227,11 @@ def planned(graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | No
     return _Planner(graph, constants, kind).plan()
 
 
+def _in_place(lowered: Lowered) -> Lowered:
+    """The steps of the CPU, which write where they read for the last time."""
+    return Lowered(overwriting(lowered.steps), lowered.tables)
+
+
 class _Planner:
     def __init__(self, graph: Graph, constants: Iterable[Tensor], kind: type[Lowering] | None):
         self.graph = graph
@@ -243,7 +248,7 @@ class _Planner:
         if parts is None:
             inputs, lowered = range(len(graph.inputs)), lower(graph, kind=kind)
             if kind is None:
-                lowered.steps = overwriting(lowered.steps)
+                lowered = _in_place(lowered)
             self.parts["before"] = Part(graph, lowered, self.slots, inputs, results)
         else:
             self._cut(parts, results)
@@ -289,8 +294,7 @@ class _Planner:
         """A part that is done once; `lies` has the strides of inputs that have others than plain
         ones."""
         strides = [lies.get(x, dense(x.aval.shape)) for x in graph.inputs]
-        lowered = lower(graph, strides)
-        lowered.steps = overwriting(lowered.steps)
+        lowered = _in_place(lower(graph, strides))
         return Part(graph, lowered, self.slots, self._of(graph.inputs), outputs)
 
     def _lowered_turn(
@@ -321,10 +325,7 @@ class _Planner:
             if order is not None:
                 targets[k] = Target(dense(y.aval.shape, order), True)
                 changed = True
-        if changed:
-            found = lower(graph, strides, targets)
-        found.steps = overwriting(found.steps)
-        return found
+        return _in_place(lower(graph, strides, targets) if changed else found)
 
     def _copied(self, x: Variable, slot: int, order: Sequence[int]) -> int:
         """The slot of a copy with the axes in an order, which is made before all turns."""
